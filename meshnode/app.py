@@ -1,0 +1,1 @@
+"""Composition root: the only place that names an adapter; start and stop order."""

@@ -1,0 +1,1 @@
+"""The ground floor: identifiers and errors. Imports nothing of this project."""

@@ -1,0 +1,1 @@
+"""Implementations of the Catalog port: sqlite, etcd, memory."""

@@ -1,0 +1,1 @@
+"""What is decided: the write round, the participant, records, repair. Pure: no I/O, clock or randomness."""

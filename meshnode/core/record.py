@@ -1,0 +1,183 @@
+"""A repository's record and its partition: what is true, and how a published round changes it.
+
+    record(generation g) --publish(round on base g)--> record(generation g+1)
+    record(generation g) --fence / exclude / rejoin--> record(generation g), another revision
+
+The catalog holds one record a repository; the compare-and-set that replaces it is the commit point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Final
+
+from meshnode.base.errors import InvariantViolated
+from meshnode.base.ids import Generation, NodeId, PartitionId, RefsDigest, RepositoryId, RepositoryName, RoundId
+from meshnode.core.quorum import has_quorum
+from meshnode.core.round import Round, WriteKind
+
+RECENT_ROUNDS_MAX: Final = 16
+"""Rounds a record remembers, so that "did my publish land?" is answered by the record alone for the last
+16 generations; 33 bytes each in the catalog."""
+
+
+class RepositoryState(Enum):
+    """What a record says of its repository as a whole."""
+
+    ACTIVE = "active"
+    DELETED = "deleted"
+    ABANDONED = "abandoned"
+    """A create was fenced off before it was published; the id is burnt."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Partition:
+    """A placement unit: which nodes hold its repositories."""
+
+    partition: PartitionId
+    replicas: tuple[NodeId, ...]
+    """The configured replicas; their number is the n of the quorum."""
+    joining: tuple[NodeId, ...] = ()
+    """Nodes being filled, treated as learners by every publish (design: entering a partition)."""
+
+    @property
+    def members(self) -> tuple[NodeId, ...]:
+        """Everyone who keeps a copy: replicas, then joining."""
+        return self.replicas + tuple(node for node in self.joining if node not in self.replicas)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """A repository's entry in the catalog."""
+
+    repository: RepositoryId
+    name: RepositoryName
+    partition: PartitionId
+    generation: Generation
+    round_id: RoundId | None
+    """The round that made `generation`; None only in an ABANDONED record."""
+    refs_digest: RefsDigest
+    inconsistent: frozenset[NodeId]
+    state: RepositoryState
+    object_format: str
+    recent: tuple[RoundId, ...]
+    """Rounds of the last generations, oldest first; the last one is `round_id`."""
+    fork_root: RepositoryId
+    """The oldest ancestor by fork, or the repository itself; decides the partition."""
+    fork_parent: RepositoryId | None = None
+    fence: int = 0
+    """Grows when a compare-and-set only wants a new revision, so that a lost publish can never land."""
+
+
+class RoundOutcome(Enum):
+    """What a record proves about a round."""
+
+    PUBLISHED = "published"
+    REFUSED = "refused"
+    """Another round took its generation, or it was fenced off: it can never be published."""
+    UNDECIDED = "undecided"
+    """The record is still at the round's base: fence before concluding anything."""
+    TOO_OLD = "too_old"
+    """The record moved on by more than it remembers: ask a consistent peer's history."""
+
+
+def outcome_of(record: Record | None, round_: Round) -> RoundOutcome:
+    """What `record` (None: no such key) proves about `round_`."""
+    if record is None:
+        return RoundOutcome.UNDECIDED if round_.base_generation == 0 else RoundOutcome.REFUSED
+    if record.state is RepositoryState.ABANDONED:
+        return RoundOutcome.REFUSED
+    if round_.round_id in record.recent:
+        return RoundOutcome.PUBLISHED
+    if record.generation < round_.base_generation:
+        raise InvariantViolated(
+            "I4: the record went back behind a round's base",
+            generation=record.generation,
+            base=round_.base_generation,
+        )
+    if record.generation == round_.base_generation:
+        same_base = record.round_id == round_.base_round_id
+        return RoundOutcome.UNDECIDED if same_base else RoundOutcome.REFUSED
+    if record.generation - len(record.recent) <= round_.base_generation:
+        return RoundOutcome.REFUSED
+    return RoundOutcome.TOO_OLD
+
+
+def consistent_nodes(record: Record, partition: Partition) -> tuple[NodeId, ...]:
+    """Replicas the record believes in, in the partition's order. A node outside the partition is never one."""
+    return tuple(node for node in partition.replicas if node not in record.inconsistent)
+
+
+def learner_nodes(record: Record, partition: Partition) -> tuple[NodeId, ...]:
+    """Members that receive writes without a counted vote: inconsistent replicas and joining nodes."""
+    consistent = set(consistent_nodes(record, partition))
+    return tuple(node for node in partition.members if node not in consistent)
+
+
+def record_after(
+    record: Record | None, partition: Partition, round_: Round, acknowledged: Collection[NodeId]
+) -> Record:
+    """The record that publishing `round_` writes: one generation on, everyone who did not acknowledge excluded.
+
+    A learner that acknowledged has the base and the round, so it is consistent from here on: it rejoins inside
+    the write's own publish. `acknowledged` may hold learners; only consistent replicas count for the quorum.
+
+    Raises:
+        InvariantViolated: I8 (no quorum of consistent voters), I6 (wrong base) or a create of what exists.
+    """
+    believed = set(partition.replicas) if record is None else set(consistent_nodes(record, partition))
+    if not has_quorum(believed & set(acknowledged), partition.replicas):
+        raise InvariantViolated("I8: publish without a quorum", votes=len(believed & set(acknowledged)))
+    if (record is None) != (round_.kind is WriteKind.CREATE):
+        raise InvariantViolated("a create needs no record, everything else needs one", kind=round_.kind.value)
+    base = Generation(0) if record is None else record.generation
+    base_round = None if record is None else record.round_id
+    if (round_.base_generation, round_.base_round_id) != (base, base_round):
+        raise InvariantViolated("I6: publish on another base", base=round_.base_generation, generation=base)
+    recent = () if record is None else record.recent
+    return Record(
+        repository=round_.repository,
+        name=round_.name,
+        partition=partition.partition,
+        generation=Generation(base + 1),
+        round_id=round_.round_id,
+        refs_digest=round_.refs_digest,
+        inconsistent=frozenset(node for node in partition.members if node not in acknowledged),
+        state=RepositoryState.DELETED if round_.kind is WriteKind.DELETE else RepositoryState.ACTIVE,
+        object_format=round_.object_format,
+        recent=(*recent, round_.round_id)[-RECENT_ROUNDS_MAX:],
+        fork_root=round_.fork_root if record is None else record.fork_root,
+        fork_parent=round_.fork_parent if record is None else record.fork_parent,
+        fence=0 if record is None else record.fence,
+    )
+
+
+def record_fenced(record: Record | None, round_: Round, partition: PartitionId) -> Record:
+    """The record that fences `round_` off: another revision, the same generation; a create's id is burnt."""
+    if record is not None:
+        return replace(record, fence=record.fence + 1)
+    return Record(
+        repository=round_.repository,
+        name=round_.name,
+        partition=partition,
+        generation=Generation(0),
+        round_id=None,
+        refs_digest=round_.refs_digest,
+        inconsistent=frozenset(),
+        state=RepositoryState.ABANDONED,
+        object_format=round_.object_format,
+        recent=(),
+        fork_root=round_.fork_root,
+    )
+
+
+def record_excluding(record: Record, node: NodeId) -> Record:
+    """The record with `node` listed as inconsistent."""
+    return replace(record, inconsistent=record.inconsistent | {node})
+
+
+def record_rejoined(record: Record, node: NodeId) -> Record:
+    """The record with `node` no longer listed; the caller has checked that its replica matches."""
+    return replace(record, inconsistent=record.inconsistent - {node})

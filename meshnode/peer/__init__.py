@@ -1,0 +1,1 @@
+"""Implementations of the Peers port: gRPC and memory."""

@@ -1,0 +1,124 @@
+from meshnode.v1 import annotations_pb2 as _annotations_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class NodeState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    NODE_STATE_UNSPECIFIED: _ClassVar[NodeState]
+    NODE_STATE_AVAILABLE: _ClassVar[NodeState]
+    NODE_STATE_DRAINING: _ClassVar[NodeState]
+    NODE_STATE_DISABLED: _ClassVar[NodeState]
+    NODE_STATE_DELETING: _ClassVar[NodeState]
+NODE_STATE_UNSPECIFIED: NodeState
+NODE_STATE_AVAILABLE: NodeState
+NODE_STATE_DRAINING: NodeState
+NODE_STATE_DISABLED: NodeState
+NODE_STATE_DELETING: NodeState
+
+class Node(_message.Message):
+    __slots__ = ("id", "grpc_url", "http_url", "zone", "weight", "state", "online", "key_ids", "version")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    GRPC_URL_FIELD_NUMBER: _ClassVar[int]
+    HTTP_URL_FIELD_NUMBER: _ClassVar[int]
+    ZONE_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ONLINE_FIELD_NUMBER: _ClassVar[int]
+    KEY_IDS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    grpc_url: str
+    http_url: str
+    zone: str
+    weight: int
+    state: NodeState
+    online: bool
+    key_ids: _containers.RepeatedScalarFieldContainer[str]
+    version: str
+    def __init__(self, id: _Optional[str] = ..., grpc_url: _Optional[str] = ..., http_url: _Optional[str] = ..., zone: _Optional[str] = ..., weight: _Optional[int] = ..., state: _Optional[_Union[NodeState, str]] = ..., online: _Optional[bool] = ..., key_ids: _Optional[_Iterable[str]] = ..., version: _Optional[str] = ...) -> None: ...
+
+class GetStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetStatusResponse(_message.Message):
+    __slots__ = ("cluster_id", "format_version", "partitions", "replication_factor", "nodes", "repositories", "repositories_repairing", "repositories_read_only", "complete")
+    CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PARTITIONS_FIELD_NUMBER: _ClassVar[int]
+    REPLICATION_FACTOR_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    REPOSITORIES_FIELD_NUMBER: _ClassVar[int]
+    REPOSITORIES_REPAIRING_FIELD_NUMBER: _ClassVar[int]
+    REPOSITORIES_READ_ONLY_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    cluster_id: str
+    format_version: int
+    partitions: int
+    replication_factor: int
+    nodes: _containers.RepeatedCompositeFieldContainer[Node]
+    repositories: int
+    repositories_repairing: int
+    repositories_read_only: int
+    complete: bool
+    def __init__(self, cluster_id: _Optional[str] = ..., format_version: _Optional[int] = ..., partitions: _Optional[int] = ..., replication_factor: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ..., repositories: _Optional[int] = ..., repositories_repairing: _Optional[int] = ..., repositories_read_only: _Optional[int] = ..., complete: _Optional[bool] = ...) -> None: ...
+
+class ListNodesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListNodesResponse(_message.Message):
+    __slots__ = ("nodes",)
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedCompositeFieldContainer[Node]
+    def __init__(self, nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ...) -> None: ...
+
+class SetNodeStateRequest(_message.Message):
+    __slots__ = ("node", "state")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    state: NodeState
+    def __init__(self, node: _Optional[str] = ..., state: _Optional[_Union[NodeState, str]] = ...) -> None: ...
+
+class SetNodeStateResponse(_message.Message):
+    __slots__ = ("node",)
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    node: Node
+    def __init__(self, node: _Optional[_Union[Node, _Mapping]] = ...) -> None: ...
+
+class GetNodeActivityRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetNodeActivityResponse(_message.Message):
+    __slots__ = ("node", "ready", "draining", "requests_in_flight", "repairs")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    READY_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    REPAIRS_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    ready: bool
+    draining: bool
+    requests_in_flight: int
+    repairs: _containers.RepeatedCompositeFieldContainer[Repair]
+    def __init__(self, node: _Optional[str] = ..., ready: _Optional[bool] = ..., draining: _Optional[bool] = ..., requests_in_flight: _Optional[int] = ..., repairs: _Optional[_Iterable[_Union[Repair, _Mapping]]] = ...) -> None: ...
+
+class Repair(_message.Message):
+    __slots__ = ("repository_id", "phase", "percent", "source")
+    REPOSITORY_ID_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    PERCENT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    repository_id: str
+    phase: str
+    percent: int
+    source: str
+    def __init__(self, repository_id: _Optional[str] = ..., phase: _Optional[str] = ..., percent: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...

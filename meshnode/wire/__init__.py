@@ -1,0 +1,1 @@
+"""Translation between core types and proto messages, errors and gRPC status."""
