@@ -5,7 +5,8 @@ Each port has a memory implementation beside its real one and one contract suite
     catalog/  -> Catalog                         peer/ -> Peers
     git/      -> ReplicaStore, ReplicaReader,    app   -> Clock, Entropy
                  PackStore, PushProtocol, FetchProtocol
-    engine/   -> Transport (what http/ and rpc/ serve to git clients)
+    engine/   -> Transport (git's own protocol), Writes, Reads, Router, Replication, Membership, Activity:
+                 what http/ and rpc/ serve
 
 Errors are those of `base.errors`; every method may be cancelled at any await, and then leaves nothing running.
 """
@@ -21,12 +22,16 @@ from meshnode.base.ids import (
     Generation,
     NodeId,
     ObjectId,
+    PartitionId,
     RefName,
     RefsDigest,
     RefValue,
+    RepositoryId,
     RepositoryName,
     RoundId,
 )
+from meshnode.core.keys import ClusterSettings, Node, NodeState, OnlineNode
+from meshnode.core.record import Partition, Record
 from meshnode.core.round import ReplicaKey, Round
 
 # ---------------------------------------------------------------- time and chance
@@ -650,3 +655,210 @@ class Transport(Protocol):
 
 OnProgress = Callable[[str], None]
 """Called with short lines for people while long work goes on."""
+
+# ---------------------------------------------------------------- what the engine offers to the gRPC services
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RefChange:
+    """One wish of an API write. `expected` None: whatever is there; "" : must not exist. `new` "" : delete."""
+
+    name: RefName
+    expected: RefValue | str | None
+    new: RefValue | str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WriteResult:
+    """A write that is published."""
+
+    record: Record
+    round_id: RoundId
+    generation: Generation
+    """The generation the write made; `record` may be further on where a repetition was recognised."""
+    is_repetition: bool = False
+
+
+class Writes(Protocol):
+    """Writes with this node as coordinator. Each is one round; an error with `nothing_written` promises so."""
+
+    async def create(
+        self, name: RepositoryName, *, object_format: str, default_branch: RefName, request_key: str, actor: str
+    ) -> WriteResult:
+        """Create an empty repository. Raises RepositoryExists."""
+        ...
+
+    async def fork(self, source: RepositoryName, name: RepositoryName, *, request_key: str, actor: str) -> WriteResult:
+        """Create a repository with the source's references. Raises RepositoryNotFound, RepositoryExists."""
+        ...
+
+    async def rename(
+        self, name: RepositoryName, new_name: RepositoryName, *, request_key: str, actor: str
+    ) -> WriteResult:
+        """Give a repository another name. Raises RepositoryNotFound, RepositoryExists."""
+        ...
+
+    async def delete(self, name: RepositoryName, *, request_key: str, actor: str) -> WriteResult:
+        """Delete a repository. Raises RepositoryNotFound."""
+        ...
+
+    async def update_refs(
+        self, name: RepositoryName, changes: Sequence[RefChange], *, request_key: str, actor: str
+    ) -> WriteResult:
+        """Apply all changes or none. Raises RefConflict, InvalidRequest (missing objects, name conflicts)."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadView:
+    """One repository as this node's replica shows it, checked against the asked consistency level."""
+
+    key: ReplicaKey
+    name: RepositoryName
+    snapshot: RefsSnapshot
+    record: Record | None
+    """The record that was read, None where the level needed none."""
+
+    @property
+    def generation(self) -> Generation:
+        """Where the answer stands."""
+        return self.snapshot.generation
+
+
+class Reads(Protocol):
+    """Reads of this node's replica and of the catalog."""
+
+    async def view(self, name: RepositoryName, consistency: Consistency) -> ReadView:
+        """Open this node's replica for a read.
+
+        Raises:
+            RepositoryNotFound: no such name.
+            ReplicaBehind: this replica cannot meet the level (field `generation`).
+            CatalogUnavailable: VERIFIED cannot be met just now.
+        """
+        ...
+
+    async def find(self, name: RepositoryName) -> Record:
+        """The record behind a name, linearizably. Raises RepositoryNotFound."""
+        ...
+
+    async def find_by_id(self, repository: RepositoryId) -> Record | None:
+        """The record of a repository id, deleted ones included."""
+        ...
+
+    async def list_names(self, prefix: str, after: str, limit: int) -> list[RepositoryName]:
+        """Names that start with `prefix` and sort after `after`, in byte order."""
+        ...
+
+
+class Router(Protocol):
+    """Which nodes may answer, best first. This node's own id is in the list where it qualifies."""
+
+    async def read_candidates(self, name: RepositoryName, consistency: Consistency) -> list[NodeId]:
+        """Nodes with an eligible replica. Raises RepositoryNotFound, CatalogUnavailable."""
+        ...
+
+    async def write_candidates(self, name: RepositoryName) -> list[NodeId]:
+        """Nodes that may coordinate a write; for a name that does not exist, those of its future partition."""
+        ...
+
+
+class Replication(Protocol):
+    """This node as a participant: what ReplicationService serves. The mirror image of `Peers`."""
+
+    async def prepare(self, opening: StageOpen, messages: AsyncIterator[StageMessage]) -> Vote:
+        """Receive objects, then vote on the round; a stream that ends early leaves nothing behind."""
+        ...
+
+    async def commit(self, key: ReplicaKey, round_id: RoundId, generation: Generation) -> Generation:
+        """Apply a published round; the generation applied then. Idempotent."""
+        ...
+
+    async def abort(self, key: ReplicaKey, round_id: RoundId) -> None:
+        """Drop a round that will never be published. Idempotent."""
+        ...
+
+    async def describe(self, key: ReplicaKey, *, deep: bool) -> ReplicaDescription | None:
+        """This node's replica in its own words."""
+        ...
+
+    async def history(self, key: ReplicaKey, after: Generation) -> list[Round]:
+        """Applied rounds after a generation, without a gap."""
+        ...
+
+    async def snapshot(self, key: ReplicaKey) -> tuple[ReplicaState, RefsSnapshot]:
+        """State and references at one generation. Raises ReplicaBehind where this replica is not consistent."""
+        ...
+
+    def fetch_objects(
+        self, key: ReplicaKey, wants: Sequence[ObjectId], haves: Sequence[ObjectId]
+    ) -> AsyncIterator[bytes]:
+        """Stream a pack for a peer's repair."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RepairProgress:
+    """One repair on this node."""
+
+    key: ReplicaKey
+    phase: str
+    percent: int
+    """0 to 100; -1 where it cannot be told."""
+    source: NodeId | None
+
+
+class Membership(Protocol):
+    """The cluster as this node sees it, from caches that follow the catalog."""
+
+    def settings(self) -> ClusterSettings:
+        """What is fixed of the cluster."""
+        ...
+
+    def nodes(self) -> Mapping[NodeId, Node]:
+        """Every node in the catalog."""
+        ...
+
+    def online(self) -> Mapping[NodeId, OnlineNode]:
+        """Nodes whose lease is alive."""
+        ...
+
+    def partition(self, partition: PartitionId) -> Partition:
+        """A partition's replica list."""
+        ...
+
+    def suspect(self, node: NodeId) -> None:
+        """Note that a node did not answer just now; candidates sort it last for a second."""
+        ...
+
+    async def set_state(self, node: NodeId, state: NodeState) -> Node:
+        """Want another state for a node. Raises NotFound, Fenced."""
+        ...
+
+    async def refresh(self) -> None:
+        """Read everything again now."""
+        ...
+
+
+class Activity(Protocol):
+    """What this node is doing."""
+
+    def is_ready(self) -> bool:
+        """Start-up checks are done and the catalog answered lately."""
+        ...
+
+    def is_draining(self) -> bool:
+        """New work is refused."""
+        ...
+
+    def repairs(self) -> list[RepairProgress]:
+        """Repairs running now."""
+        ...
+
+    def requests_in_flight(self) -> int:
+        """Requests being served."""
+        ...
+
+    def consistent_since_ms(self, key: ReplicaKey) -> int:
+        """Wall clock from which this replica has been consistent without a break; 0 where it is not."""
+        ...
