@@ -1,14 +1,89 @@
 # Each target is one line of the README; `make help` lists them.
-PY := .venv/bin/python
+#
+# Two stamps say what the environment has: what a node needs, and what the checks need besides. pip is run as the
+# user configured it (index, certificates, wheels).
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+MESHNODE_DATA ?= $(CURDIR)/.mesh
+export MESHNODE_DATA
 
 .PHONY: help
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
+.PHONY: setup
+setup: $(VENV)/stamp-run  ## install what a node needs into .venv (instant when done)
+
+$(VENV)/stamp-run: pyproject.toml
+	@PYTHON='$(PYTHON)' sh deploy/venv.sh '$(VENV)'
+	$(PY) -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/stamp-dev: pyproject.toml $(VENV)/stamp-run
+	$(PY) -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+.PHONY: up
+up: setup  ## start a three-node cluster on loopback, ready to push to
+	@$(PY) -m meshnode up --data '$(MESHNODE_DATA)' --detach
+
+.PHONY: down
+down: setup  ## stop it; data stays under .mesh (or $MESHNODE_DATA)
+	@$(PY) -m meshnode down --data '$(MESHNODE_DATA)'
+
+.PHONY: demo
+demo: setup  ## the story, checked: push, kill a node, push, read everywhere, restart, heal
+	@$(PY) -m tests.e2e.demo
+
+.PHONY: demo-etcd
+demo-etcd: setup  ## the same over a three-member etcd cluster
+	@$(PY) -m tests.e2e.demo --catalog etcd
+
+.PHONY: check
+check: $(VENV)/stamp-dev check-proto  ## format, lint, types, floors, generated code, fast tests (under three minutes)
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(PY) -m pytest tests/unit tests/contract tests/sim
+
+.PHONY: check-proto
+check-proto: $(VENV)/stamp-dev
+	@rm -rf build/proto-check && mkdir -p build/proto-check
+	@cp -r proto meshnode Makefile build/proto-check/
+	@touch build/proto-check/pyproject.toml
+	@$(MAKE) --no-print-directory -s -C build/proto-check -o $(VENV)/stamp-dev proto PY='$(abspath $(PY))' VENV='$(abspath $(VENV))'
+	@diff -r -x __pycache__ meshnode build/proto-check/meshnode \
+		|| { echo 'generated code is not current: run make proto' >&2; exit 1; }
+
+.PHONY: test-setup
+test-setup: $(VENV)/stamp-dev  ## install the programs the tests need (etcd, nginx, podman, grpcurl ...)
+	@sh tests/install-tools.sh
+
+.PHONY: test
+test: test-setup check  ## everything: check, end-to-end tests with real git, etcd and sockets, the demo
+	$(PY) -m pytest tests/e2e
+	$(PY) -m tests.e2e.demo
+
+.PHONY: bench
+bench: test-setup  ## measure against plain git side by side; tables here, JSON in bench-results/
+	@$(PY) -m tests.bench.run
+
+.PHONY: format
+format: $(VENV)/stamp-dev  ## format the code and apply safe fixes
+	$(VENV)/bin/ruff check --fix --exit-zero .
+	$(VENV)/bin/ruff format .
+
 .PHONY: proto
-proto:  ## regenerate meshnode/v1 from proto/
+proto: $(VENV)/stamp-dev  ## regenerate meshnode/v1 from proto/
 	rm -rf build/proto && mkdir -p build/proto
 	$(PY) -m grpc_tools.protoc -Iproto --python_out=build/proto --pyi_out=build/proto proto/mesh/v1/*.proto
 	sed -i -E 's/^from mesh\.v1 import/from meshnode.v1 import/' build/proto/mesh/v1/*.py build/proto/mesh/v1/*.pyi
 	rm -f meshnode/v1/*_pb2.py meshnode/v1/*_pb2.pyi
 	cp build/proto/mesh/v1/* meshnode/v1/
+
+.PHONY: clean
+clean:  ## remove build results and caches (not .venv, not .mesh)
+	rm -rf build bench-results .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+	find meshnode tests -name __pycache__ -type d -prune -exec rm -rf {} +
