@@ -1,0 +1,288 @@
+"""One running git process: its pipes on the running loop, its deadline, its end.
+
+    Popen (vfork) -> GitProcess -> exited (pidfd readable) -> group killed -> reaped
+                        |                                          ^
+                        +-- deadline, kill(), leaving `async with` -+
+
+The rule: once made, a process is reaped by the loop itself, whoever waits for it or is cancelled; and nothing of
+its group outlives it. The group is killed while its leader is still unreaped, so its id cannot mean anyone else.
+
+Pipes are plain non-blocking descriptors with `add_reader` and `add_writer`, the exit is a pidfd: that works the same
+on asyncio's loop and on uvloop, with neither's own subprocess support. Source: pidfd_open(2), pipe(7).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self
+
+from meshnode.base.errors import DeadlineExceeded
+
+PIPE_BYTES: Final = 1 << 20
+"""Pipe buffer of bulk streams; 16 times the default saves wake-ups. 1 MiB is the most an ordinary user may ask for."""
+STDERR_TAIL_BYTES: Final = 64 << 10
+"""How much of standard error is kept: git's last words."""
+_LINE_BYTES_MAX: Final = 4096
+"""Longest line handed to `on_stderr`; longer ones come in pieces."""
+_PIECE_BYTES: Final = 256 << 10
+"""Written in one go, so that one large `write` does not keep the loop."""
+
+OnStderr = Callable[[str], None]
+
+
+class GitProcess:
+    """A process with pipes. One reader and one writer at a time. Leave it by `async with` or `kill()`.
+
+    Made by `GitCommands.open` only.
+    """
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        *,
+        name: str,
+        deadline_ms: int,
+        on_exit: Callable[[], None],
+        on_stderr: OnStderr | None = None,
+        is_bulk: bool = True,
+    ) -> None:
+        """Take over `process`, whose stdout and stderr are pipes; `on_exit` is called once, when it is reaped."""
+        self._loop = asyncio.get_running_loop()
+        self._process = process
+        self._name = name
+        self._deadline_ms = deadline_ms
+        self._on_exit = on_exit
+        self._on_stderr = on_stderr
+        self._exited: asyncio.Future[int] = self._loop.create_future()
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._is_expired = False
+        self._stderr = bytearray()
+        self._line = bytearray()
+        self._feed = memoryview(b"")
+        self._stdin_fd = _take_over(process.stdin, is_bulk=is_bulk)
+        self._stdout_fd = _take_over(process.stdout, is_bulk=is_bulk)
+        self._stderr_fd = _take_over(process.stderr, is_bulk=False)
+        self._pidfd = os.pidfd_open(process.pid)
+        self._loop.add_reader(self._pidfd, self._reap)
+        if self._stderr_fd >= 0:
+            self._loop.add_reader(self._stderr_fd, self._read_stderr)
+        self._timer = self._loop.call_later(deadline_ms / 1000, self._expire)
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is also its group's and its session's."""
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, negative for a signal, None while it runs."""
+        return self._exited.result() if self._exited.done() else None
+
+    @property
+    def stderr_tail(self) -> str:
+        """The last 64 KiB of standard error so far."""
+        return self._stderr.decode(errors="replace")
+
+    @property
+    def stderr_bytes(self) -> bytes:
+        """`stderr_tail` as bytes."""
+        return bytes(self._stderr)
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Write all of `data` to standard input; waits while the process is behind.
+
+        Raises:
+            BrokenPipeError: the process no longer reads, or its input is closed.
+            DeadlineExceeded: the process's deadline passed.
+        """
+        rest = memoryview(data)
+        while rest:
+            if self._stdin_fd < 0:
+                self._check_deadline()
+                raise BrokenPipeError(f"standard input of {self._name} is closed")
+            try:
+                rest = rest[os.write(self._stdin_fd, rest[:_PIECE_BYTES]) :]
+            except BlockingIOError:
+                await self._until_ready(self._stdin_fd, self._loop.add_writer, self._loop.remove_writer)
+            except BrokenPipeError:
+                self._check_deadline()
+                raise
+            else:
+                if rest:
+                    await asyncio.sleep(0)
+
+    async def close_stdin(self) -> None:
+        """Let the process see the end of its input. Idempotent."""
+        self._close_stdin()
+
+    def feed(self, data: bytes) -> None:
+        """Write `data` in the background and close the input after it; for input held in memory anyway.
+
+        A process that does not read all of it is not an error.
+        """
+        self._feed = memoryview(data)
+        self._feed_more()
+
+    async def read(self, max_bytes: int = 262_144) -> bytes:
+        """Read what is there of standard output, at least one byte, at most `max_bytes`; b"" at its end.
+
+        Raises:
+            DeadlineExceeded: the process's deadline passed, so the output may be cut.
+        """
+        await asyncio.sleep(0)  # a pipe that is always full must not keep the loop
+        while self._stdout_fd >= 0:
+            try:
+                data = os.read(self._stdout_fd, max_bytes)
+            except BlockingIOError:
+                await self._until_ready(self._stdout_fd, self._loop.add_reader, self._loop.remove_reader)
+                continue
+            if not data:
+                break
+            return data
+        self._check_deadline()
+        return b""
+
+    async def wait(self) -> int:
+        """Wait for the exit; the exit code, negative for a signal.
+
+        A process that still wants to write more than its pipe holds does not exit: read to the end first.
+
+        Raises:
+            DeadlineExceeded: the process was killed because its deadline passed.
+        """
+        returncode = await asyncio.shield(self._exited)
+        self._check_deadline()
+        return returncode
+
+    async def kill(self) -> None:
+        """Kill the whole process group, reap it and close the pipes. Idempotent; safe to cancel."""
+        try:
+            self._kill_group()
+            await asyncio.shield(self._exited)
+        finally:
+            self._close_pipes()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.kill()
+
+    async def _until_ready(self, fd: int, add: Callable[..., object], remove: Callable[[int], object]) -> None:
+        ready: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.add(ready)
+        add(fd, _wake, ready)
+        try:
+            await ready
+        finally:
+            self._waiting.discard(ready)
+            if fd in (self._stdin_fd, self._stdout_fd):
+                remove(fd)
+
+    def _check_deadline(self) -> None:
+        if self._is_expired:
+            raise DeadlineExceeded("git did not finish in time", command=self._name, deadline_ms=self._deadline_ms)
+
+    def _expire(self) -> None:
+        self._is_expired = not self._exited.done()
+        self._kill_group()
+
+    def _kill_group(self) -> None:
+        if not self._exited.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _reap(self) -> None:
+        self._kill_group()
+        returncode = self._process.poll()
+        if returncode is None:  # a hint without an exit; the descriptor stays watched
+            return
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        self._timer.cancel()
+        self._read_stderr()
+        self._exited.set_result(returncode)
+        for ready in self._waiting:
+            _wake(ready)
+        self._on_exit()
+
+    def _read_stderr(self) -> None:
+        while self._stderr_fd >= 0:
+            try:
+                data = os.read(self._stderr_fd, _LINE_BYTES_MAX)
+            except BlockingIOError:
+                return
+            if not data:
+                self._loop.remove_reader(self._stderr_fd)
+                os.close(self._stderr_fd)
+                self._stderr_fd = -1
+            self._stderr += data
+            del self._stderr[:-STDERR_TAIL_BYTES]
+            if self._on_stderr is not None:
+                self._hand_out_lines(self._on_stderr, data)
+
+    def _hand_out_lines(self, on_stderr: OnStderr, data: bytes) -> None:
+        self._line += data.replace(b"\r", b"\n")
+        *lines, rest = self._line.split(b"\n")
+        if len(rest) >= _LINE_BYTES_MAX or not data:
+            lines, rest = [*lines, rest], bytearray()
+        self._line = rest
+        for line in lines:
+            if line.strip():
+                on_stderr(line.decode(errors="replace").rstrip())
+
+    def _feed_more(self) -> None:
+        if self._stdin_fd < 0:
+            return
+        try:
+            while self._feed:
+                self._feed = self._feed[os.write(self._stdin_fd, self._feed[:_PIECE_BYTES]) :]
+        except BlockingIOError:
+            self._loop.add_writer(self._stdin_fd, self._feed_more)
+            return
+        except BrokenPipeError:
+            self._feed = memoryview(b"")
+        self._close_stdin()
+
+    def _close_stdin(self) -> None:
+        if self._stdin_fd >= 0:
+            self._loop.remove_writer(self._stdin_fd)
+            os.close(self._stdin_fd)
+            self._stdin_fd = -1
+
+    def _close_pipes(self) -> None:
+        self._close_stdin()
+        for fd in (self._stdout_fd, self._stderr_fd):
+            if fd >= 0:
+                self._loop.remove_reader(fd)
+                os.close(fd)
+        self._stdout_fd = self._stderr_fd = -1
+        for ready in self._waiting:
+            _wake(ready)
+
+
+def _wake(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
+def _take_over(pipe: object, *, is_bulk: bool) -> int:
+    """The descriptor of one of Popen's pipes, ours from now on; -1 where there is none."""
+    if pipe is None:
+        return -1
+    fd = os.dup(pipe.fileno())  # type: ignore[attr-defined]
+    pipe.close()  # type: ignore[attr-defined]
+    os.set_blocking(fd, False)
+    if is_bulk:
+        with contextlib.suppress(OSError):  # over the user's share of pipe memory: the default size works too
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return fd
