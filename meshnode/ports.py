@@ -133,11 +133,15 @@ class Catalog(Protocol):
         Raises:
             CatalogUnavailable: surely not applied (it was never sent, or the catalog said so).
             OutcomeUnknown: it may have been applied, or may still be.
+            NotFound: all compares held, but the lease of a Put has ended; nothing is applied.
         """
         ...
 
     def watch(self, prefix: str) -> AsyncIterator[WatchEvent]:
-        """Yield a hint for each change below `prefix` from now on; resumes by itself, ends only by aclose()."""
+        """Yield a hint for each change below `prefix` from now on; resumes by itself, ends only by aclose().
+
+        The first hint has key "": the watch stands, everything later is seen. Start it, then read.
+        """
         ...
 
     async def open_lease(self, ttl_ms: int) -> int:
