@@ -52,8 +52,9 @@ check: $(VENV)/stamp-dev check-proto  ## format, lint, types, floors, generated 
 check-proto: $(VENV)/stamp-dev
 	@rm -rf build/proto-check && mkdir -p build/proto-check
 	@cp -r proto meshnode Makefile build/proto-check/
-	@touch build/proto-check/pyproject.toml
-	@$(MAKE) --no-print-directory -s -C build/proto-check -o $(VENV)/stamp-dev proto PY='$(abspath $(PY))' VENV='$(abspath $(VENV))'
+	@cp pyproject.toml build/proto-check/
+	@$(MAKE) --no-print-directory -s -C build/proto-check proto PY='$(abspath $(PY))' VENV='$(abspath $(VENV))' \
+		-o '$(abspath $(VENV)/stamp-dev)' -o '$(abspath $(VENV)/stamp-run)'
 	@diff -r -x __pycache__ meshnode build/proto-check/meshnode \
 		|| { echo 'generated code is not current: run make proto' >&2; exit 1; }
 
