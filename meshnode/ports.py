@@ -513,6 +513,10 @@ class ReplicaDescription:
     problems: tuple[str, ...] = ()
     ref_count: int = 0
     size_bytes: int = 0
+    consistent_since_ms: int = 0
+    """Wall clock from which it has been consistent without a break; 0 where it is not or cannot tell."""
+    activity: str = ""
+    """What the node is doing about the replica; "" for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -654,6 +658,27 @@ class Transport(Protocol):
 
     async def receive_pack(self, request: TransportRequest, body: AsyncIterator[bytes]) -> TransportReply:
         """One push. `generation` is the one known when the answer starts; the report is in the body."""
+        ...
+
+
+class RemoteTransport(Protocol):
+    """`Transport` of another node. A reply is returned only after the node's first message (the position) came.
+
+    Raises, besides what that node raises:
+        PeerUnavailable: no answer; field `is_untouched` is True where no byte of `body` was consumed, so that the
+            same request may go to the next node.
+    """
+
+    async def info_refs(self, node: NodeId, request: TransportRequest, service: GitService) -> TransportReply:
+        """`Transport.info_refs` of `node`."""
+        ...
+
+    async def upload_pack(self, node: NodeId, request: TransportRequest, body: AsyncIterator[bytes]) -> TransportReply:
+        """`Transport.upload_pack` of `node`."""
+        ...
+
+    async def receive_pack(self, node: NodeId, request: TransportRequest, body: AsyncIterator[bytes]) -> TransportReply:
+        """`Transport.receive_pack` of `node`."""
         ...
 
 
