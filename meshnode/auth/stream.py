@@ -1,0 +1,204 @@
+"""One signed gRPC stream, seen from the caller: bytes out, bytes in, a verdict at the end.
+
+    stream = channel.stream(method, messages, timeout_ms=...)
+    async with stream:                     # or aclose() at the end
+        async for message in stream: ...   # raises after the last message if the answer is not the peer's
+
+Rule: what was iterated is believed only when the iteration has ended without an error; until then it is the peer's
+word without its signature, and nothing irreversible may be done with it. Nothing is sent before the first
+`started()` or the first step of the iteration, because the request is signed with its first message.
+
+One task feeds the request while the answer is read. It belongs to the stream: whichever way the stream ends, the
+task is cancelled and awaited, and `messages` is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+
+from meshnode.auth.answers import CallFailed, Trust, fail_call, trailing_of
+from meshnode.auth.responses import MessageTrace
+from meshnode.base.errors import InvalidRequest
+from meshnode.ports import Clock
+
+
+class SignedStream:
+    """An async iterator over the answer's messages. For one reader."""
+
+    def __init__(
+        self,
+        open_call: grpc.aio.StreamStreamMultiCallable[Any, Any],
+        trust: Trust,
+        method: str,
+        messages: AsyncIterator[bytes] | bytes,
+        *,
+        timeout_ms: int,
+        metadata: tuple[tuple[str, str], ...],
+        clock: Clock,
+    ) -> None:
+        """Made by `SignedChannel.stream`."""
+        self._open_call = open_call
+        self._trust = trust
+        self._method = method
+        self._messages = messages
+        self._clock = clock
+        self._deadline_ms = clock.monotonic_ms() + timeout_ms
+        self._metadata = metadata
+        self._call: grpc.aio.StreamStreamCall[Any, Any] | None = None
+        self._answers: AsyncIterator[bytes] | None = None
+        self._feeder: asyncio.Task[None] | None = None
+        self._jti = ""
+        self._request = MessageTrace()
+        self._response = MessageTrace()
+        self._source_error: Exception | None = None
+        self._is_request_complete = False
+        self._is_over = False
+
+    async def started(self) -> dict[str, str | bytes]:
+        """Begin, and wait for the server's initial metadata: it has taken the request, or refused it.
+
+        Raises:
+            CallFailed: the call has failed already. Otherwise a failure comes with the iteration.
+        """
+        call = await self._begin()
+        try:
+            initial = trailing_of(await call.initial_metadata())
+        except asyncio.CancelledError:
+            await self._break_off()
+            raise
+        if call.done() and await call.code() is not grpc.StatusCode.OK:
+            await anext(self)
+        return initial
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next message of the answer.
+
+        Raises:
+            StopAsyncIteration: the answer is complete and the peer's signature under it verified.
+            CallFailed: an error status, a broken connection, the deadline, or an answer that is not the peer's.
+            Exception: what iterating over the request's messages raised; the call is cancelled then.
+        """
+        if self._is_over:
+            raise StopAsyncIteration
+        await self._begin()
+        assert self._answers is not None
+        try:
+            message = await anext(self._answers)
+        except StopAsyncIteration:
+            await self._finish()
+            raise
+        except grpc.aio.AioRpcError as error:
+            await self._break_off()
+            if self._source_error is not None:
+                raise self._source_error from error
+            raise fail_call(self._trust, self._jti, error, request=self._request, response=self._response) from error
+        except asyncio.CancelledError:
+            await self._break_off()
+            if self._source_error is not None and not _is_cancelled_from_outside():
+                raise self._source_error from None
+            raise
+        self._response.note(message)
+        return message
+
+    async def aclose(self) -> None:
+        """Cancel what is still running, and wait until nothing of it is left. Idempotent."""
+        await self._break_off()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def _begin(self) -> grpc.aio.StreamStreamCall[Any, Any]:
+        if self._call is not None:
+            return self._call
+        if self._is_over:
+            raise InvalidRequest("stream is closed", method=self._method)
+        try:
+            first = await self._first_message()
+        except BaseException:
+            await self._break_off()
+            raise
+        left_ms = self._deadline_ms - self._clock.monotonic_ms()
+        if left_ms <= 0:
+            await self._break_off()
+            raise CallFailed(
+                grpc.StatusCode.DEADLINE_EXCEEDED, "deadline passed before the first message", {}, was_answered=False
+            )
+        signed, metadata = self._trust.sign(self._method, first, self._metadata)
+        self._jti = signed.jti
+        self._call = self._open_call(timeout=left_ms / 1000, metadata=metadata)
+        self._answers = aiter(self._call)
+        self._feeder = asyncio.create_task(self._feed(self._call, first), name=f"feed {self._method}")
+        return self._call
+
+    async def _first_message(self) -> bytes:
+        if isinstance(self._messages, bytes):
+            return self._messages
+        try:
+            return await anext(self._messages)
+        except StopAsyncIteration:
+            raise InvalidRequest("request stream has no message", method=self._method) from None
+
+    async def _feed(self, call: grpc.aio.StreamStreamCall[Any, Any], first: bytes) -> None:
+        try:
+            await self._write(call, first)
+            if not isinstance(self._messages, bytes):
+                async for message in self._messages:
+                    await self._write(call, message)
+            self._is_request_complete = True
+            await call.done_writing()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            return  # the call has ended; the reader learns how
+        except Exception as error:  # noqa: BLE001 - handed to the reader, who raises it
+            self._source_error = error
+            call.cancel()
+
+    async def _write(self, call: grpc.aio.StreamStreamCall[Any, Any], message: bytes) -> None:
+        self._request.note(message)  # before it is sent: the peer never sees more than is noted
+        await call.write(message)
+
+    async def _finish(self) -> None:
+        assert self._call is not None
+        call = self._call
+        trailing = trailing_of(await call.trailing_metadata())
+        detail = await call.details() or ""
+        is_request_complete = self._is_request_complete
+        await self._break_off()
+        if self._source_error is not None:
+            raise self._source_error
+        if not is_request_complete:
+            raise CallFailed(
+                grpc.StatusCode.UNAUTHENTICATED,
+                "peer answered before it had the whole request",
+                trailing,
+                was_answered=False,
+            )
+        self._trust.check_ok(self._jti, detail, trailing, request=self._request, response=self._response)
+
+    async def _break_off(self) -> None:
+        self._is_over = True
+        if self._call is not None:
+            self._call.cancel()
+        if self._feeder is not None and not self._feeder.done():
+            self._feeder.cancel()
+            await asyncio.wait([self._feeder])
+        close = getattr(self._messages, "aclose", None)
+        if close is not None:
+            await close()
+
+
+def _is_cancelled_from_outside() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
