@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Self
 
 import pytest
 
 from meshnode.base.errors import CatalogUnavailable, InvalidRequest, NotFound
 from meshnode.catalog.memory import MemoryCatalog
+from meshnode.catalog.sqlite import SqliteCatalog
 from meshnode.ports import Catalog, Compare, Delete, Put, WatchEvent
 
 DEADLINE_S = 10.0
@@ -18,15 +20,15 @@ OpenClient = Callable[[], Awaitable[Catalog]]
 """Opens one more client of the test's own, empty catalog."""
 
 
-@pytest.fixture(params=["memory"])
-async def open_client(request: pytest.FixtureRequest) -> AsyncIterator[OpenClient]:
+@pytest.fixture(params=["memory", "sqlite"])
+async def open_client(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenClient]:
     clients: list[Catalog] = []
+    store = MemoryCatalog()
 
-    if request.param == "memory":
-        store = MemoryCatalog()
-
-        async def open_one() -> Catalog:
+    async def open_one() -> Catalog:
+        if request.param == "memory":
             return store.client()
+        return await SqliteCatalog.open(tmp_path / "catalog.db", deadline_ms=5_000)
 
     async def open_and_keep() -> Catalog:
         clients.append(await open_one())
