@@ -1,0 +1,62 @@
+"""What a node without a disk keeps over a restart, and the faults a test may plant in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from meshnode.base.errors import Overloaded
+from meshnode.base.ids import ObjectId, RefName, RefValue, RoundId, parse_repository_id
+from meshnode.core.round import ReplicaKey, Round
+from meshnode.git.memory_packs import MemoryPack
+from meshnode.ports import ReplicaState
+
+
+@dataclass
+class MemoryReplica:
+    """One replica as it would lie on disk."""
+
+    state: ReplicaState
+    refs: dict[RefName, RefValue] = field(default_factory=dict)
+    objects: set[ObjectId] = field(default_factory=set)
+    packs: dict[RoundId, MemoryPack] = field(default_factory=dict)
+    """Packs of prepared rounds: durable, not readable."""
+    history: list[Round] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    """What `fsck` will say; a test writes it to damage the replica."""
+    is_unreadable: bool = False
+    """Whether loading it finds its state damaged; a test sets it."""
+
+
+@dataclass
+class MemoryDisk:
+    """What a node keeps over a restart."""
+
+    replicas: dict[ReplicaKey, MemoryReplica] = field(default_factory=dict)
+    damaged: list[tuple[ReplicaKey, str, MemoryReplica]] = field(default_factory=list)
+    """Replicas set aside, with the reason."""
+    is_full: bool = False
+    """Whether every write finds no space left; a test sets it."""
+
+    def check_space(self) -> None:
+        """Raise Overloaded where the disk is full."""
+        if self.is_full:
+            raise Overloaded("no space left on device")
+
+    def objects_of(self, key: ReplicaKey) -> set[ObjectId]:
+        """Every object a replica can read, those of the repositories it was forked from included."""
+        found: set[ObjectId] = set()
+        one = self.replicas.get(key)
+        while one is not None:
+            found |= one.objects
+            parent = parent_key(one.state)
+            one = None if parent is None else self.replicas.get(parent)
+        return found
+
+    def has_dependents(self, key: ReplicaKey) -> bool:
+        """Whether a fork shares this replica's objects."""
+        return any(parent_key(one.state) == key for one in self.replicas.values())
+
+
+def parent_key(state: ReplicaState) -> ReplicaKey | None:
+    """The replica whose objects this one shares, None where it is no fork."""
+    return ReplicaKey(state.key.partition, parse_repository_id(state.fork_parent)) if state.fork_parent else None
