@@ -1,6 +1,6 @@
-"""Settings of one node: a TOML file, each key overridable by `MESHNODE_<SECTION>__<KEY>`.
+"""The settings of one node: every section and key there is, with its meaning, unit and default.
 
-Unknown keys are refused with the nearest known name; all errors are reported at once.
+Ranges and what must hold between keys are in `config/checks.py`.
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ class TlsSettings:
     """PEM private key, mode 0600."""
     ca_file: str = ""
     """PEM authorities that peers' certificates must come from."""
+    is_plaintext_allowed: bool = False
+    """Whether gRPC may listen beyond loopback without TLS (something else protects the network)."""
 
 
 @dataclass(frozen=True, kw_only=True)
