@@ -1,0 +1,40 @@
+"""Settings of one node: a TOML file, each key overridable by `MESHNODE_<SECTION>__<KEY>`.
+
+Rule: unknown sections and keys are refused with the nearest known name, and all errors are reported at once.
+
+    settings.py   the sections as dataclasses      checks.py      ranges, and what must hold between keys
+    loading.py    text and environment -> Config   rendering.py   Config -> text
+"""
+
+from meshnode.config.checks import ConfigError
+from meshnode.config.loading import load_config, parse_config
+from meshnode.config.rendering import render_config
+from meshnode.config.settings import (
+    AuthSettings,
+    CatalogSettings,
+    Config,
+    LimitSettings,
+    ListenSettings,
+    LogSettings,
+    NodeSettings,
+    PushSettings,
+    ReplicationSettings,
+    TlsSettings,
+)
+
+__all__ = [
+    "AuthSettings",
+    "CatalogSettings",
+    "Config",
+    "ConfigError",
+    "LimitSettings",
+    "ListenSettings",
+    "LogSettings",
+    "NodeSettings",
+    "PushSettings",
+    "ReplicationSettings",
+    "TlsSettings",
+    "load_config",
+    "parse_config",
+    "render_config",
+]
