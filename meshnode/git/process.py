@@ -21,7 +21,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self
+from typing import IO, Final, Self
 
 from meshnode.base.errors import DeadlineExceeded
 
@@ -30,7 +30,7 @@ PIPE_BYTES: Final = 1 << 20
 STDERR_TAIL_BYTES: Final = 64 << 10
 """How much of standard error is kept: git's last words."""
 _LINE_BYTES_MAX: Final = 4096
-"""Longest line handed to `on_stderr`; longer ones come in pieces."""
+"""Longest line handed to `on_stderr`; longer ones are cut."""
 _PIECE_BYTES: Final = 256 << 10
 """Written in one go, so that one large `write` does not keep the loop."""
 
@@ -66,13 +66,19 @@ class GitProcess:
         self._stderr = bytearray()
         self._line = bytearray()
         self._feed = memoryview(b"")
-        self._stdin_fd = _take_over(process.stdin, is_bulk=is_bulk)
-        self._stdout_fd = _take_over(process.stdout, is_bulk=is_bulk)
-        self._stderr_fd = _take_over(process.stderr, is_bulk=False)
-        self._pidfd = os.pidfd_open(process.pid)
+        try:
+            self._pidfd = os.pidfd_open(process.pid)
+        except OSError:  # out of descriptors: nothing can watch it, so it must not run
+            self.terminate()
+            process.wait()
+            for pipe in filter(None, (process.stdin, process.stdout, process.stderr)):
+                pipe.close()
+            raise
+        self._stdin_fd = _prepare(process.stdin, is_bulk=is_bulk)
+        self._stdout_fd = _prepare(process.stdout, is_bulk=is_bulk)
+        self._stderr_fd = _prepare(process.stderr, is_bulk=False)
         self._loop.add_reader(self._pidfd, self._reap)
-        if self._stderr_fd >= 0:
-            self._loop.add_reader(self._stderr_fd, self._read_stderr)
+        self._loop.add_reader(self._stderr_fd, self._read_stderr)
         self._timer = self._loop.call_later(deadline_ms / 1000, self._expire)
 
     @property
@@ -161,10 +167,16 @@ class GitProcess:
         self._check_deadline()
         return returncode
 
+    def terminate(self) -> None:
+        """Kill the whole process group now, without waiting: readers and writers then see its end."""
+        if not self._exited.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
     async def kill(self) -> None:
         """Kill the whole process group, reap it and close the pipes. Idempotent; safe to cancel."""
         try:
-            self._kill_group()
+            self.terminate()
             await asyncio.shield(self._exited)
         finally:
             self._close_pipes()
@@ -194,15 +206,10 @@ class GitProcess:
 
     def _expire(self) -> None:
         self._is_expired = not self._exited.done()
-        self._kill_group()
-
-    def _kill_group(self) -> None:
-        if not self._exited.done():
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+        self.terminate()
 
     def _reap(self) -> None:
-        self._kill_group()
+        self.terminate()
         returncode = self._process.poll()
         if returncode is None:  # a hint without an exit; the descriptor stays watched
             return
@@ -216,19 +223,18 @@ class GitProcess:
         self._on_exit()
 
     def _read_stderr(self) -> None:
-        while self._stderr_fd >= 0:
-            try:
-                data = os.read(self._stderr_fd, _LINE_BYTES_MAX)
-            except BlockingIOError:
-                return
-            if not data:
-                self._loop.remove_reader(self._stderr_fd)
-                os.close(self._stderr_fd)
-                self._stderr_fd = -1
-            self._stderr += data
-            del self._stderr[:-STDERR_TAIL_BYTES]
-            if self._on_stderr is not None:
-                self._hand_out_lines(self._on_stderr, data)
+        if self._stderr_fd < 0:
+            return
+        try:
+            data = os.read(self._stderr_fd, STDERR_TAIL_BYTES)  # all that its pipe can hold
+        except BlockingIOError:
+            return
+        self._stderr += data
+        del self._stderr[:-STDERR_TAIL_BYTES]
+        if self._on_stderr is not None:
+            self._hand_out_lines(self._on_stderr, data)
+        if not data:
+            self._close_stderr()
 
     def _hand_out_lines(self, on_stderr: OnStderr, data: bytes) -> None:
         self._line += data.replace(b"\r", b"\n")
@@ -238,13 +244,11 @@ class GitProcess:
         self._line = rest
         for line in lines:
             if line.strip():
-                on_stderr(line.decode(errors="replace").rstrip())
+                on_stderr(line[:_LINE_BYTES_MAX].decode(errors="replace").rstrip())
 
     def _feed_more(self) -> None:
-        if self._stdin_fd < 0:
-            return
         try:
-            while self._feed:
+            while self._feed and self._stdin_fd >= 0:
                 self._feed = self._feed[os.write(self._stdin_fd, self._feed[:_PIECE_BYTES]) :]
         except BlockingIOError:
             self._loop.add_writer(self._stdin_fd, self._feed_more)
@@ -254,18 +258,27 @@ class GitProcess:
         self._close_stdin()
 
     def _close_stdin(self) -> None:
-        if self._stdin_fd >= 0:
-            self._loop.remove_writer(self._stdin_fd)
-            os.close(self._stdin_fd)
-            self._stdin_fd = -1
+        fd, self._stdin_fd = self._stdin_fd, -1
+        if fd >= 0 and self._process.stdin is not None:
+            self._loop.remove_writer(fd)
+            self._process.stdin.close()
+
+    def _close_stdout(self) -> None:
+        fd, self._stdout_fd = self._stdout_fd, -1
+        if fd >= 0 and self._process.stdout is not None:
+            self._loop.remove_reader(fd)
+            self._process.stdout.close()
+
+    def _close_stderr(self) -> None:
+        fd, self._stderr_fd = self._stderr_fd, -1
+        if fd >= 0 and self._process.stderr is not None:
+            self._loop.remove_reader(fd)
+            self._process.stderr.close()
 
     def _close_pipes(self) -> None:
         self._close_stdin()
-        for fd in (self._stdout_fd, self._stderr_fd):
-            if fd >= 0:
-                self._loop.remove_reader(fd)
-                os.close(fd)
-        self._stdout_fd = self._stderr_fd = -1
+        self._close_stdout()
+        self._close_stderr()
         for ready in self._waiting:
             _wake(ready)
 
@@ -275,14 +288,12 @@ def _wake(ready: asyncio.Future[None]) -> None:
         ready.set_result(None)
 
 
-def _take_over(pipe: object, *, is_bulk: bool) -> int:
-    """The descriptor of one of Popen's pipes, ours from now on; -1 where there is none."""
+def _prepare(pipe: IO[bytes] | None, *, is_bulk: bool) -> int:
+    """The descriptor of one of Popen's pipes, made non-blocking and large; -1 where there is no pipe."""
     if pipe is None:
         return -1
-    fd = os.dup(pipe.fileno())  # type: ignore[attr-defined]
-    pipe.close()  # type: ignore[attr-defined]
-    os.set_blocking(fd, False)
+    os.set_blocking(pipe.fileno(), False)
     if is_bulk:
         with contextlib.suppress(OSError):  # over the user's share of pipe memory: the default size works too
-            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-    return fd
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return pipe.fileno()
