@@ -1,0 +1,238 @@
+"""Serves fetches: what can be said from memory is said from memory, packs are made by git.
+
+    version 2   command=ls-refs -> the snapshot        command=fetch -> git upload-pack --stateless-rpc
+    version 0,1 want ...                               everything    -> git upload-pack --stateless-rpc
+
+Only the first packets of a request are looked at to tell these apart; the rest is streamed to git while git's answer
+is streamed back. The process ends with the iterator: when the client is gone, git is too.
+
+Answers made of references are kept a while, by snapshot and arguments: many clients ask the same of one generation.
+
+Source: gitprotocol-v2(5), gitprotocol-pack(5), git's upload-pack.c and serve.c.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import weakref
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable
+from pathlib import Path
+from typing import Final
+
+from meshnode.base.errors import Corrupt, InvalidRequest, MeshError
+from meshnode.config import LimitSettings
+from meshnode.core.round import ReplicaKey
+from meshnode.git.advertisement import format_upload_advertisement
+from meshnode.git.command import GitCommands
+from meshnode.git.ls_refs import format_answer, parse_arguments
+from meshnode.git.pktline import Marker, Packet, PacketParser, PacketReader, chomp, format_packet
+from meshnode.git.process import GitProcess
+from meshnode.ports import RefsSnapshot
+
+CHUNK_BYTES: Final = 256 << 10
+"""Pieces of an answer; larger ones gain nothing over loopback (measured)."""
+REQUEST_BYTES_MAX: Final = 64 << 20
+"""Longest request: a million `have` lines are 50 MB."""
+CACHE_BYTES_MAX: Final = 64 << 20
+"""Rendered references kept in memory by one node."""
+CACHE_ENTRIES_MAX: Final = 1_024
+"""The same as a number, for the many small repositories."""
+_LONG_LIST: Final = 2_000
+"""References from which rendering (1 us each) leaves the loop for a thread."""
+_CAPABILITIES_MAX: Final = 64
+_CONFIG: Final = ("uploadpack.allowFilter=true",)
+_CLIENT_FAULTS: Final = ("protocol error", "unexpected line", "expected flush", "expected to get", "not our ref")
+"""Words of git's last message by which a refused request is told from a damaged repository."""
+
+
+class UploadPackProtocol:
+    """The `FetchProtocol` port."""
+
+    def __init__(
+        self, commands: GitCommands, repository_path: Callable[[ReplicaKey], Path], limits: LimitSettings, agent: str
+    ) -> None:
+        """`agent` is what clients are told of this server, such as "meshnode/1.0"."""
+        self._commands = commands
+        self._repository_path = repository_path
+        self._deadline_ms = limits.fetch_ms_max
+        self._agent = agent
+        self._rendered = _RenderedCache()
+
+    def advertise(self, snapshot: RefsSnapshot, version: int) -> bytes:
+        """Protocol 0 and 1: references; 2: capabilities. Without the HTTP service header."""
+        known = self._rendered.find(snapshot, version)
+        if known is None:
+            known = format_upload_advertisement(snapshot, version=version, agent=self._agent)
+            self._rendered.keep(snapshot, version, known)
+        return known
+
+    async def serve(
+        self, key: ReplicaKey, snapshot: RefsSnapshot, version: int, body: AsyncIterator[bytes]
+    ) -> AsyncGenerator[bytes, None]:
+        """Answer one stateless request, in chunks of at most 256 KiB.
+
+        Raises:
+            InvalidRequest: malformed request, unknown command.
+            Overloaded: a request of over 64 MiB, or too many processes.
+            DeadlineExceeded: the fetch took longer than `limits.fetch_ms_max`.
+            Corrupt: git could not read the repository.
+        """
+        reader = PacketReader(body, bytes_max=REQUEST_BYTES_MAX)
+        if version == 2:
+            opening = await _read_command(reader, snapshot.object_format)
+            if opening is None:
+                return
+            command, packets = opening
+            if command == b"ls-refs":
+                answer = await self._list_references(snapshot, reader, has_arguments=Marker.DELIMITER in packets)
+                for at in range(0, len(answer), CHUNK_BYTES):
+                    yield answer[at : at + CHUNK_BYTES]
+                return
+        else:
+            packets = [await _read_first(reader)]
+        prologue = b"".join(map(format_packet, packets))
+        async with contextlib.aclosing(self._run_git(key, version, prologue, reader)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _list_references(self, snapshot: RefsSnapshot, reader: PacketReader, *, has_arguments: bool) -> bytes:
+        arguments: list[bytes] = []
+        while has_arguments and (packet := await reader.read()) is not Marker.FLUSH:
+            if not isinstance(packet, bytes):
+                raise InvalidRequest("expected flush after ls-refs arguments")
+            arguments.append(packet)
+        wanted = parse_arguments(arguments)
+        known = self._rendered.find(snapshot, wanted)
+        if known is None:
+            if len(snapshot.names) < _LONG_LIST:
+                known = format_answer(snapshot, wanted)
+            else:
+                known = await asyncio.to_thread(format_answer, snapshot, wanted)
+            self._rendered.keep(snapshot, wanted, known)
+        return known
+
+    async def _run_git(
+        self, key: ReplicaKey, version: int, prologue: bytes, reader: PacketReader
+    ) -> AsyncGenerator[bytes, None]:
+        process = await self._commands.open(
+            ["upload-pack", "--strict", "--stateless-rpc", str(self._repository_path(key).absolute())],
+            git_dir=None,
+            environment={"GIT_PROTOCOL": f"version={version}"},
+            deadline_ms=self._deadline_ms,
+            config=_CONFIG,
+        )
+        async with process:
+            # Owned by this generator: it ends before the process is left.
+            pump = asyncio.create_task(_pump(process, prologue, reader))
+            try:
+                is_silent = True
+                while chunk := await process.read(CHUNK_BYTES):
+                    is_silent = False
+                    yield chunk
+                returncode = await process.wait()
+                if pump.done():
+                    await pump
+                if returncode < 0 or (returncode > 0 and is_silent):
+                    raise _failure(process, returncode)
+            finally:
+                pump.cancel()
+                await asyncio.gather(pump, return_exceptions=True)
+
+
+async def _read_first(reader: PacketReader) -> Packet:
+    """The first packet of a request of version 0 or 1: a want, or the flush of a client that wants nothing."""
+    packet = await reader.read()
+    if packet is Marker.FLUSH or (isinstance(packet, bytes) and packet.startswith(b"want ")):
+        return packet
+    raise InvalidRequest("a fetch starts with a want")
+
+
+async def _read_command(reader: PacketReader, object_format: str) -> tuple[bytes, list[Packet]] | None:
+    """The command of a request of version 2 and its packets up to the first marker; None for the empty request."""
+    packets: list[Packet] = []
+    command = b""
+    client_format = b"sha1"
+    while isinstance(packet := await reader.read(), bytes):
+        key, _, value = chomp(packet).partition(b"=")
+        if key == b"command":
+            if command:
+                raise InvalidRequest("the request has two commands")
+            command = value
+        elif key == b"object-format":
+            client_format = value
+        elif key not in {b"agent", b"server-option", b"session-id"}:
+            raise InvalidRequest("unknown capability", capability=key[:100].decode("utf-8", "replace"))
+        packets.append(packet)
+        if len(packets) > _CAPABILITIES_MAX:
+            raise InvalidRequest("too many capabilities", capabilities_max=_CAPABILITIES_MAX)
+    if packet is Marker.FLUSH and not packets:
+        return None
+    if packet is None or packet is Marker.RESPONSE_END:
+        raise InvalidRequest("the request ends before its flush")
+    packets.append(packet)
+    if command not in {b"ls-refs", b"fetch"}:
+        raise InvalidRequest("unknown command of git's protocol 2", command=command[:100].decode("utf-8", "replace"))
+    if client_format != object_format.encode():
+        raise InvalidRequest("the client's object format is not the repository's", repository=object_format)
+    return command, packets
+
+
+async def _pump(process: GitProcess, prologue: bytes, reader: PacketReader) -> None:
+    """Hand the request to git, checking its framing on the way; git stopping early is git's business.
+
+    A request that breaks off or is malformed ends the process: an answer to half a request helps nobody.
+    """
+    framing = PacketParser()
+    size = len(prologue)
+    try:
+        await process.write(prologue)
+        async for chunk in reader.rest():
+            size += len(chunk)
+            if size > REQUEST_BYTES_MAX:
+                raise InvalidRequest("the request is too long", bytes_max=REQUEST_BYTES_MAX)
+            framing.feed(chunk)
+            while framing.next() is not None:
+                pass
+            await process.write(chunk)
+        if framing.rest():
+            raise InvalidRequest("the request ends inside a pkt-line")
+        await process.close_stdin()
+    except BrokenPipeError:
+        return
+    except BaseException:
+        process.terminate()
+        raise
+
+
+def _failure(process: GitProcess, returncode: int) -> MeshError:
+    complaint = process.stderr_tail.strip()[-500:]
+    if any(words in complaint for words in _CLIENT_FAULTS):
+        return InvalidRequest("git refused the fetch", complaint=complaint)
+    return Corrupt("git could not serve the fetch", returncode=returncode, complaint=complaint)
+
+
+class _RenderedCache:
+    """Bytes made of a snapshot, the last used ones, bounded in number and size; keeps no snapshot alive."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[tuple[int, Hashable], tuple[weakref.ref[RefsSnapshot], bytes]] = OrderedDict()
+        self._bytes = 0
+
+    def find(self, snapshot: RefsSnapshot, arguments: Hashable) -> bytes | None:
+        key = (id(snapshot), arguments)
+        found = self._entries.get(key)
+        if found is None or found[0]() is not snapshot:  # an id comes again once its snapshot is gone
+            return None
+        self._entries.move_to_end(key)
+        return found[1]
+
+    def keep(self, snapshot: RefsSnapshot, arguments: Hashable, data: bytes) -> None:
+        key = (id(snapshot), arguments)
+        _, replaced = self._entries.pop(key, (None, b""))
+        self._entries[key] = (weakref.ref(snapshot), data)
+        self._bytes += len(data) - len(replaced)
+        while self._bytes > CACHE_BYTES_MAX or len(self._entries) > CACHE_ENTRIES_MAX:
+            _, (_, dropped) = self._entries.popitem(last=False)
+            self._bytes -= len(dropped)
