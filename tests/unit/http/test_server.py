@@ -1,0 +1,171 @@
+"""The server's life, the pages for machines, and the log."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import logging
+
+import pytest
+
+from meshnode.base.errors import InvalidRequest
+from meshnode.config import ListenSettings
+from meshnode.http.server import HttpServer
+from tests.unit.http.fakes import (
+    FETCH,
+    LAST_CHUNK,
+    OWN,
+    PUSH,
+    REFS,
+    FakeActivity,
+    FakeMetrics,
+    FakeTransport,
+    FakeUsers,
+    ask,
+    chunk,
+    config,
+    get,
+    hold,
+    post,
+    serving,
+    until,
+    wire,
+    within,
+)
+
+# ---------------------------------------------------------------- machines
+
+
+async def test_machines_find_health_readiness_and_metrics() -> None:
+    async with serving(FakeTransport()) as server:
+        assert (await ask(server, get("/healthz"))).text == "ok\n"
+        assert (await ask(server, get("/readyz"))).status == 200
+        metrics = await ask(server, get("/metrics"))
+        async with wire(server) as connection:
+            await connection.send(get("/healthz").replace("GET", "HEAD", 1))
+            assert (await connection.head())[0] == 200
+    assert b"mesh_up 1" in metrics.body
+    assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+async def test_a_node_that_is_not_ready_says_why() -> None:
+    activity = FakeActivity(ready=False, draining=True)
+    async with serving(FakeTransport(), activity=activity) as server:
+        reply = await ask(server, get("/readyz"))
+        assert (await ask(server, get("/healthz"))).status == 200
+    assert reply.status == 503
+    assert reply.text.splitlines() == [
+        "the node drains: new work is refused",
+        "start-up checks are not done, or the catalog did not answer lately",
+    ]
+
+
+# ---------------------------------------------------------------- life and death
+
+
+async def test_stopping_waits_for_what_is_in_flight_and_takes_nothing_new() -> None:
+    transport = FakeTransport()
+    async with serving(transport) as server, wire(server) as busy, wire(server) as resting:
+        await resting.send(get("/healthz"))
+        await resting.reply()
+        await busy.send(post(PUSH), chunk(b"one"))
+        await busy.head()
+        stopping = asyncio.create_task(server.stop(60_000))
+        await asyncio.sleep(0)
+        await resting.send(get("/readyz"))
+        assert (await resting.reply()).text == "the server stops\n"
+        await resting.send(get(REFS))
+        assert (await resting.reply()).status == 503
+        with pytest.raises(OSError, match="Connect call failed"):
+            await asyncio.open_connection("127.0.0.1", server.port)
+        assert not stopping.done()
+        await busy.send(chunk(b"two"), LAST_CHUNK)
+        assert [await busy.chunk() for _ in range(3)] == [b"one", b"two", b""]
+        await within(stopping)
+    assert transport.ends == ["end"]
+
+
+async def test_stopping_cuts_off_what_does_not_end_in_time() -> None:
+    transport = FakeTransport(hold)
+    async with serving(transport) as server, wire(server) as connection:
+        await connection.send(post(FETCH, 4), b"0000")
+        await connection.head()
+        assert await connection.chunk() == b"first"
+        await within(server.stop(1))
+        assert server.requests_in_flight == 0
+        assert transport.ends == ["CancelledError"]
+        assert await connection.is_closed()
+
+
+async def test_stopping_twice_or_before_the_start_does_nothing() -> None:
+    server = HttpServer(FakeTransport(), FakeActivity(), FakeMetrics(), FakeUsers(), config(), OWN)
+    await server.stop(0)
+    await server.start()
+    await server.stop(0)
+    await server.stop(0)
+
+
+async def test_an_address_that_is_taken_is_a_clear_error() -> None:
+    async with serving(FakeTransport()) as server:
+        settings = config()
+        object.__setattr__(settings, "listen", ListenSettings(http=f"127.0.0.1:{server.port}"))
+        second = HttpServer(FakeTransport(), FakeActivity(), FakeMetrics(), FakeUsers(), settings, OWN)
+        with pytest.raises(InvalidRequest, match="cannot listen"):
+            await second.start()
+
+
+@pytest.mark.parametrize(
+    ("address", "anonymous", "is_good"),
+    [
+        ("127.0.0.1:0", "write", True),
+        ("[::1]:0", "write", True),
+        ("localhost:0", "read", True),
+        ("0.0.0.0:0", "none", True),
+        ("0.0.0.0:0", "read", False),
+        ("node.example:0", "write", False),
+        ("127.0.0.1", "none", False),
+        ("127.0.0.1:70000", "none", False),
+    ],
+)
+def test_anonymous_access_needs_loopback_and_an_address_a_port(address: str, anonymous: str, is_good: bool) -> None:
+    settings = config(anonymous=anonymous)
+    object.__setattr__(settings, "listen", ListenSettings(http=address))
+    arguments = (FakeTransport(), FakeActivity(), FakeMetrics(), FakeUsers(), settings, OWN)
+    if is_good:
+        HttpServer(*arguments)
+    else:
+        with pytest.raises(InvalidRequest):
+            HttpServer(*arguments)
+
+
+# ---------------------------------------------------------------- the log
+
+
+async def test_each_request_leaves_a_line_with_its_facts_and_no_token(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="meshnode.http.access")
+    body = gzip.compress(b"0000")
+    async with serving(FakeTransport()) as server:
+        await ask(server, post(FETCH, len(body), Content_Encoding="gzip", Authorization="Bearer writer-token"), body)
+        await ask(server, get("/demo/requests.git/info/refs"))
+    good, refused = [record for record in caplog.records if record.name == "meshnode.http.access"]
+    facts = vars(good)
+    assert (facts["actor"], facts["repository"], facts["service"]) == ("walt", "demo/requests", "git-upload-pack")
+    assert (facts["bytes_in"], facts["bytes_out"], facts["status"]) == (len(body), 4, 200)
+    assert (facts["node"], facts["generation"], facts["step"]) == ("n2", 7, "exchange")
+    assert facts["latency_ms"] >= 0
+    assert (vars(refused)["status"], vars(refused)["node"]) == (403, "n1")
+    assert "writer-token" not in caplog.text + repr(facts)
+
+
+async def test_a_cut_answer_is_marked_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="meshnode.http.access")
+    transport = FakeTransport(hold)
+    async with serving(transport) as server:
+        async with wire(server) as connection:
+            await connection.send(post(FETCH, 4), b"0000")
+            await connection.head()
+            connection.reset()
+        await until(lambda: server.requests_in_flight == 0)
+    (line,) = [vars(record) for record in caplog.records if record.name == "meshnode.http.access"]
+    assert line["status"] == 499
+    assert line["is_aborted"]
