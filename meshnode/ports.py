@@ -328,11 +328,14 @@ class PackIngest(Protocol):
         """The index that `finish` made, in chunks of at most 512 KiB."""
         ...
 
-    async def check_connected(self, tips: Collection[ObjectId]) -> None:
+    async def check_connected(self, tips: Collection[ObjectId], *, commits: Collection[ObjectId] = ()) -> None:
         """Check that everything reachable from `tips` is in the quarantine or the repository.
 
+        Those of the tips that are in `commits` (branch tips) must be commits: git refuses anything else below
+        refs/heads/, and after the commit point it would be too late to find out.
+
         Raises:
-            InvalidRequest: an object is missing; field `oid` where git names it.
+            InvalidRequest: an object is missing, or one of `commits` is none; field `oid` where git names it.
         """
         ...
 
@@ -386,7 +389,9 @@ class PackStore(Protocol):
         """Those of `oids` that this replica does not have as objects (a missing replica has none)."""
         ...
 
-    async def check_tips(self, key: ReplicaKey, tips: Collection[ObjectId]) -> None:
+    async def check_tips(
+        self, key: ReplicaKey, tips: Collection[ObjectId], *, commits: Collection[ObjectId] = ()
+    ) -> None:
         """`PackIngest.check_connected` for a write that brings no pack."""
         ...
 

@@ -11,7 +11,8 @@ It finds replicas that differ; it is not a defence against someone who searches 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -80,15 +81,22 @@ def edits_between(current: Mapping[RefName, RefValue], wanted: Mapping[RefName, 
     )
 
 
-def find_directory_conflict(names: Iterable[RefName], new: RefName) -> RefName | None:
-    """A name among `names` that cannot live beside `new` (`a/b` and `a/b/c`), or None.
+def find_directory_conflict(refs: Mapping[RefName, RefValue], names: Sequence[RefName], new: RefName) -> RefName | None:
+    """A name in `refs` that cannot live beside `new` (`a/b` and `a/b/c`), or None.
+
+    `names` are the names of `refs` in order, so that names below `new` are found without looking at all of them.
 
     Source: git refuses such pairs because a loose reference is a file (gitrepository-layout(5)).
     """
-    prefix = new + "/"
-    for name in names:
-        if name.startswith(prefix) or new.startswith(name + "/"):
-            return name
+    parent = new.rpartition("/")[0]
+    while parent:
+        if parent in refs:
+            return RefName(parent)
+        parent = parent.rpartition("/")[0]
+    below = f"{new}/"
+    at = bisect_left(names, below)
+    if at < len(names) and names[at].startswith(below):
+        return names[at]
     return None
 
 

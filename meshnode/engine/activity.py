@@ -1,0 +1,82 @@
+"""What this node is doing, for health checks, status and a graceful stop. Implements `ports.Activity`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from meshnode.base.errors import Draining
+from meshnode.core.round import ReplicaKey
+from meshnode.ports import Clock, RepairProgress
+
+
+class NodeActivity:
+    """Counters and facts; the engine writes them, servers read them."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._is_started = False
+        self._is_draining = False
+        self._in_flight = 0
+        self._repairs: dict[ReplicaKey, RepairProgress] = {}
+        self._consistent_since: dict[ReplicaKey, int] = {}
+
+    # ------------------------------------------------------------ ports.Activity
+
+    def is_ready(self) -> bool:
+        """Start-up checks are done and no stop is under way."""
+        return self._is_started and not self._is_draining
+
+    def is_draining(self) -> bool:
+        """New work is refused."""
+        return self._is_draining
+
+    def repairs(self) -> list[RepairProgress]:
+        """Repairs running now."""
+        return list(self._repairs.values())
+
+    def requests_in_flight(self) -> int:
+        """Requests being served."""
+        return self._in_flight
+
+    def consistent_since_ms(self, key: ReplicaKey) -> int:
+        """Wall clock from which this replica has been consistent without a break; 0 where it is not."""
+        return self._consistent_since.get(key, 0)
+
+    # ------------------------------------------------------------ for the engine and the servers
+
+    def note_started(self) -> None:
+        """Start-up checks are done."""
+        self._is_started = True
+
+    def note_draining(self) -> None:
+        """Refuse new work from now on."""
+        self._is_draining = True
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Count one request. Raises Draining where new work is refused."""
+        if self._is_draining:
+            raise Draining("this node is stopping; ask another one")
+        self._in_flight += 1
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+
+    def note_repair(self, progress: RepairProgress) -> None:
+        """Show a repair's progress."""
+        self._repairs[progress.key] = progress
+        self._consistent_since.pop(progress.key, None)
+
+    def note_repair_over(self, key: ReplicaKey) -> None:
+        """Take a repair off the list."""
+        self._repairs.pop(key, None)
+
+    def note_consistent(self, key: ReplicaKey) -> None:
+        """Note that the replica matches its record; the first note counts."""
+        self._consistent_since.setdefault(key, self._clock.wall_ms())
+
+    def note_inconsistent(self, key: ReplicaKey) -> None:
+        """Note that the replica does not match its record."""
+        self._consistent_since.pop(key, None)

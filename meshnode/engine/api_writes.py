@@ -1,0 +1,199 @@
+"""Writes that come as API calls. Implements `ports.Writes`; each method is a draft for `Writer`.
+
+A repetition (same request key) of a write that took effect is answered as done: the applied rounds that every
+replica keeps are looked through, but only where the write would otherwise be refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from meshnode.base.errors import InvalidRequest, MeshError, ReplicaBehind, RepositoryExists, RepositoryNotFound
+from meshnode.base.ids import HEAD, PartitionId, RefName, RepositoryId, RepositoryName, symbolic
+from meshnode.core.keys import name_key
+from meshnode.core.placement import partition_of
+from meshnode.core.record import Record
+from meshnode.core.refs import RefEdit
+from meshnode.core.round import ReplicaKey, WriteKind
+from meshnode.engine.edits import new_tips, plan_changes
+from meshnode.engine.records import RecordAt
+from meshnode.engine.rounds import NameChange
+from meshnode.engine.writer import Draft, MakeDraft, Request, Writer
+from meshnode.ports import Compare, Delete, Put, RefChange, RefsSnapshot, WriteResult
+
+IDS_TRIED_MAX: Final = 10_000
+"""Ids drawn until one lies in a partition of this node; with 1,000 nodes and factor 3 the mean is 333."""
+
+
+@dataclass(kw_only=True)
+class ApiWrites:
+    """Implements `ports.Writes`."""
+
+    writer: Writer
+
+    async def create(
+        self, name: RepositoryName, *, object_format: str, default_branch: RefName, request_key: str, actor: str
+    ) -> WriteResult:
+        """Create an empty repository."""
+        key = self._new_key()
+        head = RefEdit(HEAD, None, symbolic(default_branch))
+
+        async def draft(_at: RecordAt, _snapshot: RefsSnapshot | None) -> Draft:
+            return Draft(
+                kind=WriteKind.CREATE,
+                name=name,
+                edits=(head,),
+                names=await self._reserve(name, key.repository),
+                object_format=object_format,
+            )
+
+        return await self._create(key, name, draft, Request(request_key, actor))
+
+    async def fork(self, source: RepositoryName, name: RepositoryName, *, request_key: str, actor: str) -> WriteResult:
+        """Create a repository with the source's references, sharing its objects."""
+        parent = await self.writer.records.find(source)
+        key = ReplicaKey(parent.partition, RepositoryId(self.writer.entropy.new_id()))
+        parent_key = ReplicaKey(parent.partition, parent.repository)
+
+        async def draft(_at: RecordAt, _snapshot: RefsSnapshot | None) -> Draft:
+            current = (await self.writer.records.read(parent_key)).record
+            if current is None:
+                raise RepositoryNotFound("no such repository", name=source)
+            await self.writer.check_may_coordinate(current)
+            await self.writer.participant.settle(parent_key, current)
+            refs = await self.writer.participant.disk.reader.snapshot(parent_key)
+            if refs.generation < current.generation:
+                raise ReplicaBehind("this node's replica of the source is behind", generation=refs.generation)
+            return Draft(
+                kind=WriteKind.CREATE,
+                name=name,
+                edits=tuple(RefEdit(ref, None, value) for ref, value in sorted(refs.refs.items())),
+                names=await self._reserve(name, key.repository),
+                fork_root=current.fork_root,
+                fork_parent=current.repository,
+                fork_generation=refs.generation,
+                object_format=current.object_format,
+            )
+
+        return await self._create(key, name, draft, Request(request_key, actor))
+
+    async def rename(
+        self, name: RepositoryName, new_name: RepositoryName, *, request_key: str, actor: str
+    ) -> WriteResult:
+        """Give a repository another name."""
+        try:
+            record = await self.writer.records.find(name)
+        except RepositoryNotFound as missing:
+            return await self._repetition(new_name, request_key, missing)
+        if name == new_name:
+            raise InvalidRequest("the new name is the old one", name=name)
+
+        async def draft(at: RecordAt, _snapshot: RefsSnapshot | None) -> Draft:
+            old, new = await self.writer.records.get([name_key(name), name_key(new_name)])
+            if old is None or at.record is None or at.record.name != name:
+                raise RepositoryNotFound("no such repository", name=name)
+            if new is not None:
+                raise RepositoryExists("the new name is taken", name=new_name)
+            return Draft(
+                kind=WriteKind.RENAME,
+                name=new_name,
+                names=NameChange(
+                    compares=[Compare(old.key, old.revision), Compare(name_key(new_name), 0)],
+                    writes=[Delete(old.key), Put(name_key(new_name), record.repository.encode())],
+                ),
+            )
+
+        return await self._write(record, draft, Request(request_key, actor))
+
+    async def delete(self, name: RepositoryName, *, request_key: str, actor: str) -> WriteResult:
+        """Delete a repository, leaving a tombstone."""
+        record = await self.writer.records.find(name)
+
+        async def draft(at: RecordAt, _snapshot: RefsSnapshot | None) -> Draft:
+            (old,) = await self.writer.records.get([name_key(name)])
+            if old is None or at.record is None or at.record.name != name:
+                raise RepositoryNotFound("no such repository", name=name)
+            return Draft(
+                kind=WriteKind.DELETE,
+                name=name,
+                names=NameChange(compares=[Compare(old.key, old.revision)], writes=[Delete(old.key)]),
+            )
+
+        return await self._write(record, draft, Request(request_key, actor))
+
+    async def update_refs(
+        self, name: RepositoryName, changes: Sequence[RefChange], *, request_key: str, actor: str
+    ) -> WriteResult:
+        """Apply all changes or none."""
+        record = await self.writer.records.find(name)
+        key = ReplicaKey(record.partition, record.repository)
+
+        async def draft(_at: RecordAt, snapshot: RefsSnapshot | None) -> Draft | None:
+            assert snapshot is not None
+            edits = plan_changes(snapshot, changes)
+            if not edits:
+                return None
+            oids, commits = new_tips(edits)
+            if oids:
+                await self.writer.participant.disk.packs.check_tips(key, oids, commits=commits)
+            return Draft(kind=WriteKind.UPDATE, name=record.name, edits=edits)
+
+        try:
+            return await self._write(record, draft, Request(request_key, actor))
+        except MeshError as refusal:
+            if not refusal.nothing_written:
+                raise
+            return await self._repetition(name, request_key, refusal)
+
+    # ------------------------------------------------------------ inside
+
+    async def _write(self, record: Record, draft: MakeDraft, request: Request) -> WriteResult:
+        key = ReplicaKey(record.partition, record.repository)
+        await self.writer.check_may_coordinate(record)
+        result = await self.writer.write_without_objects(key, draft, request)
+        if result is not None:
+            return result
+        now = (await self.writer.records.read(key)).record or record
+        assert now.round_id is not None
+        return WriteResult(record=now, round_id=now.round_id, generation=now.generation)
+
+    async def _create(self, key: ReplicaKey, name: RepositoryName, draft: MakeDraft, request: Request) -> WriteResult:
+        try:
+            result = await self.writer.write_without_objects(key, draft, request)
+        except RepositoryExists as exists:
+            return await self._repetition(name, request.request_key, exists)
+        assert result is not None
+        self.writer.records.note_name(name, key.repository)
+        return result
+
+    async def _reserve(self, name: RepositoryName, repository: RepositoryId) -> NameChange:
+        (taken,) = await self.writer.records.get([name_key(name)])
+        if taken is not None:
+            raise RepositoryExists("the name is taken", name=name)
+        return NameChange(compares=[Compare(name_key(name), 0)], writes=[Put(name_key(name), repository.encode())])
+
+    async def _repetition(self, name: RepositoryName, request_key: str, refusal: MeshError) -> WriteResult:
+        """The result of the same request made before, or the refusal."""
+        if not request_key:
+            raise refusal
+        try:
+            record = await self.writer.records.find(name)
+        except RepositoryNotFound:
+            raise refusal from None
+        key = ReplicaKey(record.partition, record.repository)
+        done = await self.writer.participant.disk.reader.find_request(key, request_key)
+        if done is None:
+            raise refusal
+        return WriteResult(record=record, round_id=done.round_id, generation=done.generation, is_repetition=True)
+
+    def _new_key(self) -> ReplicaKey:
+        """A new id whose partition this node keeps a replica of, so that it can lead the create."""
+        count = self.writer.membership.settings().partition_count
+        for _ in range(IDS_TRIED_MAX):
+            repository = RepositoryId(self.writer.entropy.new_id())
+            partition: PartitionId = partition_of(repository, count)
+            if self.writer.own in self.writer.membership.partition(partition).replicas:
+                return ReplicaKey(partition, repository)
+        raise ReplicaBehind("this node keeps no partition to create a repository in", node=self.writer.own)

@@ -1,0 +1,232 @@
+"""The cluster as this node sees it: caches that follow the catalog, and this node's own liveness lease.
+
+Caches are advice. Whoever writes reads the partition again together with the record and names both revisions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from meshnode.base.errors import (
+    CatalogUnavailable,
+    Corrupt,
+    Fenced,
+    InvalidRequest,
+    MeshError,
+    NotFound,
+    OutcomeUnknown,
+)
+from meshnode.base.ids import NodeId, PartitionId
+from meshnode.config import ReplicationSettings
+from meshnode.core import keys
+from meshnode.core.keys import Application, ClusterSettings, Node, NodeState, OnlineNode
+from meshnode.core.record import Partition
+from meshnode.engine.supervisor import Supervisor
+from meshnode.ports import Catalog, Clock, Compare, Entry, Put
+
+log = logging.getLogger("meshnode.engine")
+
+SUSPECT_MS: Final = 1_000
+"""How long a node that did not answer is asked last: longer than a connect time-out, shorter than a lease."""
+REFRESH_MS: Final = 5_000
+PAGE: Final = 1_000
+
+T = TypeVar("T")
+
+
+class ClusterMembership:
+    """Implements `ports.Membership`."""
+
+    def __init__(
+        self,
+        *,
+        own: NodeId,
+        version: str,
+        catalog: Catalog,
+        clock: Clock,
+        settings: ReplicationSettings,
+        supervisor: Supervisor,
+        on_keys: Callable[[Sequence[Node], Sequence[Application]], None],
+        on_change: Callable[[], None],
+    ) -> None:
+        self.own = own
+        self._version = version
+        self._catalog = catalog
+        self._clock = clock
+        self._settings = settings
+        self._supervisor = supervisor
+        self._on_keys = on_keys
+        self._on_change = on_change
+        self._cluster: ClusterSettings | None = None
+        self._nodes: dict[NodeId, Node] = {}
+        self._online: dict[NodeId, OnlineNode] = {}
+        self._partitions: dict[PartitionId, Partition] = {}
+        self._suspects: dict[NodeId, int] = {}
+        self._lease = 0
+        self._answered_at_ms = 0
+        self._started_at_ms = clock.wall_ms()
+        self._dirty = asyncio.Event()
+
+    # ------------------------------------------------------------ ports.Membership
+
+    def settings(self) -> ClusterSettings:
+        """What is fixed of the cluster."""
+        if self._cluster is None:
+            raise CatalogUnavailable("the cluster settings have not been read yet")
+        return self._cluster
+
+    def nodes(self) -> Mapping[NodeId, Node]:
+        """Every node in the catalog."""
+        return self._nodes
+
+    def online(self) -> Mapping[NodeId, OnlineNode]:
+        """Nodes whose lease is alive."""
+        return self._online
+
+    def partition(self, partition: PartitionId) -> Partition:
+        """A partition's replica list. Raises NotFound."""
+        found = self._partitions.get(partition)
+        if found is None:
+            raise NotFound("no such partition", partition=partition)
+        return found
+
+    def suspect(self, node: NodeId) -> None:
+        """Sort a node last for a second."""
+        self._suspects[node] = self._clock.monotonic_ms() + SUSPECT_MS
+
+    async def set_state(self, node: NodeId, state: NodeState) -> Node:
+        """Write a node's wanted state."""
+        entry = (await self._catalog.get([keys.node_key(node)]))[0]
+        if entry is None:
+            raise NotFound("no such node", node=node)
+        wanted = replace(keys.decode_node(entry.value), state=state)
+        done = await self._catalog.transact(
+            [Compare(entry.key, entry.revision)], [Put(entry.key, keys.encode_node(wanted))]
+        )
+        if done is None:
+            raise Fenced("the node's entry changed meanwhile; read it again", node=node)
+        await self.refresh()
+        return wanted
+
+    async def refresh(self) -> None:
+        """Read everything again now."""
+        settings = (await self._catalog.get([keys.CLUSTER]))[0]
+        if settings is None:
+            raise InvalidRequest("the catalog holds no cluster; create one first (meshnode up)")
+        self._cluster = keys.decode_settings(settings.value)
+        nodes = [keys.decode_node(entry.value) for entry in await self._all(keys.NODES)]
+        applications = [keys.decode_application(entry.value) for entry in await self._all(keys.APPLICATIONS)]
+        online = [keys.decode_online(entry.value) for entry in await self._all(keys.ONLINE)]
+        partitions = [keys.decode_partition(entry.value) for entry in await self._all(keys.PARTITIONS)]
+        before = (self._nodes, self._online, self._partitions)
+        self._nodes = {node.node: node for node in nodes}
+        self._online = {node.node: node for node in online}
+        self._partitions = {placed.partition: placed for placed in partitions}
+        self._answered_at_ms = self._clock.monotonic_ms()
+        self._on_keys(nodes, applications)
+        if before != (self._nodes, self._online, self._partitions):
+            self._on_change()
+
+    async def _all(self, prefix: str) -> list[Entry]:
+        entries: list[Entry] = []
+        while True:
+            page = await self._catalog.range(prefix, after=entries[-1].key if entries else "", limit=PAGE)
+            entries += page
+            if len(page) < PAGE:
+                return entries
+
+    # ------------------------------------------------------------ for the engine
+
+    def own_node(self) -> Node | None:
+        """This node's own entry."""
+        return self._nodes.get(self.own)
+
+    def answered_ms_ago(self) -> int:
+        """How long ago the catalog last answered a refresh or a keep-alive."""
+        return self._clock.monotonic_ms() - self._answered_at_ms
+
+    def is_suspect(self, node: NodeId) -> bool:
+        """Whether the node failed to answer within the last second."""
+        until = self._suspects.get(node)
+        if until is None:
+            return False
+        if self._clock.monotonic_ms() >= until:
+            del self._suspects[node]
+            return False
+        return True
+
+    def takes_work(self, node: NodeId) -> bool:
+        """ONLINE and AVAILABLE."""
+        entry = self._nodes.get(node)
+        return entry is not None and entry.state is NodeState.AVAILABLE and node in self._online
+
+    def ordered(self, nodes: Sequence[NodeId]) -> list[NodeId]:
+        """Those that take work, suspects last, otherwise in the given order."""
+        working = [node for node in nodes if self.takes_work(node)]
+        return sorted(working, key=self.is_suspect)
+
+    # ------------------------------------------------------------ life
+
+    async def start(self) -> None:
+        """Read the cluster for the first time and start following it; this node is not announced yet."""
+        await self.refresh()
+        self._supervisor.spawn("membership-refresh", self._refresh_forever())
+        for prefix in (keys.NODES, keys.ONLINE, keys.PARTITIONS, keys.APPLICATIONS):
+            self._supervisor.spawn(f"membership-watch-{prefix}", self._watch_forever(prefix))
+
+    async def announce(self) -> None:
+        """Tell the cluster that this node serves, and keep telling it."""
+        await self._take_lease()
+        self._supervisor.spawn("membership-lease", self._keep_lease_forever())
+        await self.refresh()
+
+    async def retire(self) -> None:
+        """Take this node off the list of those online, at once."""
+        lease, self._lease = self._lease, 0
+        if lease:
+            try:
+                await self._catalog.close_lease(lease)
+            except MeshError as error:
+                log.warning("lease_not_closed", extra={"error": str(error)})
+
+    async def _take_lease(self) -> None:
+        lease = await self._catalog.open_lease(self._settings.lease_ms)
+        online = OnlineNode(node=self.own, version=self._version, started_at_ms=self._started_at_ms)
+        await self._catalog.transact([], [Put(keys.online_key(self.own), keys.encode_online(online), lease)])
+        self._lease = lease
+        self._answered_at_ms = self._clock.monotonic_ms()
+
+    async def _keep_lease_forever(self) -> None:
+        while True:
+            await self._clock.sleep(self._settings.lease_ms // 3)
+            try:
+                if self._lease and await self._catalog.keep_lease(self._lease):
+                    self._answered_at_ms = self._clock.monotonic_ms()
+                else:
+                    log.warning("lease_lost", extra={"node": self.own})
+                    await self._take_lease()
+            except (CatalogUnavailable, OutcomeUnknown) as error:
+                log.warning("lease_not_kept", extra={"error": str(error)})
+
+    async def _refresh_forever(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(REFRESH_MS / 1000):
+                    await self._dirty.wait()
+            except TimeoutError:
+                pass
+            self._dirty.clear()
+            try:
+                await self.refresh()
+            except (CatalogUnavailable, Corrupt, InvalidRequest) as error:
+                log.warning("membership_not_refreshed", extra={"error": str(error)})
+
+    async def _watch_forever(self, prefix: str) -> None:
+        async with aclosing(self._catalog.watch(prefix)) as events:  # type: ignore[type-var]
+            async for _ in events:
+                self._dirty.set()

@@ -1,0 +1,105 @@
+"""Reads of this node's replica, held against the asked consistency level. Implements `ports.Reads`.
+
+    VERIFIED   record (linearizable, shared) says consistent + replica applied up to it
+    AT_LEAST   replica applied that generation; no catalog
+    ANY        whatever the replica has
+
+A replica that has voted for the round the record names, but has not heard the commit, applies it first: the
+record is proof enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from meshnode.base.errors import CatalogUnavailable, ReplicaBehind, RepositoryNotFound
+from meshnode.base.ids import NodeId, RepositoryId, RepositoryName
+from meshnode.core.keys import NAMES
+from meshnode.core.record import Record, consistent_nodes
+from meshnode.core.round import ReplicaKey
+from meshnode.engine.membership import ClusterMembership
+from meshnode.engine.participant import Participant
+from meshnode.engine.records import Records
+from meshnode.ports import Catalog, Consistency, ConsistencyLevel, ReadView
+
+
+@dataclass(kw_only=True)
+class Reader:
+    """Implements `ports.Reads`."""
+
+    own: NodeId
+    catalog: Catalog
+    records: Records
+    membership: ClusterMembership
+    participant: Participant
+    on_diverged: Callable[[ReplicaKey, str], None]
+
+    async def view(self, name: RepositoryName, consistency: Consistency) -> ReadView:
+        """Open this node's replica for a read."""
+        if consistency.level is ConsistencyLevel.VERIFIED:
+            return await self.view_at(await self.records.find(name))
+        key = await self._known_key(name)
+        state = await self.participant.disk.store.load(key)
+        if state is None or state.is_deleted or not state.generation:
+            raise ReplicaBehind("no replica here", node=self.own, generation=0)
+        if consistency.level is ConsistencyLevel.AT_LEAST and state.generation < consistency.generation:
+            raise ReplicaBehind("this replica has not got there yet", node=self.own, generation=state.generation)
+        snapshot = await self.participant.disk.reader.snapshot(key)
+        return ReadView(key=key, name=name, snapshot=snapshot, record=None)
+
+    async def view_at(self, record: Record) -> ReadView:
+        """This node's replica at or past a record just read (VERIFIED)."""
+        key = ReplicaKey(record.partition, record.repository)
+        if self.own not in consistent_nodes(record, self.membership.partition(record.partition)):
+            raise ReplicaBehind("this replica is being repaired", node=self.own, wanted=record.generation)
+        state = await self.participant.disk.store.load(key)
+        if state is not None and state.generation < record.generation:
+            state = await self.participant.settle(key, record)
+        if state is None or state.generation < record.generation:
+            self.participant.report_behind(key, "behind a verified read")
+            raise ReplicaBehind(
+                "this replica is behind the record",
+                node=self.own,
+                generation=0 if state is None else state.generation,
+                wanted=record.generation,
+            )
+        if state.generation == record.generation and state.refs_digest != record.refs_digest:
+            self.on_diverged(key, "digest differs from the record's")
+            raise ReplicaBehind("this replica's references differ from the record's", node=self.own)
+        snapshot = await self.participant.disk.reader.snapshot(key)
+        return ReadView(key=key, name=record.name, snapshot=snapshot, record=record)
+
+    async def find(self, name: RepositoryName) -> Record:
+        """The record behind a name, linearizably."""
+        return await self.records.find(name)
+
+    async def find_by_id(self, repository: RepositoryId) -> Record | None:
+        """The record of a repository id, deleted ones included."""
+        return await self.records.find_by_id(repository)
+
+    async def list_names(self, prefix: str, after: str, limit: int) -> list[RepositoryName]:
+        """Names in byte order."""
+        entries = await self.catalog.range(NAMES + prefix, after=NAMES + after if after else "", limit=limit)
+        return [RepositoryName(entry.key.removeprefix(NAMES)) for entry in entries]
+
+    async def _known_key(self, name: RepositoryName) -> ReplicaKey:
+        """Where the name leads, by the catalog if it answers, else by what was known last or lies on this disk."""
+        known = self.records.last_known_id(name)
+        if known is None:
+            try:
+                record = await self.records.find(name)
+            except CatalogUnavailable:
+                known = None
+            else:
+                return ReplicaKey(record.partition, record.repository)
+        store = self.participant.disk.store
+        for key in await store.list_replicas():
+            if known is not None and key.repository != known:
+                continue
+            state = await store.load(key)
+            if state is not None and state.name == name and not state.is_deleted:
+                return key
+        if known is not None:
+            raise ReplicaBehind("no replica here", node=self.own, generation=0)
+        raise RepositoryNotFound("no such repository is known here, and the catalog is out of reach", name=name)

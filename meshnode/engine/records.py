@@ -1,0 +1,145 @@
+"""Linearizable reads of records, shared: a read joins the next catalog request that is still to be sent.
+
+    arrives ---> waits in the batch ---> one catalog get for up to 64 keys ---> everyone gets the answer
+
+A request that arrives while a get is under way must not use its answer (it may be older than the arrival), so
+it waits for the next one. One get is under way at a time; under load batches grow instead of requests.
+
+Names are looked up together with the record they led to last time, in one get at one revision; a wrong guess
+costs a second get, never a wrong answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from meshnode.base.errors import MeshError, RepositoryNotFound
+from meshnode.base.ids import PartitionId, RepositoryId, RepositoryName, parse_repository_id
+from meshnode.core.keys import decode_partition, decode_record, name_key, partition_key, record_key
+from meshnode.core.record import Partition, Record, RepositoryState
+from meshnode.core.round import ReplicaKey
+from meshnode.engine.supervisor import Supervisor
+from meshnode.ports import Catalog, Entry
+
+BATCH_KEYS_MAX: Final = 64
+NAMES_CACHED_MAX: Final = 100_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordAt:
+    """A record and its partition, read at one catalog revision, with what a compare-and-set must name."""
+
+    record: Record | None
+    record_revision: int
+    partition: Partition
+    partition_revision: int
+
+
+class Records:
+    """Reads of names, records and partitions."""
+
+    def __init__(self, catalog: Catalog, supervisor: Supervisor) -> None:
+        self._catalog = catalog
+        self._supervisor = supervisor
+        self._waiting: dict[str, list[asyncio.Future[Entry | None]]] = {}
+        self._sender: asyncio.Task[None] | None = None
+        self._ids: dict[RepositoryName, RepositoryId] = {}
+
+    async def get(self, keys: Sequence[str]) -> list[Entry | None]:
+        """Read keys at one revision, in a get that is sent after this call."""
+        if len(keys) > BATCH_KEYS_MAX:
+            raise ValueError("too many keys for one revision")
+        loop = asyncio.get_running_loop()
+        futures: list[asyncio.Future[Entry | None]] = []
+        if len(self._waiting.keys() | set(keys)) > BATCH_KEYS_MAX:
+            return await self._catalog.get(keys)
+        for key in keys:
+            future: asyncio.Future[Entry | None] = loop.create_future()
+            self._waiting.setdefault(key, []).append(future)
+            futures.append(future)
+        if self._sender is None or self._sender.done():
+            self._sender = self._supervisor.spawn("records-sender", self._send())
+        return list(await asyncio.gather(*futures))
+
+    async def _send(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, {}
+            keys = list(batch)
+            try:
+                entries = await self._catalog.get(keys)
+            except BaseException as error:
+                failure = error if isinstance(error, MeshError) else None
+                for futures in batch.values():
+                    for future in futures:
+                        if future.done():
+                            continue
+                        if failure is None:
+                            future.cancel()
+                        else:
+                            future.set_exception(failure)
+                if failure is None:
+                    raise
+                continue
+            for key, entry in zip(keys, entries, strict=True):
+                for future in batch[key]:
+                    if not future.done():
+                        future.set_result(entry)
+
+    async def find(self, name: RepositoryName) -> Record:
+        """The active record behind a name.
+
+        Raises:
+            RepositoryNotFound: no such name.
+            CatalogUnavailable: it cannot be told now.
+        """
+        for _ in range(3):
+            guess = self._ids.get(name)
+            keys = [name_key(name)] if guess is None else [name_key(name), record_key(guess)]
+            entries = await self.get(keys)
+            named = entries[0]
+            if named is None:
+                self._ids.pop(name, None)
+                raise RepositoryNotFound("no such repository", name=name)
+            repository = parse_repository_id(named.value.decode("ascii", "replace"))
+            self.note_name(name, repository)
+            if repository == guess:
+                record = self._decode(entries[1])
+                if record is not None and record.state is RepositoryState.ACTIVE and record.name == name:
+                    return record
+        raise RepositoryNotFound("the repository is being renamed or deleted; try again", name=name)
+
+    def note_name(self, name: RepositoryName, repository: RepositoryId) -> None:
+        """Remember where a name leads; only a hint."""
+        if len(self._ids) >= NAMES_CACHED_MAX:
+            self._ids.clear()
+        self._ids[name] = repository
+
+    def last_known_id(self, name: RepositoryName) -> RepositoryId | None:
+        """Where the name led when it was last read, for reads that need no catalog."""
+        return self._ids.get(name)
+
+    async def find_by_id(self, repository: RepositoryId) -> Record | None:
+        """The record of a repository id, whatever its state."""
+        return self._decode((await self.get([record_key(repository)]))[0])
+
+    async def read(self, key: ReplicaKey) -> RecordAt:
+        """Record and partition of a repository at one revision, fresh."""
+        return await self.read_at(key.repository, key.partition)
+
+    async def read_at(self, repository: RepositoryId, partition: PartitionId) -> RecordAt:
+        """Record and partition by their ids, at one revision, fresh."""
+        record, placed = await self.get([record_key(repository), partition_key(partition)])
+        if placed is None:
+            raise RepositoryNotFound("no such partition in the catalog", partition=partition)
+        return RecordAt(
+            record=self._decode(record),
+            record_revision=0 if record is None else record.revision,
+            partition=decode_partition(placed.value),
+            partition_revision=placed.revision,
+        )
+
+    def _decode(self, entry: Entry | None) -> Record | None:
+        return None if entry is None else decode_record(entry.value)

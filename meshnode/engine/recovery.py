@@ -1,0 +1,123 @@
+"""Start-up: what was interrupted is finished or undone, and damage is found, before anything is served.
+
+for each replica: leftovers removed -> journal held against the record -> digest on disk against the state
+then all records of this node's partitions: a replica that the record believes in and that is not here, or not
+at the record's generation, is listed inconsistent first; the repairer fills it afterwards
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from meshnode.base.errors import CatalogUnavailable, Corrupt, OutcomeUnknown
+from meshnode.base.ids import NodeId
+from meshnode.core.keys import RECORDS, decode_record
+from meshnode.core.record import Record, RepositoryState
+from meshnode.core.repair import matches
+from meshnode.core.round import ReplicaKey
+from meshnode.engine.activity import NodeActivity
+from meshnode.engine.membership import ClusterMembership
+from meshnode.engine.participant import Participant, position_of
+from meshnode.engine.records import Records
+from meshnode.engine.repairer import Repairer
+from meshnode.ports import Catalog, Clock
+
+log = logging.getLogger("meshnode.engine")
+
+CHECKS_AT_ONCE: Final = 8
+CATALOG_PAUSE_MS: Final = 500
+PAGE: Final = 500
+
+T = TypeVar("T")
+
+
+@dataclass(kw_only=True)
+class Recovery:
+    """Runs once, before the node serves."""
+
+    own: NodeId
+    catalog: Catalog
+    records: Records
+    membership: ClusterMembership
+    participant: Participant
+    repairer: Repairer
+    activity: NodeActivity
+    clock: Clock
+
+    async def run(self) -> None:
+        """Check every replica; waits for the catalog as long as it takes, since nothing can be served without."""
+        keys = await self.participant.disk.store.list_replicas()
+        places = asyncio.Semaphore(CHECKS_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            for key in keys:
+                group.create_task(self._check_in_turn(key, places))
+        excluded = await self._patiently(self._exclude_missing)
+        log.info("recovered", extra={"replicas": len(keys), "excluded": excluded})
+
+    async def _check_in_turn(self, key: ReplicaKey, places: asyncio.Semaphore) -> None:
+        async with places:
+            await self._check(key)
+
+    async def _check(self, key: ReplicaKey) -> None:
+        """Bring one replica to a state that is safe to serve, or out of the record."""
+        store = self.participant.disk.store
+        try:
+            await store.purge(key)
+            record = (await self._patiently(lambda: self.records.read(key))).record
+            state = await self.participant.settle(key, record)
+            if state is None or not state.generation or record is None:
+                return
+            if not state.is_deleted:
+                digest = await self.participant.disk.reader.digest_on_disk(key)
+                if digest != state.refs_digest:
+                    raise Corrupt("references on disk do not match the replica's state", repository=key.repository)
+        except Corrupt as damage:
+            kept = await store.set_aside(key, str(damage))
+            log.exception("replica_set_aside", extra={"repository": key.repository, "kept": kept})
+            return
+        if self.own not in record.inconsistent and matches(position_of(state), state.refs_digest, record):
+            self.activity.note_consistent(key)
+
+    async def _exclude_missing(self) -> int:
+        """List this node in every record that believes in a replica that does not match."""
+        after, excluded = "", 0
+        while True:
+            page = await self.catalog.range(RECORDS, after=after, limit=PAGE)
+            for entry in page:
+                after = entry.key
+                record = decode_record(entry.value)
+                partition = self.membership.partition(record.partition)
+                if self.own not in partition.members or record.state is RepositoryState.ABANDONED:
+                    continue
+                key = ReplicaKey(record.partition, record.repository)
+                if await self._is_good(key, record):
+                    continue
+                if self.own in partition.replicas and self.own not in record.inconsistent:
+                    await self.repairer.exclude(key, "does not match the record at start")
+                    excluded += 1
+                self.repairer.enqueue(key, "start", len(partition.replicas) - len(record.inconsistent))
+            if len(page) < PAGE:
+                return excluded
+
+    async def _is_good(self, key: ReplicaKey, record: Record) -> bool:
+        if self.own in record.inconsistent:
+            return False
+        state = await self.participant.disk.store.load(key)
+        if state is None:
+            return record.state is RepositoryState.DELETED
+        if state.generation < record.generation:
+            state = await self.participant.settle(key, record) or state
+        return matches(position_of(state), state.refs_digest, record)
+
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do `work`, again and again while the catalog is out of reach."""
+        while True:
+            try:
+                return await work()
+            except (CatalogUnavailable, OutcomeUnknown) as error:
+                log.warning("recovery_waits", extra={"error": str(error)})
+                await self.clock.sleep(CATALOG_PAUSE_MS)

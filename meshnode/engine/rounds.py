@@ -1,0 +1,253 @@
+"""Drives one write round at its coordinator: feeds `core/write.py` with what happens, does what it says.
+
+    votes (shipment, own) --+
+    timers -----------------+--> events --> WriteRound.on() --> effects --> catalog, commits, aborts
+    catalog answers --------+
+
+Once driving has begun it ends by itself within the bounds of its settings, whoever goes away meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, assert_never
+
+from meshnode.base.errors import CatalogUnavailable, MeshError, OutcomeUnknown
+from meshnode.base.ids import NodeId
+from meshnode.config import ReplicationSettings
+from meshnode.core import write as rules
+from meshnode.core.keys import encode_record, partition_key, record_key
+from meshnode.core.record import Record
+from meshnode.core.round import Round
+from meshnode.core.write import Finish, WriteRound
+from meshnode.engine.participant import Participant
+from meshnode.engine.records import RecordAt, Records
+from meshnode.engine.shipping import Shipment
+from meshnode.engine.supervisor import Supervisor
+from meshnode.ports import Catalog, Clock, Compare, Delete, Peers, Put, VoteKind
+
+log = logging.getLogger("meshnode.engine")
+
+REREAD_PAUSE_MS: Final = 100
+"""Between two looks at a catalog that does not answer."""
+TELL_TRIES: Final = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class NameChange:
+    """What a publish also does to names: reserve, release."""
+
+    compares: Sequence[Compare] = ()
+    writes: Sequence[Put | Delete] = ()
+
+
+@dataclass(kw_only=True)
+class RoundDriver:
+    """Runs rounds for this node as coordinator."""
+
+    own: NodeId
+    catalog: Catalog
+    records: Records
+    peers: Peers
+    participant: Participant
+    clock: Clock
+    supervisor: Supervisor
+    settings: ReplicationSettings
+    on_unreachable: Callable[[NodeId], None]
+    on_finish: Callable[[Round, Finish, int], None] = field(default=lambda _round, _finish, _ms: None)
+
+    async def run(self, round_: Round, at: RecordAt, shipment: Shipment, names: NameChange) -> Finish:
+        """Take the round from its votes to its end. The shipment has everything but the round itself."""
+        started_ms = self.clock.monotonic_ms()
+        run = _Run(self, round_, at, shipment, names)
+        finish = await run.drive()
+        elapsed_ms = self.clock.monotonic_ms() - started_ms
+        log.info(
+            "round_finished",
+            extra={
+                "repository": round_.repository,
+                "round": round_.round_id,
+                "kind": round_.kind.value,
+                "outcome": finish.outcome.value,
+                "generation": round_.generation,
+                "reason": finish.reason,
+                "excluded": sorted(finish.record.inconsistent) if finish.record else [],
+                "ms": elapsed_ms,
+            },
+        )
+        self.on_finish(round_, finish, elapsed_ms)
+        return finish
+
+
+class _Run:
+    """One round being driven."""
+
+    def __init__(self, driver: RoundDriver, round_: Round, at: RecordAt, shipment: Shipment, names: NameChange) -> None:
+        self._driver = driver
+        self._round = round_
+        self._at = at
+        self._shipment = shipment
+        self._names = names
+        self._events: asyncio.Queue[rules.Event] = asyncio.Queue()
+        self._voting: asyncio.Task[None] | None = None
+        self._machine = WriteRound(
+            round=round_,
+            own=driver.own,
+            base=at.record,
+            partition=at.partition,
+            invited=shipment.nodes | {driver.own},
+        )
+
+    async def drive(self) -> Finish:
+        driver = self._driver
+        self._shipment.deliver_votes_to(self._events.put_nowait)
+        async with asyncio.TaskGroup() as group:
+            timers = [
+                group.create_task(self._after(driver.settings.prepare_ms, rules.VotingDeadline())),
+                group.create_task(self._after(driver.settings.prepare_ms + driver.settings.publish_ms, rules.TimeUp())),
+            ]
+            self._voting = group.create_task(self._vote())
+            shipping = group.create_task(self._ship())
+            try:
+                while True:
+                    for effect in self._machine.on(await self._events.get()):
+                        if isinstance(effect, Finish):
+                            return effect
+                        await self._do(effect, group, timers)
+            finally:
+                for task in (*timers, shipping):
+                    task.cancel()
+                await asyncio.wait({self._voting})
+
+    async def _ship(self) -> None:
+        await self._shipment.finish(self._round)
+
+    async def _vote(self) -> None:
+        own = self._driver.own
+        try:
+            vote = await self._driver.participant.vote(self._round)
+        except MeshError as error:
+            self._events.put_nowait(rules.VoteMissing(own, str(error)))
+            return
+        if vote.kind is VoteKind.GRANTED:
+            self._events.put_nowait(rules.VoteGranted(own))
+        else:
+            self._events.put_nowait(rules.VoteMissing(own, vote.reason))
+
+    async def _after(self, duration_ms: int, event: rules.Event) -> None:
+        await self._driver.clock.sleep(duration_ms)
+        self._events.put_nowait(event)
+
+    async def _do(self, effect: rules.Effect, group: asyncio.TaskGroup, timers: list[asyncio.Task[None]]) -> None:
+        match effect:
+            case rules.StartGrace():
+                timers.append(group.create_task(self._after(self._driver.settings.grace_ms, rules.GraceElapsed())))
+            case rules.Publish(record):
+                await self._publish(record)
+            case rules.ReadRecord():
+                await self._read()
+            case rules.Fence(record):
+                await self._fence(record)
+            case rules.TellCommit(nodes):
+                await self._tell_commit(nodes)
+            case rules.TellAbort(nodes):
+                await self._tell_abort(nodes)
+            case Finish():
+                raise AssertionError("the loop takes Finish")
+            case _:
+                assert_never(effect)
+
+    # ------------------------------------------------------------ catalog
+
+    async def _publish(self, record: Record) -> None:
+        at = self._at
+        key = record_key(self._round.repository)
+        try:
+            revision = await self._driver.catalog.transact(
+                [
+                    Compare(key, at.record_revision),
+                    Compare(partition_key(at.partition.partition), at.partition_revision),
+                    *self._names.compares,
+                ],
+                [Put(key, encode_record(record)), *self._names.writes],
+            )
+        except CatalogUnavailable as error:
+            self._events.put_nowait(rules.PublishRefused(str(error)))
+        except OutcomeUnknown as error:
+            log.warning("publish_unknown", extra={"round": self._round.round_id, "error": str(error)})
+            self._events.put_nowait(rules.PublishUnknown())
+        else:
+            self._events.put_nowait(rules.PublishConflict() if revision is None else rules.PublishDone())
+
+    async def _read(self) -> None:
+        """Read until the catalog answers or the round's time is up."""
+        deadline_ms = self._driver.clock.monotonic_ms() + self._driver.settings.publish_ms
+        while True:
+            try:
+                self._at = await self._driver.records.read(self._round.key)
+            except CatalogUnavailable:
+                if self._driver.clock.monotonic_ms() >= deadline_ms:
+                    self._events.put_nowait(rules.TimeUp())
+                    return
+                await self._driver.clock.sleep(REREAD_PAUSE_MS)
+            else:
+                self._events.put_nowait(rules.RecordRead(self._at.record, self._at.partition))
+                return
+
+    async def _fence(self, record: Record) -> None:
+        key = record_key(self._round.repository)
+        try:
+            revision = await self._driver.catalog.transact(
+                [Compare(key, self._at.record_revision)], [Put(key, encode_record(record))]
+            )
+        except (CatalogUnavailable, OutcomeUnknown):
+            revision = None
+        self._events.put_nowait(rules.FenceFailed() if revision is None else rules.FenceDone())
+
+    # ------------------------------------------------------------ the last word
+
+    async def _tell_commit(self, nodes: Sequence[NodeId]) -> None:
+        """Apply here, then answer; the others hear of it in the background, and by the next Prepare at the latest."""
+        driver, round_ = self._driver, self._round
+        for node in nodes:
+            if node != driver.own:
+                driver.supervisor.spawn(f"round-commit-{node}", self._commit_at(node))
+        try:
+            await driver.participant.commit(round_.key, round_.round_id, round_.generation)
+        except MeshError:
+            log.exception("commit_failed_here", extra={"round": round_.round_id, "repository": round_.repository})
+
+    async def _commit_at(self, node: NodeId) -> None:
+        round_ = self._round
+        for attempt in range(1, TELL_TRIES + 1):
+            try:
+                await self._driver.peers.commit(node, round_.key, round_.round_id, round_.generation)
+                return
+            except MeshError as error:
+                if attempt == TELL_TRIES:
+                    log.info("commit_not_told", extra={"peer": node, "round": round_.round_id, "error": str(error)})
+                    self._driver.on_unreachable(node)
+                    return
+                await self._driver.clock.sleep(REREAD_PAUSE_MS * attempt)
+
+    async def _tell_abort(self, nodes: Sequence[NodeId]) -> None:
+        driver, round_ = self._driver, self._round
+        for node in nodes:
+            if node != driver.own:
+                driver.supervisor.spawn(f"round-abort-{node}", self._abort_at(node))
+        if self._voting is not None:
+            await asyncio.wait({self._voting})
+        try:
+            await driver.participant.abort(round_.key, round_.round_id)
+        except MeshError:
+            log.exception("abort_failed_here", extra={"round": round_.round_id, "repository": round_.repository})
+
+    async def _abort_at(self, node: NodeId) -> None:
+        """Once is enough: a participant that does not hear it fences the round off by itself."""
+        try:
+            await self._driver.peers.abort(node, self._round.key, self._round.round_id)
+        except MeshError as error:
+            log.info("abort_not_told", extra={"peer": node, "round": self._round.round_id, "error": str(error)})

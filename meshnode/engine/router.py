@@ -1,0 +1,82 @@
+"""Which nodes may answer a request, best first. Implements `ports.Router`.
+
+Reads: consistent replicas that are ONLINE and AVAILABLE; this node first if it is one of them (a hop saved),
+the others in random order. Writes: the same nodes in one order that is the same for everyone, so that pushes to
+one repository queue in one place; a preference only, the record's compare-and-set makes it safe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from meshnode.base.errors import CatalogUnavailable, ReadOnly, ReplicaBehind, RepositoryNotFound
+from meshnode.base.ids import NodeId, RepositoryName
+from meshnode.core.record import consistent_nodes
+from meshnode.engine.membership import ClusterMembership
+from meshnode.engine.records import Records
+from meshnode.ports import Consistency, ConsistencyLevel, Entropy
+
+
+@dataclass(kw_only=True)
+class CandidateRouter:
+    """Implements `ports.Router`."""
+
+    own: NodeId
+    records: Records
+    membership: ClusterMembership
+    entropy: Entropy
+
+    async def read_candidates(self, name: RepositoryName, consistency: Consistency) -> list[NodeId]:
+        """Nodes with an eligible replica, this one first.
+
+        Raises:
+            ReplicaBehind: none is online.
+        """
+        if consistency.level is not ConsistencyLevel.VERIFIED:
+            return await self._unverified_candidates(name)
+        record = await self.records.find(name)
+        consistent = consistent_nodes(record, self.membership.partition(record.partition))
+        candidates = self._shuffled(self.membership.ordered(consistent))
+        if not candidates:
+            raise ReplicaBehind("no consistent replica is online; try again", generation=record.generation)
+        return candidates
+
+    async def _unverified_candidates(self, name: RepositoryName) -> list[NodeId]:
+        try:
+            record = await self.records.find(name)
+        except CatalogUnavailable:
+            others = [node for node in self.membership.nodes() if node != self.own]
+            return [self.own, *others]
+        members = self.membership.partition(record.partition).members
+        return self._shuffled(self.membership.ordered(members)) or [self.own]
+
+    async def write_candidates(self, name: RepositoryName) -> list[NodeId]:
+        """Nodes that may lead a write, the preferred one first.
+
+        Raises:
+            ReadOnly: none is online.
+        """
+        try:
+            record = await self.records.find(name)
+        except RepositoryNotFound:
+            nodes: Iterable[NodeId] = self.membership.nodes()
+            seed = str(name)
+        else:
+            nodes = consistent_nodes(record, self.membership.partition(record.partition))
+            seed = record.repository
+        ranked = sorted(nodes, key=lambda node: hashlib.sha256(f"{seed}\0{node}".encode()).digest())
+        candidates = self.membership.ordered(ranked)
+        if not candidates:
+            raise ReadOnly("no consistent replica is online to lead the write; try again")
+        return candidates
+
+    def _shuffled(self, nodes: list[NodeId]) -> list[NodeId]:
+        """Random order among those that answered lately; this node first where it is one of them."""
+        steady = [node for node in nodes if not self.membership.is_suspect(node)]
+        for last in range(len(steady) - 1, 0, -1):
+            other = self.entropy.below(last + 1)
+            steady[last], steady[other] = steady[other], steady[last]
+        ordered = steady + [node for node in nodes if node not in steady]
+        return sorted(ordered, key=lambda node: node != self.own)

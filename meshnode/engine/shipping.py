@@ -1,0 +1,150 @@
+"""Sends one round's objects to the other replicas while they still arrive, and gathers their votes.
+
+    offer(message) --> one bounded queue a node --> Peers.prepare stream --> vote, or the reason there is none
+
+A replica that cannot keep up slows the push down only as long as the quorum needs it: where enough others are
+left it is let go, and publishing excludes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection
+from typing import Final, Self
+
+from meshnode.base.errors import MeshError, PeerUnavailable
+from meshnode.base.ids import NodeId, RoundId
+from meshnode.core.quorum import can_reach_quorum
+from meshnode.core.round import Round
+from meshnode.core.write import VoteGranted, VoteMissing
+from meshnode.ports import PackIngest, Peers, StageFix, StageIndex, StageMessage, StageOpen, StagePrepare, VoteKind
+
+QUEUE_MESSAGES_MAX: Final = 16
+"""Of at most 512 KiB: 8 MiB a replica is what a push may be ahead of its slowest needed replica."""
+STALL_MS: Final = 2_000
+"""How long a full queue is waited for while the quorum does not need the node."""
+
+OnVote = Callable[[VoteGranted | VoteMissing], None]
+
+
+class Shipment:
+    """The outgoing side of one round. Use as `async with`: leaving ends every stream that is still open."""
+
+    def __init__(
+        self,
+        *,
+        own: NodeId,
+        peers: Peers,
+        opening: StageOpen,
+        nodes: Collection[NodeId],
+        replicas: Collection[NodeId],
+        believed: Collection[NodeId],
+        on_unreachable: Callable[[NodeId], None],
+    ) -> None:
+        self._own = own
+        self._peers = peers
+        self._opening = opening
+        self._replicas = frozenset(replicas)
+        self._believed = frozenset(believed)
+        self._on_unreachable = on_unreachable
+        self._queues: dict[NodeId, asyncio.Queue[StageMessage | None]] = {
+            node: asyncio.Queue(QUEUE_MESSAGES_MAX) for node in nodes
+        }
+        self._tasks: dict[NodeId, asyncio.Task[None]] = {}
+        self._lost: dict[NodeId, str] = {}
+        self._votes: list[VoteGranted | VoteMissing] = []
+        self._on_vote: OnVote = self._votes.append
+        self._group = asyncio.TaskGroup()
+
+    @property
+    def round_id(self) -> RoundId:
+        """The round the objects belong to."""
+        return self._opening.round_id
+
+    @property
+    def nodes(self) -> frozenset[NodeId]:
+        """Every node the round is sent to, this one not included."""
+        return frozenset(self._queues)
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        for node in self._queues:
+            self._tasks[node] = self._group.create_task(self._stream(node))
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+        await self._group.__aexit__(None, None, None)
+
+    def deliver_votes_to(self, on_vote: OnVote) -> None:
+        """Hand over what has come in so far, and everything from now on."""
+        self._on_vote = on_vote
+        for vote in self._votes:
+            on_vote(vote)
+        self._votes.clear()
+
+    async def offer(self, message: StageMessage) -> None:
+        """Queue a message for every node that is still with us."""
+        for node, queue in self._queues.items():
+            if node in self._lost:
+                continue
+            try:
+                queue.put_nowait(message)
+            except asyncio.QueueFull:
+                await self._wait_for_room(node, queue, message)
+
+    async def finish(self, round_: Round) -> None:
+        """Queue the round itself: the last message of every stream."""
+        await self.offer(StagePrepare(round_))
+        await self.offer_end()
+
+    async def offer_end(self) -> None:
+        """Close the streams after what is queued."""
+        for node, queue in self._queues.items():
+            if node not in self._lost:
+                await queue.put(None)
+
+    async def ship_index(self, ingest: PackIngest, fix: StageFix) -> None:
+        """Queue how the pack is completed, and its index."""
+        await self.offer(fix)
+        async for chunk in ingest.index():
+            await self.offer(StageIndex(chunk))
+
+    async def _wait_for_room(
+        self, node: NodeId, queue: asyncio.Queue[StageMessage | None], message: StageMessage
+    ) -> None:
+        task = self._tasks[node]
+        while node not in self._lost:
+            put = self._group.create_task(queue.put(message))
+            await asyncio.wait({put, task}, timeout=STALL_MS / 1000, return_when=asyncio.FIRST_COMPLETED)
+            if put.done():
+                return
+            put.cancel()
+            others = (self._believed - self._lost.keys()) - {node}
+            if not task.done() and can_reach_quorum({self._own}, others, self._replicas):
+                task.cancel()
+                self._lose(node, "too slow to keep up with the push")
+
+    async def _stream(self, node: NodeId) -> None:
+        try:
+            vote = await self._peers.prepare(node, self._opening, self._messages(node))
+        except MeshError as error:
+            if isinstance(error, PeerUnavailable):
+                self._on_unreachable(node)
+            self._lose(node, str(error))
+            return
+        if vote.kind is VoteKind.GRANTED:
+            self._on_vote(VoteGranted(node))
+        else:
+            self._lose(node, vote.reason)
+
+    def _lose(self, node: NodeId, reason: str) -> None:
+        if node not in self._lost:
+            self._lost[node] = reason
+            self._on_vote(VoteMissing(node, reason))
+
+    async def _messages(self, node: NodeId) -> AsyncIterator[StageMessage]:
+        queue = self._queues[node]
+        while (message := await queue.get()) is not None:
+            yield message

@@ -1,0 +1,54 @@
+"""Owns every long-lived task: each has a name, its failure is logged, and closing waits for all of them.
+
+The only place that calls `asyncio.create_task`. Work that belongs to one request uses `asyncio.TaskGroup`
+inside that request instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+log = logging.getLogger("meshnode.engine")
+
+T = TypeVar("T")
+
+
+class Supervisor:
+    """Starts tasks and answers for them."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_closed = False
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Start `work`; its failure is logged as `task_failed`, whether or not anyone awaits the task."""
+        if self._is_closed:
+            work.close()
+            raise RuntimeError(f"task {name} started after close")
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_done)
+        return task
+
+    def _on_done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("task_failed", exc_info=error, extra={"task": task.get_name()})
+
+    async def close(self) -> None:
+        """Cancel what still runs and wait for its end."""
+        self._is_closed = True
+        while self._tasks:
+            tasks = list(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._tasks.difference_update(tasks)
+
+    async def drain(self, name_prefix: str) -> None:
+        """Wait for the running tasks whose name starts with `name_prefix`; new ones are waited for too."""
+        while waiting := [task for task in self._tasks if task.get_name().startswith(name_prefix)]:
+            await asyncio.wait(waiting)
