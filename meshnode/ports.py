@@ -522,6 +522,8 @@ class ReplicaDescription:
     """Wall clock from which it has been consistent without a break; 0 where it is not or cannot tell."""
     activity: str = ""
     """What the node is doing about the replica; "" for nothing."""
+    prepared: tuple[RoundId, ...] | None = None
+    """Rounds in the journal, voted for and neither committed nor aborted; None: not looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -669,9 +671,8 @@ class Transport(Protocol):
 class RemoteTransport(Protocol):
     """`Transport` of another node. A reply is returned only after the node's first message (the position) came.
 
-    Raises, besides what that node raises:
-        PeerUnavailable: no answer; field `is_untouched` is True where no byte of `body` was consumed, so that the
-            same request may go to the next node.
+    Raises, besides what that node raises, PeerUnavailable where it does not answer. Any of these errors has the
+    field `is_untouched` True where no byte of `body` was consumed: the same request may go to the next node.
     """
 
     async def info_refs(self, node: NodeId, request: TransportRequest, service: GitService) -> TransportReply:

@@ -159,7 +159,7 @@ class DescribeReplicaRequest(_message.Message):
     def __init__(self, key: _Optional[_Union[ReplicaKey, _Mapping]] = ..., deep: _Optional[bool] = ...) -> None: ...
 
 class DescribeReplicaResponse(_message.Message):
-    __slots__ = ("found", "generation", "round_id", "refs_digest", "digest_on_disk", "object_digest", "problems", "ref_count", "size_bytes", "consistent_since_s", "activity")
+    __slots__ = ("found", "generation", "round_id", "refs_digest", "digest_on_disk", "object_digest", "problems", "ref_count", "size_bytes", "consistent_since_s", "activity", "prepared", "prepared_known")
     FOUND_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     ROUND_ID_FIELD_NUMBER: _ClassVar[int]
@@ -171,6 +171,8 @@ class DescribeReplicaResponse(_message.Message):
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     CONSISTENT_SINCE_S_FIELD_NUMBER: _ClassVar[int]
     ACTIVITY_FIELD_NUMBER: _ClassVar[int]
+    PREPARED_FIELD_NUMBER: _ClassVar[int]
+    PREPARED_KNOWN_FIELD_NUMBER: _ClassVar[int]
     found: bool
     generation: int
     round_id: str
@@ -182,7 +184,9 @@ class DescribeReplicaResponse(_message.Message):
     size_bytes: int
     consistent_since_s: int
     activity: str
-    def __init__(self, found: _Optional[bool] = ..., generation: _Optional[int] = ..., round_id: _Optional[str] = ..., refs_digest: _Optional[str] = ..., digest_on_disk: _Optional[str] = ..., object_digest: _Optional[str] = ..., problems: _Optional[_Iterable[str]] = ..., ref_count: _Optional[int] = ..., size_bytes: _Optional[int] = ..., consistent_since_s: _Optional[int] = ..., activity: _Optional[str] = ...) -> None: ...
+    prepared: _containers.RepeatedScalarFieldContainer[str]
+    prepared_known: bool
+    def __init__(self, found: _Optional[bool] = ..., generation: _Optional[int] = ..., round_id: _Optional[str] = ..., refs_digest: _Optional[str] = ..., digest_on_disk: _Optional[str] = ..., object_digest: _Optional[str] = ..., problems: _Optional[_Iterable[str]] = ..., ref_count: _Optional[int] = ..., size_bytes: _Optional[int] = ..., consistent_since_s: _Optional[int] = ..., activity: _Optional[str] = ..., prepared: _Optional[_Iterable[str]] = ..., prepared_known: _Optional[bool] = ...) -> None: ...
 
 class ReadHistoryRequest(_message.Message):
     __slots__ = ("key", "after")

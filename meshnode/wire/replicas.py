@@ -24,6 +24,7 @@ from meshnode.base.ids import (
     parse_ref_name,
     parse_repository_id,
     parse_repository_name,
+    parse_round_id,
 )
 from meshnode.core import refs as core_refs
 from meshnode.core.round import ReplicaKey
@@ -58,6 +59,8 @@ def description_message(description: ReplicaDescription | None) -> replication_p
         size_bytes=description.size_bytes,
         consistent_since_s=description.consistent_since_ms // 1_000,
         activity=description.activity,
+        prepared=description.prepared or (),
+        prepared_known=description.prepared is not None,
     )
 
 
@@ -77,6 +80,7 @@ def description_of(message: replication_pb2.DescribeReplicaResponse, node: NodeI
         size_bytes=message.size_bytes,
         consistent_since_ms=message.consistent_since_s * 1_000,
         activity=message.activity[:200],
+        prepared=tuple(parse_round_id(text) for text in message.prepared) if message.prepared_known else None,
     )
 
 

@@ -74,7 +74,15 @@ def test_snapshot_with_a_hostile_name_is_refused() -> None:
         SnapshotAssembler(KEY).add(message)
 
 
-@pytest.mark.parametrize("description", [DESCRIPTION, replace(DESCRIPTION, digest_on_disk=None, round_id=None)])
+@pytest.mark.parametrize(
+    "description",
+    [
+        DESCRIPTION,
+        replace(DESCRIPTION, digest_on_disk=None, round_id=None),
+        replace(DESCRIPTION, prepared=()),
+        replace(DESCRIPTION, prepared=(ROUND_ID,)),
+    ],
+)
 def test_description_comes_back_equal(description: ReplicaDescription) -> None:
     assert description_of(description_message(description), N2) == description
 
