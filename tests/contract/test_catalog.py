@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Self
 
 import pytest
 
 from meshnode.base.errors import CatalogUnavailable, InvalidRequest, NotFound
+from meshnode.catalog.etcd import EtcdCatalog
 from meshnode.catalog.memory import MemoryCatalog
 from meshnode.catalog.sqlite import SqliteCatalog
+from meshnode.config import CatalogSettings
 from meshnode.ports import Catalog, Compare, Delete, Put, WatchEvent
+from tests.contract.etcd_cluster import EtcdCluster
 
 DEADLINE_S = 10.0
 
@@ -20,15 +24,29 @@ OpenClient = Callable[[], Awaitable[Catalog]]
 """Opens one more client of the test's own, empty catalog."""
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(scope="session")
+def etcd_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    cluster = EtcdCluster(tmp_path_factory.mktemp("etcd"))
+    try:
+        cluster.start()
+        yield cluster.url
+    finally:
+        cluster.close()
+
+
+@pytest.fixture(params=["memory", "sqlite", "etcd"])
 async def open_client(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenClient]:
     clients: list[Catalog] = []
     store = MemoryCatalog()
+    prefix = f"/{uuid.uuid4()}/"
 
     async def open_one() -> Catalog:
         if request.param == "memory":
             return store.client()
-        return await SqliteCatalog.open(tmp_path / "catalog.db", deadline_ms=5_000)
+        if request.param == "sqlite":
+            return await SqliteCatalog.open(tmp_path / "catalog.db", deadline_ms=5_000)
+        url = request.getfixturevalue("etcd_url")
+        return await EtcdCatalog.open(CatalogSettings(url=url, prefix=prefix, deadline_ms=5_000))
 
     async def open_and_keep() -> Catalog:
         clients.append(await open_one())
