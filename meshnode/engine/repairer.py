@@ -261,9 +261,7 @@ class Repairer:
         error: MeshError | None = None
         for source in sources:
             try:
-                await self._synchroniser.run(
-                    key, source, state, lambda phase, node=source: self._show(key, phase, node)
-                )
+                await self._synchroniser.run(key, source, state, partial(self._show, key, source))
             except (PeerUnavailable, ReplicaBehind, RepositoryNotFound, Corrupt) as failure:
                 log.info("repair_source_failed", extra={"peer": source, "error": str(failure)})
                 if isinstance(failure, PeerUnavailable):

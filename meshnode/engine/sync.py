@@ -124,9 +124,8 @@ class Synchroniser:
         )
         here = await self.participant.disk.store.load(key)
         local = None if here is None or not here.generation else await self.participant.disk.reader.snapshot(key)
-        await self._transfer(
-            key, source, replace(state, prepared=()), snapshot.refs, set(snapshot.refs.values()), local
-        )
+        goal = _Goal(replace(state, prepared=()), snapshot.refs, set(snapshot.refs.values()))
+        await self._transfer(key, source, goal, local)
 
     async def _transfer(self, key: ReplicaKey, source: NodeId, goal: _Goal, local: RefsSnapshot | None) -> None:
         wanted, refs = goal.state, goal.refs
