@@ -1,0 +1,172 @@
+"""Fills the catalog of a new cluster: settings, nodes, applications, partitions with their replicas.
+
+    read what is there -> refuse another cluster's -> write what is missing, 64 keys a transaction -> read again
+
+Rule: a key that exists is never changed, so this may run again at any time: after a crash it completes what is
+missing, on a complete catalog it does nothing, and of two that run at once one writes each key. The settings are
+in the first transaction, so a catalog can never hold the keys of two clusters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from meshnode.base.errors import CatalogUnavailable, OutcomeUnknown
+from meshnode.base.ids import PartitionId
+from meshnode.cli.outcome import CommandError, ExitCode
+from meshnode.core.keys import (
+    APPLICATIONS,
+    CLUSTER,
+    NODES,
+    PARTITIONS,
+    Application,
+    ClusterSettings,
+    Node,
+    application_key,
+    decode_application,
+    decode_node,
+    decode_settings,
+    encode_application,
+    encode_node,
+    encode_partition,
+    encode_settings,
+    node_key,
+    partition_key,
+)
+from meshnode.core.placement import NodePlacement, plan_replicas
+from meshnode.core.record import Partition
+from meshnode.ports import Catalog, Compare, Put
+
+WRITES_MAX: Final = 64
+"""Writes of one transaction (port Catalog)."""
+_PAGE: Final = 1_000
+_PASSES_MAX: Final = 8
+"""Reads and writes again after an unknown outcome or a race; each pass that loses a race finds more there."""
+
+OnWritten = Callable[[int, int], None]
+"""Called with keys that are there and keys in all."""
+
+
+def plan_partitions(settings: ClusterSettings, nodes: Sequence[Node]) -> list[Partition]:
+    """Every partition with its replicas. Raises InvalidRequest: fewer nodes than the factor."""
+    placements = [NodePlacement(node.node, node.zone, node.weight) for node in nodes]
+    return [
+        Partition(
+            partition=PartitionId(number),
+            replicas=plan_replicas(PartitionId(number), placements, settings.replication_factor),
+        )
+        for number in range(settings.partition_count)
+    ]
+
+
+async def initialise_cluster(
+    catalog: Catalog,
+    *,
+    settings: ClusterSettings,
+    nodes: Sequence[Node],
+    applications: Sequence[Application] = (),
+    on_written: OnWritten = lambda _there, _all: None,
+) -> int:
+    """Make the catalog describe this cluster; how many keys this call wrote, 0 where all were there.
+
+    Raises:
+        CommandError: the catalog belongs to another cluster, or lists another key for a node or application.
+        InvalidRequest: fewer nodes than the replication factor.
+        CatalogUnavailable: it cannot be reached, or outcomes stayed unknown.
+        Corrupt: an entry cannot be decoded.
+    """
+    wanted = _entries(settings, nodes, applications)
+    written = 0
+    for _ in range(_PASSES_MAX):
+        existing = await _read(catalog)
+        _check_same_cluster(existing, settings)
+        _check_same_keys(existing, nodes, applications)
+        missing = [key for key in wanted if key not in existing]
+        on_written(len(wanted) - len(missing), len(wanted))
+        if not missing:
+            return written
+        for start in range(0, len(missing), WRITES_MAX):
+            batch = missing[start : start + WRITES_MAX]
+            if not await _create(catalog, {key: wanted[key] for key in batch}):
+                break
+            written += len(batch)
+            on_written(len(wanted) - len(missing) + start + len(batch), len(wanted))
+    raise CatalogUnavailable("the catalog did not keep what was written", keys=len(missing), passes=_PASSES_MAX)
+
+
+def _entries(settings: ClusterSettings, nodes: Sequence[Node], applications: Sequence[Application]) -> dict[str, bytes]:
+    """Every key of a new cluster in the order of writing."""
+    entries = {CLUSTER: encode_settings(settings)}
+    entries.update((node_key(node.node), encode_node(node)) for node in nodes)
+    entries.update((application_key(entry.application), encode_application(entry)) for entry in applications)
+    entries.update(
+        (partition_key(entry.partition), encode_partition(entry)) for entry in plan_partitions(settings, nodes)
+    )
+    return entries
+
+
+async def _create(catalog: Catalog, entries: Mapping[str, bytes]) -> bool:
+    """Write new keys in one transaction; False where that is not certain."""
+    try:
+        revision = await catalog.transact(
+            [Compare(key, 0) for key in entries], [Put(key, value) for key, value in entries.items()]
+        )
+    except OutcomeUnknown:
+        return False
+    return revision is not None
+
+
+async def _read(catalog: Catalog) -> dict[str, bytes]:
+    (settings,) = await catalog.get([CLUSTER])
+    found = {} if settings is None else {CLUSTER: settings.value}
+    for prefix in (NODES, APPLICATIONS, PARTITIONS):
+        after = ""
+        while page := await catalog.range(prefix, after=after, limit=_PAGE):
+            found.update((entry.key, entry.value) for entry in page)
+            after = page[-1].key
+            if len(page) < _PAGE:
+                break
+    return found
+
+
+def _check_same_cluster(existing: Mapping[str, bytes], settings: ClusterSettings) -> None:
+    if CLUSTER not in existing:
+        return
+    found = decode_settings(existing[CLUSTER])
+    if found.cluster_id != settings.cluster_id:
+        raise CommandError(
+            "the catalog belongs to another cluster",
+            found=found.cluster_id,
+            wanted=settings.cluster_id,
+            advice="use that cluster's data directory, or give this one a catalog of its own",
+            exit_code=ExitCode.REFUSED,
+        )
+    if found != settings:
+        raise CommandError(
+            "the catalog was made with other settings",
+            partition_count=found.partition_count,
+            replication_factor=found.replication_factor,
+            advice="partition count and replication factor are fixed when a cluster is made; use these values",
+            exit_code=ExitCode.REFUSED,
+        )
+
+
+def _check_same_keys(existing: Mapping[str, bytes], nodes: Sequence[Node], applications: Sequence[Application]) -> None:
+    for node in nodes:
+        value = existing.get(node_key(node.node))
+        if value is not None and not set(node.public_keys) & set(decode_node(value).public_keys):
+            raise _other_key("node", node.node)
+    for application in applications:
+        value = existing.get(application_key(application.application))
+        if value is not None and not set(application.public_keys) & set(decode_application(value).public_keys):
+            raise _other_key("application", application.application)
+
+
+def _other_key(kind: str, name: str) -> CommandError:
+    return CommandError(
+        f"the catalog lists another public key for this {kind}",
+        name=name,
+        advice="put the old key file back, or make a new cluster in another directory",
+        exit_code=ExitCode.REFUSED,
+    )

@@ -1,0 +1,207 @@
+"""`meshnode up`, `down`, `start` and `stop`: a cluster of nodes on this machine.
+
+What serves a settings file is `serve_command`, unless the context's object says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from meshnode.cli.blueprint import ClusterBlueprint, check_same, make_cluster_files, plan_local_cluster
+from meshnode.cli.launch import (
+    fill_catalog,
+    start_nodes,
+    stop_started,
+    terminating_like_ctrl_c,
+    wait_until_ready,
+    watch_nodes,
+)
+from meshnode.cli.layout import (
+    BASE_PORT,
+    LOCAL_NODES_MAX,
+    PORTS_PER_NODE,
+    ClusterFile,
+    ClusterNode,
+    Layout,
+    read_cluster_file,
+    require_cluster_file,
+)
+from meshnode.cli.outcome import CommandError, ExitCode
+from meshnode.cli.output import print_facts, print_note, print_table, progress
+from meshnode.cli.process import (
+    NodeCommand,
+    StartedNode,
+    check_ports_free,
+    find_process,
+    serve_command,
+    stop_processes,
+)
+from meshnode.cli.target import data_option
+
+_NODES: Final = 3
+_SQLITE: Final = "sqlite"
+
+
+@click.command()
+@click.option("--nodes", type=click.IntRange(1, LOCAL_NODES_MAX), help="How many nodes, n1..nN.  [default: 3]")
+@click.option(
+    "--base-port",
+    type=click.IntRange(1, 65_535),
+    help=f"gRPC of node k on P+10*(k-1), HTTP on P+3+10*(k-1).  [default: {BASE_PORT}]",
+)
+@click.option("--catalog", metavar="sqlite|etcd://HOST:PORT,...", help="Coordination store.  [default: sqlite]")
+@click.option("--detach", is_flag=True, help="Return when every node is ready; `meshnode down` stops them.")
+@data_option
+@click.pass_obj
+def up(
+    command: NodeCommand | None,
+    *,
+    layout: Layout,
+    nodes: int | None,
+    base_port: int | None,
+    catalog: str | None,
+    detach: bool,
+) -> None:
+    """Make and start a cluster on this machine.
+
+    Run again on the same directory, it starts what does not run. Anonymous pushes and clones are allowed, on
+    loopback only, and a first push creates its repository.
+    """
+    started: list[StartedNode] = []
+    with terminating_like_ctrl_c():
+        try:
+            with layout.lock():
+                existing = read_cluster_file(layout)
+                blueprint = _plan(layout, existing, nodes, base_port, catalog)
+                cluster = _prepare(layout, blueprint, existing)
+                started = start_nodes(layout, cluster.nodes, command=command or serve_command)
+            with progress(f"waiting for {len(cluster.nodes)} nodes"):
+                wait_until_ready(layout, cluster.nodes, started)
+        except BaseException:
+            stop_started(layout, started)
+            raise
+        _print_cluster(layout, cluster)
+        if detach:
+            return
+        print_note("Ctrl-C stops all nodes")
+        watch_nodes(started, print_note)
+        print_note("stopping")
+        _stop(layout, cluster.nodes)
+        print_note(f"stopped; the data is in {layout.data}, `meshnode up --data {layout.data}` goes on with it")
+
+
+@click.command()
+@data_option
+def down(layout: Layout) -> None:
+    """Stop all nodes of a local cluster; the data stays."""
+    cluster = _require_local(layout)
+    _stop(layout, cluster.nodes)
+
+
+@click.command()
+@click.argument("node")
+@data_option
+@click.pass_obj
+def start(command: NodeCommand | None, *, layout: Layout, node: str) -> None:
+    """Start one node of a local cluster and wait until it is ready."""
+    cluster = _require_local(layout)
+    entry = cluster.find(node)
+    started: list[StartedNode] = []
+    with terminating_like_ctrl_c():
+        try:
+            with layout.lock():
+                started = start_nodes(layout, [entry], command=command or serve_command)
+            with progress(f"waiting for {node}"):
+                wait_until_ready(layout, [entry], started)
+        except BaseException:
+            stop_started(layout, started)
+            raise
+    click.echo(f"{node} is {'running' if started else 'already running'} (pid {find_process(layout, entry.node)})")
+
+
+@click.command()
+@click.argument("node")
+@data_option
+def stop(layout: Layout, node: str) -> None:
+    """Stop one node of a local cluster; it stays down until `meshnode start`."""
+    cluster = _require_local(layout)
+    _stop(layout, [cluster.find(node)])
+
+
+def _plan(
+    layout: Layout, existing: ClusterFile | None, nodes: int | None, base_port: int | None, catalog: str | None
+) -> ClusterBlueprint:
+    """What is asked for; options that are left out are those of the directory's cluster, else the defaults."""
+    if existing is not None and existing.base_port is None:
+        raise _not_local(layout)
+    sqlite_url = f"sqlite://{layout.sqlite_file}"
+    if existing is None:
+        count, port, url = nodes or _NODES, base_port or BASE_PORT, sqlite_url
+    else:
+        count = nodes or len(existing.nodes)
+        port = base_port or existing.base_port or BASE_PORT
+        url = existing.catalog_url
+    if catalog is not None:
+        url = sqlite_url if catalog == _SQLITE else catalog
+    if not url.startswith(("sqlite://", "etcd://")):
+        raise click.UsageError(f"--catalog must be sqlite or etcd://host:port,host:port, not {url!r}")
+    if port + PORTS_PER_NODE * count > 65_535:
+        raise click.UsageError(f"--base-port {port} leaves no room for {count} nodes below 65535")
+    return plan_local_cluster(layout, node_count=count, base_port=port, catalog_url=url)
+
+
+def _prepare(layout: Layout, blueprint: ClusterBlueprint, existing: ClusterFile | None) -> ClusterFile:
+    """Make files and catalog entries. On a new directory the ports are looked at before they are written down."""
+    if existing is None:
+        check_ports_free([ClusterNode(node=n.node, grpc=n.grpc, http=n.http, public_key="") for n in blueprint.nodes])
+    else:
+        check_same(existing, blueprint)
+    with progress(f"preparing {layout.data}"):
+        cluster = make_cluster_files(layout, blueprint, existing)
+        fill_catalog(layout, cluster)
+    return cluster
+
+
+def _stop(layout: Layout, entries: Sequence[ClusterNode]) -> None:
+    with progress("waiting for requests in flight"):
+        results = stop_processes(layout, [entry.node for entry in entries])
+    for node, result in results.items():
+        click.echo(f"{node} {result}")
+
+
+def _require_local(layout: Layout) -> ClusterFile:
+    cluster = require_cluster_file(layout)
+    if cluster.base_port is None:
+        raise _not_local(layout)
+    return cluster
+
+
+def _not_local(layout: Layout) -> CommandError:
+    return CommandError(
+        "the nodes of this cluster run elsewhere",
+        data=str(layout.data),
+        advice="start and stop them where they run; `meshnode serve --config FILE` runs one",
+        exit_code=ExitCode.REFUSED,
+    )
+
+
+def _print_cluster(layout: Layout, cluster: ClusterFile) -> None:
+    first = cluster.nodes[0]
+    print_table(
+        ["node", "HTTP (git)", "gRPC", "pid"],
+        [[node.node, node.http, node.grpc, str(find_process(layout, node.node) or "-")] for node in cluster.nodes],
+    )
+    method = "mesh.v1.RepositoryService/List"
+    token = f'"authorization: Bearer $(meshnode token create --data {layout.data} | tail -n 1)"'
+    print_facts(
+        [
+            ("push", f"git push {first.http}/demo/requests.git main"),
+            ("clone", f"git clone {cluster.nodes[-1].http}/demo/requests.git"),
+            ("look", f"meshnode repo show demo/requests --data {layout.data}"),
+            ("services", f"grpcurl -plaintext {first.grpc} list"),
+            ("call", f"grpcurl -plaintext -H {token} {first.grpc} {method}"),
+        ]
+    )

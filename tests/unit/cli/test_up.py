@@ -1,0 +1,215 @@
+"""`up`, `down`, `start`, `stop` with processes that stand in for nodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from meshnode.cli.layout import Layout
+from meshnode.cli.process import find_process, is_port_free
+from tests.unit.cli.conftest import fake_command, node, run_cli
+
+Up = Callable[..., Result]
+NODES = [node("n1"), node("n2"), node("n3")]
+
+
+def wait_until(condition: Callable[[], bool], *, what: str, deadline_s: float = 20) -> None:
+    end = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < end, f"not in time: {what}"
+        time.sleep(0.02)
+
+
+def test_up_makes_files_starts_three_nodes_and_says_what_to_type(up: Up, layout: Layout, base_port: int) -> None:
+    result = up()
+    assert result.exit_code == 0, result.output
+    for number, name in enumerate(NODES):
+        pid = find_process(layout, name)
+        assert pid is not None
+        assert layout.pid_file(name).read_text() == f"{pid}\n"
+        assert f"http://127.0.0.1:{base_port + 10 * number + 3}" in result.stdout
+        assert f"127.0.0.1:{base_port + 10 * number}" in result.stdout
+    for hint in ("git push", "git clone", "grpcurl -plaintext", "meshnode repo show"):
+        assert hint in result.stdout
+    raw = json.loads(layout.cluster_file.read_text())
+    assert [entry["node"] for entry in raw["nodes"]] == NODES
+    assert raw["base_port"] == base_port
+    assert layout.sqlite_file.exists()
+
+
+def test_a_second_up_starts_only_what_does_not_run(up: Up, layout: Layout) -> None:
+    assert up().exit_code == 0
+    before = {name: find_process(layout, name) for name in NODES}
+    killed = before[NODES[1]]
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: find_process(layout, NODES[1]) is None, what="n2 is gone")
+    cluster = layout.cluster_file.read_text()
+    result = run_cli("up", "--data", layout.data, "--detach", command=fake_command())
+    assert result.exit_code == 0, result.output
+    after = {name: find_process(layout, name) for name in NODES}
+    assert after[NODES[0]] == before[NODES[0]]
+    assert after[NODES[2]] == before[NODES[2]]
+    assert after[NODES[1]] not in {None, killed}
+    assert layout.cluster_file.read_text() == cluster
+
+
+def test_a_killed_node_stays_down_until_start(up: Up, layout: Layout) -> None:
+    up()
+    pid = find_process(layout, NODES[0])
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: find_process(layout, NODES[0]) is None, what="n1 is gone")
+    assert not layout.pid_file(NODES[0]).exists()
+    result = run_cli("start", "n1", "--data", layout.data, command=fake_command())
+    assert result.exit_code == 0, result.output
+    assert "n1 is running" in result.stdout
+    assert find_process(layout, NODES[0]) is not None
+    again = run_cli("start", "n1", "--data", layout.data, command=fake_command())
+    assert again.exit_code == 0
+    assert "already running" in again.stdout
+
+
+def test_stop_stops_one_node_gracefully_and_down_the_rest(up: Up, layout: Layout) -> None:
+    up()
+    result = run_cli("stop", "n2", "--data", layout.data)
+    assert (result.exit_code, result.stdout) == (0, "n2 stopped\n")
+    assert "told to stop" in layout.log_file(NODES[1]).read_text()
+    assert find_process(layout, NODES[0]) is not None
+    result = run_cli("down", "--data", layout.data)
+    assert (result.exit_code, result.stdout) == (0, "n1 stopped\nn2 not running\nn3 stopped\n")
+    assert not any(layout.pid_file(name).exists() for name in NODES)
+
+
+def test_a_port_in_use_is_named_before_anything_is_made(up: Up, layout: Layout, base_port: int) -> None:
+    with socket.create_server(("127.0.0.1", base_port + 13)):
+        result = up()
+    assert result.exit_code == 7
+    assert f"port={base_port + 13}" in result.stderr
+    assert "HTTP port of node n2 is in use" in result.stderr
+    assert "--base-port" in result.stderr
+    assert not layout.cluster_file.exists()
+
+
+def test_a_node_that_crashes_shows_its_last_log_lines_and_leaves_nothing_running(
+    up: Up, layout: Layout, base_port: int
+) -> None:
+    result = up(mode="crash")
+    assert result.exit_code == 7
+    assert "the disk is made of cheese" in result.stderr
+    assert "exit code 9" in result.stderr
+    assert "Traceback" not in result.output
+    assert all(find_process(layout, name) is None for name in NODES)
+    assert is_port_free(f"127.0.0.1:{base_port}")
+    healed = up()
+    assert healed.exit_code == 0, healed.output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--nodes", "2"], "cluster with other nodes"),
+        (["--base-port", "9000"], "cluster with other nodes"),
+        (["--catalog", "etcd://127.0.0.1:2379"], "cluster with other catalog"),
+    ],
+)
+def test_options_that_contradict_the_directory_are_refused(
+    up: Up, layout: Layout, options: list[str], message: str
+) -> None:
+    up()
+    run_cli("down", "--data", layout.data)
+    result = run_cli("up", "--data", layout.data, "--detach", *options, command=fake_command())
+    assert result.exit_code == 5, result.output
+    assert message in result.stderr
+    assert find_process(layout, NODES[0]) is None
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["up", "--nodes", "0"],
+        ["up", "--nodes", "51"],
+        ["up", "--base-port", "70000"],
+        ["up", "--base-port", "65530", "--nodes", "2"],
+        ["up", "--catalog", "mysql://x"],
+    ],
+)
+def test_impossible_options_are_usage_errors(layout: Layout, arguments: list[str]) -> None:
+    result = run_cli(*arguments, "--data", layout.data, "--detach", command=fake_command("crash"))
+    assert result.exit_code == 2, result.output
+    assert not layout.cluster_file.exists()
+
+
+@pytest.mark.parametrize("arguments", [["down"], ["start", "n1"], ["stop", "n1"]])
+def test_commands_on_a_directory_without_a_cluster_say_so(tmp_path: Path, arguments: list[str]) -> None:
+    result = run_cli(*arguments, "--data", tmp_path)
+    assert result.exit_code == 3
+    assert "there is no cluster in this directory" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("verb", ["start", "stop"])
+def test_an_unknown_node_is_not_found(up: Up, layout: Layout, verb: str) -> None:
+    up()
+    result = run_cli(verb, "n9", "--data", layout.data)
+    assert result.exit_code == 3
+    assert "use one of n1, n2, n3" in result.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_in_the_foreground_a_signal_stops_all_nodes_and_says_where_the_data_is(
+    layout: Layout, base_port: int, number: signal.Signals
+) -> None:
+    program = (
+        "from meshnode.cli.root import cli; from tests.unit.cli.conftest import fake_command;"
+        f"cli(['up', '--data', {str(layout.data)!r}, '--base-port', '{base_port}'], obj=fake_command())"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        lines = []
+        for line in process.stderr:
+            lines.append(line)
+            if "Ctrl-C" in line:
+                break
+        assert "Ctrl-C" in lines[-1], "".join(lines)
+        assert all(find_process(layout, name) is not None for name in NODES)
+        pid = find_process(layout, NODES[0])
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        lines.append(process.stderr.readline())
+        assert "n1 ended (killed by SIGKILL)" in lines[-1]
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert "n2 stopped" in out
+    assert str(layout.data) in err
+    assert all(find_process(layout, name) is None for name in NODES)
+
+
+def test_a_signal_while_nodes_start_stops_them(layout: Layout, base_port: int) -> None:
+    program = (
+        "from meshnode.cli.root import cli; from tests.unit.cli.conftest import fake_command;"
+        f"cli(['up', '--data', {str(layout.data)!r}, '--base-port', '{base_port}'], obj=fake_command('never-ready'))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_until(lambda: all(find_process(layout, name) is not None for name in NODES), what="the nodes started")
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert all(find_process(layout, name) is None for name in NODES)
