@@ -43,7 +43,7 @@ class ReplayCache:
             raise Overloaded(
                 "too many mutating calls to remember",
                 entries_max=self._entries_max,
-                retry_after_ms=max(1, oldest + self.window_ms - now_ms),
+                retry_after_ms=max(1, oldest + self.window_ms - now_ms + 1),
             )
         self._seen[entry] = now_ms
 
