@@ -169,6 +169,8 @@ def on_record(position: Position, prepared: Iterable[Round], record: Record | No
                 effects.append(Drop(known.round_id))
             case RoundOutcome.UNDECIDED:
                 effects.append(FenceRound(known))
+            case RoundOutcome.STALE:
+                pass
             case RoundOutcome.TOO_OLD:
                 if known.generation <= applied.generation:
                     effects.append(Drop(known.round_id))

@@ -79,6 +79,8 @@ class RoundOutcome(Enum):
     """Another round took its generation, or it was fenced off: it can never be published."""
     UNDECIDED = "undecided"
     """The record is still at the round's base: fence before concluding anything."""
+    STALE = "stale"
+    """The record was read before the round's base was published: it says nothing, read again."""
     TOO_OLD = "too_old"
     """The record moved on by more than it remembers: ask a consistent peer's history."""
 
@@ -92,11 +94,7 @@ def outcome_of(record: Record | None, round_: Round) -> RoundOutcome:
     if round_.round_id in record.recent:
         return RoundOutcome.PUBLISHED
     if record.generation < round_.base_generation:
-        raise InvariantViolated(
-            "I4: the record went back behind a round's base",
-            generation=record.generation,
-            base=round_.base_generation,
-        )
+        return RoundOutcome.STALE
     if record.generation == round_.base_generation:
         same_base = record.round_id == round_.base_round_id
         return RoundOutcome.UNDECIDED if same_base else RoundOutcome.REFUSED

@@ -335,6 +335,8 @@ class WriteRound:
                 return self._refuse(Outcome.FENCED, "another write took this round's place")
             case RoundOutcome.TOO_OLD:
                 return self._unknown("the record has moved on further than it remembers")
+            case RoundOutcome.STALE:
+                raise InvariantViolated("I4: the record went back behind the round's base")
             case RoundOutcome.UNDECIDED if self.phase is Phase.RESOLVING:
                 self.phase = Phase.FENCING
                 return [Fence(record_fenced(event.record, self.round, self.partition.partition))]
