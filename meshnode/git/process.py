@@ -31,6 +31,8 @@ STDERR_TAIL_BYTES: Final = 64 << 10
 """How much of standard error is kept: git's last words."""
 _LINE_BYTES_MAX: Final = 4096
 """Longest line handed to `on_stderr`; longer ones are cut."""
+_LAST_READS: Final = 3
+"""Reads that empty the pipe of standard error at the exit: what is in it, a rest, its end."""
 _PIECE_BYTES: Final = 256 << 10
 """Written in one go, so that one large `write` does not keep the loop."""
 
@@ -216,7 +218,8 @@ class GitProcess:
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
         self._timer.cancel()
-        self._read_stderr()
+        for _ in range(_LAST_READS):
+            self._read_stderr()
         self._exited.set_result(returncode)
         for ready in self._waiting:
             _wake(ready)

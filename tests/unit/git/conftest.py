@@ -12,6 +12,13 @@ import uvloop
 Run: TypeAlias = Callable[[Coroutine[Any, Any, None]], None]
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _settled_uvloop() -> None:
+    """uvloop's first loop opens descriptors that stay; tests that count descriptors come after it."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.sleep(0))
+
+
 @pytest.fixture(params=["asyncio", "uvloop"])
 def run(request: pytest.FixtureRequest) -> Run:
     """Run a scenario on a loop of its own: asyncio's, then uvloop's."""
