@@ -9,6 +9,7 @@ with a clear word, reads at a known position go on -> all come back. Exits with 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import os
 import sys
@@ -53,6 +54,7 @@ def start_etcd(story: Story, directory: Path) -> Iterator[str]:
     with contextlib.closing(EtcdCluster(directory)) as etcd:
         with story.step("start three members"):
             etcd.start()
+            asyncio.run(etcd.leader())
         yield etcd.url
 
 
