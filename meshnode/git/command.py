@@ -6,9 +6,9 @@ Configuration travels as GIT_CONFIG_COUNT, which git treats like `-c` and no pro
 
 `subprocess.Popen` without preexec_fn uses vfork, so a spawn costs the same in a process of 600 MB (fork: nine times
 as much, and uvloop's own spawn was seen to mix up descriptors beside grpcio). `start_new_session` keeps the vfork
-and takes the terminal away, so that nothing can prompt. Popen is called on the loop: 0.2 ms at any size of this
-process, with the interpreter lock held until the exec, so a thread would stall the loop as long and add a hop
-(`tests/bench/spawn.py`).
+and takes the terminal away, so that nothing can prompt. Popen is called on the loop: it takes 0.3 ms. In a thread
+it takes 1.8 ms, as the interpreter lock is handed back and forth, and the loop still stalls for half as long as it
+does without (`tests/bench/spawn.py`).
 
 Source: git(1) "ENVIRONMENT", git-config(1) "SCOPES", CPython Modules/_posixsubprocess.c.
 """
