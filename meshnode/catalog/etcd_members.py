@@ -100,10 +100,7 @@ class EtcdMembers:
         """
         deadline_s = _now_s() + self._settings.deadline_ms / 1_000
         attempt_s = self._settings.deadline_ms / 4_000
-        try:
-            return await self._call(method, request, deadline_s, attempt_s, is_repeatable=True)
-        except OutcomeUnknown as error:
-            raise CatalogUnavailable("etcd does not answer", **error.fields) from error
+        return await self._call(method, request, deadline_s, attempt_s, is_repeatable=True)
 
     async def change(self, method: Method[Answer], request: Message) -> Answer:
         """Call with a request that must be applied at most once. The answer is waited for half the deadline.
