@@ -15,9 +15,10 @@ task is cancelled and awaited, and `messages` is closed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import grpc
 
@@ -152,22 +153,36 @@ class SignedStream:
             raise InvalidRequest("request stream has no message", method=self._method) from None
 
     async def _feed(self, call: grpc.aio.StreamStreamCall[Any, Any], first: bytes) -> None:
-        try:
-            await self._write(call, first)
-            if not isinstance(self._messages, bytes):
-                async for message in self._messages:
-                    await self._write(call, message)
+        is_open = await self._send(call, first)
+        if not isinstance(self._messages, bytes):
+            try:
+                while is_open:
+                    is_open = await self._send(call, await anext(self._messages))
+            except StopAsyncIteration:
+                pass
+            except Exception as error:  # noqa: BLE001 - the source's, handed to the reader, who raises it
+                self._source_error = error
+                call.cancel()
+                return
+        if is_open:
             self._is_request_complete = True
-            await call.done_writing()
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            return  # the call has ended; the reader learns how
-        except Exception as error:  # noqa: BLE001 - handed to the reader, who raises it
-            self._source_error = error
-            call.cancel()
+            with contextlib.suppress(grpc.aio.InternalError):  # the call has ended
+                await call.done_writing()
 
-    async def _write(self, call: grpc.aio.StreamStreamCall[Any, Any], message: bytes) -> None:
+    async def _send(self, call: grpc.aio.StreamStreamCall[Any, Any], message: bytes) -> bool:
+        """Send a message; False where the call has ended, however that is: the reader learns how.
+
+        Not by `call.write`: where the peer refuses while a message is on its way, that puts INTERNAL in the place
+        of the status that is about to arrive, and the peer's own signed reason is lost.
+        Source: https://github.com/grpc/grpc/issues/36066 (open with grpcio 1.85).
+        """
         self._request.note(message)  # before it is sent: the peer never sees more than is noted
-        await call.write(message)
+        try:
+            await call.wait_for_connection()
+            await cast("Any", call)._cython_call.send_serialized_message(message)  # noqa: SLF001
+        except (grpc.aio.AioRpcError, grpc.aio.InternalError):
+            return False
+        return True
 
     async def _finish(self) -> None:
         assert self._call is not None
