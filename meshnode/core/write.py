@@ -272,7 +272,8 @@ class WriteRound:
         outstanding = self._outstanding()
         if self.own in self.missing:
             return self._refuse(Outcome.QUORUM_LOST, self._vote_summary())
-        if not can_reach_quorum(self.granted & believed, outstanding & believed, self.partition.replicas):
+        is_reachable = can_reach_quorum(self.granted & believed, outstanding & believed, self.partition.replicas)
+        if not is_reachable and self.own not in outstanding:
             return self._refuse(Outcome.QUORUM_LOST, self._vote_summary())
         if self.own not in self.granted or not has_quorum(self.granted & believed, self.partition.replicas):
             return []

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
-from meshnode.base.errors import Draining
 from meshnode.core.round import ReplicaKey
 from meshnode.ports import Clock, RepairProgress
 
@@ -17,7 +15,7 @@ class NodeActivity:
         self._clock = clock
         self._is_started = False
         self._is_draining = False
-        self._in_flight = 0
+        self._counters: list[Callable[[], int]] = []
         self._repairs: dict[ReplicaKey, RepairProgress] = {}
         self._consistent_since: dict[ReplicaKey, int] = {}
 
@@ -37,7 +35,7 @@ class NodeActivity:
 
     def requests_in_flight(self) -> int:
         """Requests being served."""
-        return self._in_flight
+        return sum(count() for count in self._counters)
 
     def consistent_since_ms(self, key: ReplicaKey) -> int:
         """Wall clock from which this replica has been consistent without a break; 0 where it is not."""
@@ -53,16 +51,9 @@ class NodeActivity:
         """Refuse new work from now on."""
         self._is_draining = True
 
-    @contextmanager
-    def request(self) -> Iterator[None]:
-        """Count one request. Raises Draining where new work is refused."""
-        if self._is_draining:
-            raise Draining("this node is stopping; ask another one")
-        self._in_flight += 1
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
+    def count_with(self, counter: Callable[[], int]) -> None:
+        """Have a server's count of running requests in `requests_in_flight`."""
+        self._counters.append(counter)
 
     def note_repair(self, progress: RepairProgress) -> None:
         """Show a repair's progress."""

@@ -180,10 +180,15 @@ class ClusterMembership:
             self._supervisor.spawn(f"membership-watch-{prefix}", self._watch_forever(prefix))
 
     async def announce(self) -> None:
-        """Tell the cluster that this node serves, and keep telling it."""
-        await self._take_lease()
+        """Tell the cluster that this node serves, and keep telling it; a catalog that does not answer just now is
+        told as soon as it does.
+        """
+        try:
+            await self._take_lease()
+            await self.refresh()
+        except (CatalogUnavailable, OutcomeUnknown) as error:
+            log.warning("not_announced_yet", extra={"error": str(error)})
         self._supervisor.spawn("membership-lease", self._keep_lease_forever())
-        await self.refresh()
 
     async def retire(self) -> None:
         """Take this node off the list of those online, at once."""
@@ -209,6 +214,7 @@ class ClusterMembership:
                     self._answered_at_ms = self._clock.monotonic_ms()
                 else:
                     log.warning("lease_lost", extra={"node": self.own})
+                    self._lease = 0
                     await self._take_lease()
             except (CatalogUnavailable, OutcomeUnknown) as error:
                 log.warning("lease_not_kept", extra={"error": str(error)})

@@ -11,6 +11,8 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from meshnode.base.errors import MeshError
+
 log = logging.getLogger("meshnode.engine")
 
 T = TypeVar("T")
@@ -24,7 +26,9 @@ class Supervisor:
         self._is_closed = False
 
     def spawn(self, name: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start `work`; its failure is logged as `task_failed`, whether or not anyone awaits the task."""
+        """Start `work`; an error is logged, whether or not anyone awaits the task: `task_refused` for one that
+        this project raises on purpose, `task_failed` for a defect.
+        """
         if self._is_closed:
             work.close()
             raise RuntimeError(f"task {name} started after close")
@@ -35,7 +39,11 @@ class Supervisor:
 
     def _on_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, MeshError):
+            log.info("task_refused", extra={"task": task.get_name(), "error": str(error)})
+        else:
             log.error("task_failed", exc_info=error, extra={"task": task.get_name()})
 
     async def close(self) -> None:

@@ -1,0 +1,214 @@
+"""One node's engine, put together: what knows what, and the order of starting and stopping.
+
+    start:  membership (read the cluster) -> recovery (nothing is served yet) -> participant, repairer -> announce
+    stop:   no new work -> leave the online list -> running pushes end -> tasks cancelled
+
+The same assembly runs in production over real adapters and in tests over memory ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from meshnode.base.errors import CatalogUnavailable
+from meshnode.base.ids import NodeId
+from meshnode.config import LimitSettings, ReplicationSettings
+from meshnode.core.keys import Application, Node
+from meshnode.core.round import ReplicaKey, Round
+from meshnode.core.write import Finish
+from meshnode.engine.activity import NodeActivity
+from meshnode.engine.api_writes import ApiWrites
+from meshnode.engine.membership import ClusterMembership
+from meshnode.engine.participant import Disk, Participant
+from meshnode.engine.reader import Reader
+from meshnode.engine.records import Records
+from meshnode.engine.recovery import CATALOG_PAUSE_MS, Recovery
+from meshnode.engine.repairer import Repairer
+from meshnode.engine.rounds import RoundDriver
+from meshnode.engine.router import CandidateRouter
+from meshnode.engine.slots import KeyedLocks
+from meshnode.engine.supervisor import Supervisor
+from meshnode.engine.sync import Synchroniser
+from meshnode.engine.transport import GitTransport
+from meshnode.engine.writer import Writer
+from meshnode.ports import (
+    Catalog,
+    Clock,
+    Entropy,
+    FetchProtocol,
+    Membership,
+    Peers,
+    PushProtocol,
+    RemoteTransport,
+)
+
+log = logging.getLogger("meshnode.engine")
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """The adapters an engine stands on."""
+
+    disk: Disk
+    catalog: Catalog
+    clock: Clock
+    entropy: Entropy
+    push_protocol: PushProtocol
+    fetch_protocol: FetchProtocol
+    make_peers: Callable[[Membership], tuple[Peers, RemoteTransport]]
+    """Called once, with the membership that knows where nodes are."""
+    on_keys: Callable[[Sequence[Node], Sequence[Application]], None] = lambda _nodes, _applications: None
+    """Told who is known, at start and after every change."""
+    on_round: Callable[[Round, Finish, int], None] = lambda _round, _finish, _ms: None
+    """Told how each round led here ended, and how many milliseconds it took."""
+
+
+class NodeEngine:
+    """Everything of one node between its servers and its adapters."""
+
+    def __init__(
+        self,
+        *,
+        own: NodeId,
+        version: str,
+        world: World,
+        replication: ReplicationSettings,
+        limits: LimitSettings,
+    ) -> None:
+        self.own = own
+        self.world = world
+        self._limits = limits
+        self.supervisor = Supervisor()
+        self.activity = NodeActivity(world.clock)
+        self.records = Records(world.catalog, self.supervisor)
+        self.membership = ClusterMembership(
+            own=own,
+            version=version,
+            catalog=world.catalog,
+            clock=world.clock,
+            settings=replication,
+            supervisor=self.supervisor,
+            on_keys=world.on_keys,
+            on_change=self._on_cluster_change,
+        )
+        self.peers, self.remote = world.make_peers(self.membership)
+        self.participant = Participant(
+            own=own,
+            disk=world.disk,
+            catalog=world.catalog,
+            records=self.records,
+            clock=world.clock,
+            supervisor=self.supervisor,
+            prepared_age_ms=replication.prepared_age_ms,
+            on_repair=self._on_repair,
+            activity=self.activity,
+        )
+        self.repairer = Repairer(
+            own=own,
+            catalog=world.catalog,
+            records=self.records,
+            membership=self.membership,
+            participant=self.participant,
+            synchroniser=Synchroniser(participant=self.participant, peers=self.peers, entropy=world.entropy),
+            activity=self.activity,
+            clock=world.clock,
+            supervisor=self.supervisor,
+            settings=replication,
+        )
+        self.driver = RoundDriver(
+            own=own,
+            catalog=world.catalog,
+            records=self.records,
+            peers=self.peers,
+            participant=self.participant,
+            clock=world.clock,
+            supervisor=self.supervisor,
+            settings=replication,
+            on_unreachable=self.membership.suspect,
+            on_finish=world.on_round,
+        )
+        self.slots = KeyedLocks(waiting_max=limits.queue_per_repository, wait_ms=limits.queue_wait_ms)
+        self.writer = Writer(
+            own=own,
+            records=self.records,
+            membership=self.membership,
+            peers=self.peers,
+            participant=self.participant,
+            driver=self.driver,
+            slots=self.slots,
+            clock=world.clock,
+            entropy=world.entropy,
+        )
+        self.writes = ApiWrites(writer=self.writer)
+        self.router = CandidateRouter(own=own, records=self.records, membership=self.membership, entropy=world.entropy)
+        self.reads = Reader(
+            own=own,
+            catalog=world.catalog,
+            records=self.records,
+            membership=self.membership,
+            participant=self.participant,
+            on_diverged=self._on_repair,
+        )
+        self.transport = GitTransport(
+            own=own,
+            router=self.router,
+            membership=self.membership,
+            reader=self.reads,
+            writer=self.writer,
+            writes=self.writes,
+            remote=self.remote,
+            push_protocol=world.push_protocol,
+            fetch_protocol=world.fetch_protocol,
+            supervisor=self.supervisor,
+        )
+
+    async def recover(self) -> None:
+        """Read the cluster and check every replica; nothing may be served before this returns."""
+        while True:
+            try:
+                await self.membership.start()
+                break
+            except CatalogUnavailable as error:
+                log.warning("start_waits_for_catalog", extra={"error": str(error)})
+                await self.world.clock.sleep(CATALOG_PAUSE_MS)
+        await Recovery(
+            own=self.own,
+            catalog=self.world.catalog,
+            records=self.records,
+            membership=self.membership,
+            participant=self.participant,
+            repairer=self.repairer,
+            activity=self.activity,
+            clock=self.world.clock,
+        ).run()
+
+    async def serve(self) -> None:
+        """Take work: called when the servers listen."""
+        self.participant.start()
+        await self.membership.announce()
+        self.repairer.start()
+        self.activity.note_started()
+
+    async def drain(self) -> None:
+        """Take no new work, and wait for the rounds and pushes that run, for at most `limits.drain_ms`."""
+        self.activity.note_draining()
+        await self.membership.retire()
+        try:
+            async with asyncio.timeout(self._limits.drain_ms / 1000):
+                for kind in ("push", "writer-api", "round-", "participant-vote", "participant-commit"):
+                    await self.supervisor.drain(kind)
+        except TimeoutError:
+            log.warning("drain_cut_short", extra={"after_ms": self._limits.drain_ms})
+
+    async def close(self) -> None:
+        """Cancel what is left and wait for its end."""
+        await self.supervisor.close()
+
+    def _on_repair(self, key: ReplicaKey, reason: str) -> None:
+        self.repairer.enqueue(key, reason)
+
+    def _on_cluster_change(self) -> None:
+        self.repairer.want_sweep()

@@ -1,0 +1,302 @@
+"""A cluster in one process and in virtual time: production engines over memory catalogs, disks and peers.
+
+cluster = MemoryCluster(["n1", "n2", "n3"], seed=1);  await cluster.start()
+cluster.cut("n1", "n2")        messages from n1 to n2 are lost
+await cluster.crash("n3")      the process is gone, its disk stays
+await cluster.restart("n3")
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from meshnode.base.errors import MeshError, PeerUnavailable
+from meshnode.base.ids import Generation, NodeId, ObjectId, PartitionId, RefName, RefValue, RepositoryName, RoundId
+from meshnode.catalog.memory import FaultHook, MemoryCatalog
+from meshnode.config import LimitSettings, PushSettings, ReplicationSettings
+from meshnode.core import keys
+from meshnode.core.keys import ClusterSettings, Node, NodeState
+from meshnode.core.record import Partition, Record
+from meshnode.core.refs import digest_of
+from meshnode.core.round import ReplicaKey, Round
+from meshnode.engine.node import NodeEngine, World
+from meshnode.engine.participant import Disk
+from meshnode.git.memory import open_memory_stores
+from meshnode.git.memory_disk import MemoryDisk
+from meshnode.git.receive_pack import ReceivePackProtocol
+from meshnode.git.stores import Step, no_step
+from meshnode.ports import (
+    Consistency,
+    FetchProtocol,
+    Put,
+    RefChange,
+    RefsSnapshot,
+    RemoteTransport,
+    ReplicaDescription,
+    ReplicaState,
+    Replication,
+    StageMessage,
+    StageOpen,
+    Vote,
+    WriteResult,
+)
+from tests.sim.virtual_time import SeededEntropy, VirtualClock
+
+MAIN = RefName("refs/heads/main")
+PARTITIONS = 4
+SETTINGS = ReplicationSettings(prepared_age_ms=2_000, repair_sweep_ms=5_000)
+
+
+class Network:
+    """Which node reaches which; every call crosses it twice."""
+
+    def __init__(self) -> None:
+        self.replications: dict[NodeId, Replication] = {}
+        self._cuts: set[tuple[NodeId, NodeId]] = set()
+
+    def cut(self, source: str, target: str) -> None:
+        """Lose what `source` sends to `target`, answers included."""
+        self._cuts.add((NodeId(source), NodeId(target)))
+
+    def heal(self) -> None:
+        """Lose nothing any more."""
+        self._cuts.clear()
+
+    def check(self, source: NodeId, target: NodeId) -> None:
+        """Raise PeerUnavailable where a message from `source` does not reach `target`."""
+        if (source, target) in self._cuts or target not in self.replications:
+            raise PeerUnavailable("no way there", node=target)
+
+    def reach(self, source: NodeId, target: NodeId) -> Replication:
+        """The other node, if a message gets there."""
+        self.check(source, target)
+        return self.replications[target]
+
+
+class CutPeers:
+    """`ports.Peers` of one node over the network."""
+
+    def __init__(self, own: NodeId, network: Network) -> None:
+        self._own = own
+        self._network = network
+
+    async def prepare(self, node: NodeId, opening: StageOpen, messages: AsyncIterator[StageMessage]) -> Vote:
+        """Stream objects and the round."""
+        vote = await self._network.reach(self._own, node).prepare(opening, self._crossing(node, messages))
+        self._network.check(node, self._own)
+        return vote
+
+    async def _crossing(self, node: NodeId, messages: AsyncIterator[StageMessage]) -> AsyncIterator[StageMessage]:
+        async for message in messages:
+            self._network.check(self._own, node)
+            yield message
+
+    async def commit(self, node: NodeId, key: ReplicaKey, round_id: RoundId, generation: Generation) -> Generation:
+        """Tell that a round is published."""
+        applied = await self._network.reach(self._own, node).commit(key, round_id, generation)
+        self._network.check(node, self._own)
+        return applied
+
+    async def abort(self, node: NodeId, key: ReplicaKey, round_id: RoundId) -> None:
+        """Tell that a round will never be published."""
+        await self._network.reach(self._own, node).abort(key, round_id)
+
+    async def describe(self, node: NodeId, key: ReplicaKey, *, deep: bool) -> ReplicaDescription | None:
+        """The replica's account of itself."""
+        return await self._network.reach(self._own, node).describe(key, deep=deep)
+
+    async def history(self, node: NodeId, key: ReplicaKey, after: Generation) -> list[Round]:
+        """Applied rounds after a generation."""
+        return await self._network.reach(self._own, node).history(key, after)
+
+    async def snapshot(self, node: NodeId, key: ReplicaKey) -> tuple[ReplicaState, RefsSnapshot]:
+        """State and references."""
+        return await self._network.reach(self._own, node).snapshot(key)
+
+    async def fetch_objects(
+        self, node: NodeId, key: ReplicaKey, wants: Sequence[ObjectId], haves: Sequence[ObjectId]
+    ) -> AsyncIterator[bytes]:
+        """A pack for repair."""
+        async for chunk in self._network.reach(self._own, node).fetch_objects(key, wants, haves):
+            self._network.check(node, self._own)
+            yield chunk
+
+
+class Unused:
+    """Stands where a test at this level never comes."""
+
+    def __getattr__(self, name: str) -> object:
+        raise AssertionError(f"{name} is not part of the simulation")
+
+
+@dataclass
+class MemoryNode:
+    """One node: its disk outlives its process."""
+
+    disk: MemoryDisk
+    engine: NodeEngine | None = None
+    step: Step = no_step
+
+
+class MemoryCluster:
+    """Nodes, their network and their catalog."""
+
+    def __init__(self, names: Sequence[str], *, seed: int = 0, factor: int = 3) -> None:
+        self.clock = VirtualClock()
+        self.catalog = MemoryCatalog(clock=self.clock)
+        self.network = Network()
+        self.entropy = SeededEntropy(seed)
+        self.nodes = {NodeId(name): MemoryNode(MemoryDisk()) for name in names}
+        self.hooks: dict[NodeId, FaultHook] = {}
+        self._factor = factor
+
+    async def start(self) -> None:
+        """Write the cluster into the catalog and start every node."""
+        names = list(self.nodes)
+        writes = [
+            Put(
+                keys.CLUSTER,
+                keys.encode_settings(
+                    ClusterSettings(cluster_id="c", partition_count=PARTITIONS, replication_factor=self._factor)
+                ),
+            )
+        ]
+        for name in names:
+            node = Node(
+                node=name,
+                grpc_url=name,
+                http_url=name,
+                zone="z",
+                weight=1,
+                state=NodeState.AVAILABLE,
+                public_keys=(),
+            )
+            writes.append(Put(keys.node_key(name), keys.encode_node(node)))
+        for number in range(PARTITIONS):
+            placed = Partition(partition=PartitionId(number), replicas=tuple(names[: self._factor]))
+            writes.append(Put(keys.partition_key(placed.partition), keys.encode_partition(placed)))
+        await self.catalog.transact([], writes)
+        for name in names:
+            await self.restart(name)
+
+    async def stop(self) -> None:
+        """Stop every node."""
+        for name in self.nodes:
+            await self.crash(name)
+
+    async def restart(self, name: str) -> NodeEngine:
+        """Start a node on its disk."""
+        own = NodeId(name)
+        node = self.nodes[own]
+        stores = open_memory_stores(node.disk, step=node.step)
+        engine = NodeEngine(
+            own=own,
+            version="test",
+            world=World(
+                disk=Disk(store=stores.store, reader=stores.reader, packs=stores.packs),
+                catalog=self.catalog.client(self.hooks.get(own)),
+                clock=self.clock,
+                entropy=self.entropy,
+                push_protocol=ReceivePackProtocol(PushSettings(), "test"),
+                fetch_protocol=_unused_fetch(),
+                make_peers=lambda _membership: (CutPeers(own, self.network), _unused_remote()),
+            ),
+            replication=SETTINGS,
+            limits=LimitSettings(),
+        )
+        node.engine = engine
+        await engine.recover()
+        self.network.replications[own] = engine.participant
+        await engine.serve()
+        return engine
+
+    async def crash(self, name: str) -> None:
+        """Take a node's process away at once."""
+        own = NodeId(name)
+        self.network.replications.pop(own, None)
+        engine, self.nodes[own].engine = self.nodes[own].engine, None
+        if engine is not None:
+            await engine.close()
+
+    def engine(self, name: str) -> NodeEngine:
+        """A running node's engine."""
+        engine = self.nodes[NodeId(name)].engine
+        assert engine is not None, f"{name} is not running"
+        return engine
+
+    def running(self) -> list[NodeId]:
+        """Nodes with a process."""
+        return [name for name, node in self.nodes.items() if node.engine is not None]
+
+    # ------------------------------------------------------------ what a test asks for
+
+    async def create(self, at: str, name: str) -> WriteResult:
+        """Create a repository through a node."""
+        return await self.engine(at).writes.create(
+            RepositoryName(name), object_format="sha1", default_branch=MAIN, request_key="", actor="t"
+        )
+
+    async def set_ref(
+        self, at: str, name: str, oid: str, *, ref: str = MAIN, expected: str | None = None, key: str = ""
+    ) -> WriteResult:
+        """Move a reference through a node; the object appears on all disks first (no pack at this level)."""
+        self.plant(oid)
+        change = RefChange(name=RefName(ref), expected=expected, new=oid)
+        return await self.engine(at).writes.update_refs(RepositoryName(name), [change], request_key=key, actor="t")
+
+    def plant(self, oid: str) -> None:
+        """Put an object into every replica of every node."""
+        for node in self.nodes.values():
+            for one in node.disk.replicas.values():
+                one.objects.add(ObjectId(oid))
+
+    async def read(self, at: str, name: str, ref: str = MAIN) -> RefValue | None:
+        """A verified read of one reference at one node."""
+        view = await self.engine(at).reads.view(RepositoryName(name), Consistency())
+        return view.snapshot.refs.get(RefName(ref))
+
+    async def record(self, name: str) -> Record:
+        """The record, straight from the catalog."""
+        entry = (await self.catalog.get([keys.name_key(RepositoryName(name))]))[0]
+        assert entry is not None
+        found = (await self.catalog.get([keys.RECORDS + entry.value.decode()]))[0]
+        assert found is not None
+        return keys.decode_record(found.value)
+
+    async def wait_until_consistent(self, name: str, *, within_ms: int = 60_000) -> Record:
+        """Wait until every replica is believed and has what the record says; checks I9 on the way."""
+        deadline = self.clock.monotonic_ms() + within_ms
+        while True:
+            with suppress(MeshError):
+                record = await self.record(name)
+                if not record.inconsistent and self._all_applied(record):
+                    return record
+            assert self.clock.monotonic_ms() < deadline, f"not consistent in time: {await self.record(name)}"
+            await self.clock.sleep(100)
+
+    def _all_applied(self, record: Record) -> bool:
+        key = ReplicaKey(record.partition, record.repository)
+        states = []
+        for name in list(self.nodes)[: self._factor]:
+            one = self.nodes[name].disk.replicas.get(key)
+            if one is None or one.state.generation != record.generation:
+                return False
+            if one.state.prepared:
+                return False
+            states.append(replace(one.state, prepared=()))
+            assert digest_of(one.refs) == record.refs_digest, f"I9 at {name}"
+        assert all(left.refs_digest == right.refs_digest for left, right in pairwise(states)), "I9"
+        return True
+
+
+def _unused_remote() -> RemoteTransport:
+    unused: object = Unused()
+    return unused  # type: ignore[return-value]
+
+
+def _unused_fetch() -> FetchProtocol:
+    unused: object = Unused()
+    return unused  # type: ignore[return-value]
