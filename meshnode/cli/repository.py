@@ -108,7 +108,7 @@ def delete(target: Target, name: RepositoryName, *, yes: bool, is_json: bool) ->
 @target_options
 @json_option
 def list_names(target: Target, prefix: str, *, is_json: bool) -> None:
-    """List repository names in byte order."""
+    """List repository names in byte order, one a line."""
 
     async def read(client: ClusterClient) -> list[str]:
         names: list[str] = []
@@ -125,7 +125,8 @@ def list_names(target: Target, prefix: str, *, is_json: bool) -> None:
     if is_json:
         print_json([{"name": name} for name in names])
     else:
-        print_table(["name"], [[name] for name in names], empty="no repositories")
+        for name in names:
+            click.echo(name)
 
 
 @repo.command()

@@ -48,7 +48,8 @@ class KeyShelf:
     def copy(self, name: str, target: Path) -> None:
         """Put one key somewhere."""
         source = self.directory / f"{name}.pem"
-        load_or_create_private_key(source)
+        if not source.exists():
+            load_or_create_private_key(source)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, target)
 

@@ -1,0 +1,452 @@
+"""`repo`, `cluster`, `node` and `token` against scripted nodes over real, signed gRPC."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from meshnode.auth.keys import PrivateKey, load_private_key
+from meshnode.base.errors import (
+    Draining,
+    Forbidden,
+    InvalidRequest,
+    MeshError,
+    OutcomeUnknown,
+    Overloaded,
+    QuorumLost,
+    RepositoryExists,
+    RepositoryNotFound,
+)
+from meshnode.cli.blueprint import make_cluster_files, plan_local_cluster
+from meshnode.cli.layout import ClusterFile, Layout
+from meshnode.core.keys import Application, Role
+from meshnode.v1 import cluster_pb2, common_pb2, repository_pb2
+from tests.unit.cli.conftest import node, run_cli
+from tests.unit.cli.signed_server import Answer, ScriptedCluster, ScriptedNode
+
+REPOSITORY = "/mesh.v1.RepositoryService/"
+CLUSTER = "/mesh.v1.ClusterService/"
+POSITION = common_pb2.Position(generation=3, node="n2")
+DEMO = common_pb2.Repository(
+    name="demo/requests",
+    id="d" * 32,
+    partition=7,
+    generation=3,
+    object_format=common_pb2.OBJECT_FORMAT_SHA1,
+    refs_digest="e" * 64,
+    round_id="f" * 32,
+    replicas=[
+        common_pb2.Replica(
+            node="n1",
+            consistent=True,
+            online=True,
+            generation=3,
+            consistent_since_s=1_700_000_000,
+            activity="consistent",
+        ),
+        common_pb2.Replica(node="n2", consistent=False, online=False, activity="unreachable \x1b[31m"),
+    ],
+)
+
+
+@dataclass
+class Scene:
+    """A local cluster's files with scripted nodes behind its addresses."""
+
+    layout: Layout
+    cluster: ClusterFile
+    nodes: list[ScriptedNode]
+
+    def run(self, *arguments: object, stdin: str = "") -> Result:
+        return run_cli(*arguments, "--data", self.layout.data, stdin=stdin)
+
+    def answer(self, method: str, answer: Answer) -> None:
+        """Let every node answer so."""
+        for scripted in self.nodes:
+            scripted.answers[method] = answer
+
+
+@pytest.fixture
+def scene(layout: Layout, base_port: int) -> Iterator[Scene]:
+    url = f"sqlite://{layout.sqlite_file}"
+    blueprint = plan_local_cluster(layout, node_count=3, base_port=base_port, catalog_url=url)
+    cluster = make_cluster_files(layout, blueprint, None)
+    nodes = [
+        ScriptedNode(entry.node, load_private_key(layout.key_file(entry.node)), address=entry.grpc)
+        for entry in cluster.nodes
+    ]
+    operator = load_private_key(layout.operator_key)
+    application = Application(application="operator", role=Role.ADMINISTRATOR, public_keys=(operator.public_pem,))
+    with ScriptedCluster(nodes, [application], cluster.cluster_id):
+        yield Scene(layout, cluster, nodes)
+
+
+def failing(error: MeshError) -> Answer:
+    def answer(body: bytes) -> repository_pb2.GetResponse:
+        del body
+        raise error
+
+    return answer
+
+
+# ---------------------------------------------------------------- repositories
+
+
+def test_create_sends_a_request_key_and_says_what_was_made(scene: Scene) -> None:
+    scene.answer(REPOSITORY + "Create", lambda _: repository_pb2.CreateResponse(repository=DEMO, position=POSITION))
+    result = scene.run("repo", "create", "demo/requests.git", "--object-format", "sha256", "--default-branch", "trunk")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"created demo/requests (id {'d' * 32}, generation 3)\n"
+    request = repository_pb2.CreateRequest.FromString(scene.nodes[0].asked(REPOSITORY + "Create")[0])
+    assert (request.name, request.default_branch) == ("demo/requests", "trunk")
+    assert request.object_format == common_pb2.OBJECT_FORMAT_SHA256
+    assert len(request.request_key) == 32
+    assert scene.nodes[0].issuers == ["app:operator"]
+
+
+def test_list_reads_every_page(scene: Scene) -> None:
+    def answer(body: bytes) -> repository_pb2.ListResponse:
+        request = repository_pb2.ListRequest.FromString(body)
+        assert request.prefix == "demo/"
+        if not request.page_token:
+            return repository_pb2.ListResponse(names=["demo/a", "demo/b"], next_page_token="demo/b")
+        return repository_pb2.ListResponse(names=["demo/c"])
+
+    scene.answer(REPOSITORY + "List", answer)
+    result = scene.run("repo", "list", "--prefix", "demo/", "--json")
+    assert json.loads(result.stdout) == [{"name": "demo/a"}, {"name": "demo/b"}, {"name": "demo/c"}]
+    assert scene.run("repo", "list", "--prefix", "demo/").stdout == "demo/a\ndemo/b\ndemo/c\n"
+
+
+def test_an_empty_list_is_empty_and_an_empty_list_in_json(scene: Scene) -> None:
+    scene.answer(REPOSITORY + "List", lambda _: repository_pb2.ListResponse())
+    assert scene.run("repo", "list").stdout == ""
+    assert json.loads(scene.run("repo", "list", "--json").stdout) == []
+
+
+def test_show_gives_generation_round_and_each_replica(scene: Scene) -> None:
+    scene.answer(REPOSITORY + "Get", lambda _: repository_pb2.GetResponse(repository=DEMO, position=POSITION))
+    shown = json.loads(scene.run("repo", "show", "demo/requests", "--json").stdout)
+    assert shown["generation"] == 3
+    assert shown["round_id"] == "f" * 32
+    assert shown["replicas"][0] == {
+        "node": "n1",
+        "online": True,
+        "consistent": True,
+        "generation": 3,
+        "consistent_since": "2023-11-14T22:13:20Z",
+        "activity": "consistent",
+    }
+    assert shown["replicas"][1]["consistent_since"] == ""
+    request = repository_pb2.GetRequest.FromString(scene.nodes[0].asked(REPOSITORY + "Get")[0])
+    assert request.details
+    table = scene.run("repo", "show", "demo/requests")
+    assert table.exit_code == 0
+    assert "generation     3" in table.stdout
+    assert "2023-11-14T22:13:20Z" in table.stdout
+    assert "\x1b" not in table.stdout
+
+
+@pytest.mark.parametrize(("is_ok", "code"), [(True, 0), (False, 1)])
+def test_verify_ends_with_one_where_replicas_differ(scene: Scene, is_ok: bool, code: int) -> None:
+    report = repository_pb2.ReplicaReport(
+        node="n1", reachable=True, consistent=True, generation=3, digest_on_disk="e" * 64, size_bytes=3 << 20,
+        problems=[] if is_ok else ["missing blob 42"],
+    )  # fmt: skip
+    answer = repository_pb2.VerifyResponse(generation=3, refs_digest="e" * 64, ok=is_ok, replicas=[report])
+    scene.answer(REPOSITORY + "Verify", lambda _: answer)
+    result = scene.run("repo", "verify", "demo/requests")
+    assert result.exit_code == code, result.output
+    assert ("ok: the replicas agree" if is_ok else "missing blob 42") in result.stdout
+    in_json = scene.run("repo", "verify", "demo/requests", "--json")
+    assert in_json.exit_code == code
+    assert json.loads(in_json.stdout)["replicas"][0]["size_bytes"] == 3 << 20
+    assert json.loads(in_json.stdout)["ok"] is is_ok
+
+
+def test_delete_asks_first_and_does_nothing_without_a_yes(scene: Scene) -> None:
+    scene.answer(REPOSITORY + "Delete", lambda _: repository_pb2.DeleteResponse(position=POSITION))
+    refused = scene.run("repo", "delete", "demo/requests", stdin="n\n")
+    assert refused.exit_code == 1
+    assert scene.nodes[0].calls == []
+    done = scene.run("repo", "delete", "demo/requests", "--yes")
+    assert (done.exit_code, done.stdout) == (0, "deleted demo/requests (generation 3)\n")
+    assert json.loads(scene.run("repo", "delete", "demo/requests", "-y", "--json").stdout)["generation"] == 3
+
+
+def test_rename_and_fork_name_both_repositories(scene: Scene) -> None:
+    scene.answer(REPOSITORY + "Rename", lambda _: repository_pb2.RenameResponse(repository=DEMO, position=POSITION))
+    scene.answer(REPOSITORY + "Fork", lambda _: repository_pb2.ForkResponse(repository=DEMO, position=POSITION))
+    assert scene.run("repo", "rename", "demo/old", "demo/requests").exit_code == 0
+    assert json.loads(scene.run("repo", "fork", "demo/source", "demo/requests", "--json").stdout)["id"] == "d" * 32
+    renamed = repository_pb2.RenameRequest.FromString(scene.nodes[0].asked(REPOSITORY + "Rename")[0])
+    forked = repository_pb2.ForkRequest.FromString(scene.nodes[0].asked(REPOSITORY + "Fork")[0])
+    assert (renamed.name, renamed.new_name) == ("demo/old", "demo/requests")
+    assert (forked.source_name, forked.name) == ("demo/source", "demo/requests")
+
+
+def test_a_hostile_name_is_refused_before_anything_is_sent(scene: Scene) -> None:
+    result = scene.run("repo", "show", "../../etc/passwd")
+    assert result.exit_code == 2
+    assert "bad segment" in result.stderr
+    assert scene.nodes[0].calls == []
+
+
+# ---------------------------------------------------------------- errors and the choice of the node
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RepositoryNotFound("no repository of that name", name="demo/x"), 3),
+        (RepositoryExists("the name is taken"), 5),
+        (Forbidden("role does not allow this"), 5),
+        (InvalidRequest("too long"), 2),
+        (OutcomeUnknown("not known yet", round="f" * 32), 6),
+    ],
+)
+def test_a_final_answer_of_one_node_decides_and_no_other_is_asked(scene: Scene, error: MeshError, code: int) -> None:
+    scene.answer(REPOSITORY + "Create", failing(error))
+    result = scene.run("repo", "create", "demo/x")
+    assert result.exit_code == code
+    assert error.message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert [len(scripted.calls) for scripted in scene.nodes] == [1, 0, 0]
+
+
+@pytest.mark.parametrize("error", [Draining("goes away"), QuorumLost("too few votes"), Overloaded("full")])
+def test_another_node_is_asked_where_nothing_was_written(scene: Scene, error: MeshError) -> None:
+    scene.nodes[0].answers[REPOSITORY + "Create"] = failing(error)
+    for scripted in scene.nodes[1:]:
+        scripted.answers[REPOSITORY + "Create"] = lambda _: repository_pb2.CreateResponse(repository=DEMO)
+    result = scene.run("repo", "create", "demo/requests")
+    assert result.exit_code == 0, result.output
+    keys = {
+        repository_pb2.CreateRequest.FromString(body).request_key
+        for scripted in scene.nodes
+        for body in scripted.asked(REPOSITORY + "Create")
+    }
+    assert len(keys) == 1
+    assert [len(scripted.calls) for scripted in scene.nodes] == [1, 1, 0]
+
+
+def test_when_every_node_refuses_the_reason_is_told(scene: Scene) -> None:
+    scene.answer(REPOSITORY + "Create", failing(QuorumLost("too few votes", votes=1)))
+    result = scene.run("repo", "create", "demo/x")
+    assert result.exit_code == 4
+    assert "too few votes (votes=1)" in result.stderr
+
+
+def test_a_write_that_was_sent_and_never_answered_is_called_unknown(scene: Scene) -> None:
+    scene.nodes[0].breaks_off = True
+    for scripted in scene.nodes[1:]:
+        scripted.answers[REPOSITORY + "Create"] = failing(QuorumLost("too few votes"))
+    result = scene.run("repo", "create", "demo/x")
+    assert result.exit_code == 6
+    assert "no node said what became of it" in result.stderr
+    assert "n1: UNAVAILABLE stream removed" in result.stderr
+
+
+def test_a_read_goes_on_to_the_next_node_where_one_breaks_off(scene: Scene) -> None:
+    scene.nodes[0].breaks_off = True
+    scene.answer(REPOSITORY + "List", lambda _: repository_pb2.ListResponse(names=["demo/a"]))
+    assert json.loads(scene.run("repo", "list", "--json").stdout) == [{"name": "demo/a"}]
+
+
+def test_an_unsigned_answer_is_not_believed(scene: Scene) -> None:
+    scene.answer(REPOSITORY + "List", lambda _: repository_pb2.ListResponse(names=["demo/forged"]))
+    for scripted in scene.nodes:
+        scripted.is_unsigned = True
+    result = scene.run("repo", "list")
+    assert result.exit_code == 4
+    assert "response is not signed" in result.stderr
+    assert "forged" not in result.stdout
+
+
+def test_an_answer_signed_with_another_key_is_not_believed(scene: Scene, layout: Layout) -> None:
+    scene.answer(REPOSITORY + "List", lambda _: repository_pb2.ListResponse())
+    raw = json.loads(layout.cluster_file.read_text())
+    for entry in raw["nodes"]:
+        entry["public_key"] = (
+            PrivateKey.generate().public_pem if entry["node"] == "n1" else raw["nodes"][0]["public_key"]
+        )
+    layout.cluster_file.write_text(json.dumps(raw))
+    result = scene.run("repo", "list")
+    assert result.exit_code == 4
+    assert "no node of the cluster gave a verified answer" in result.stderr
+
+
+def test_a_caller_the_cluster_does_not_know_is_told_so(scene: Scene, tmp_path: Path) -> None:
+    stranger = tmp_path / "stranger.pem"
+    stranger.touch(mode=0o600)
+    stranger.write_bytes(PrivateKey.generate().private_pem())
+    result = scene.run("repo", "list", "--key", stranger)
+    assert result.exit_code == 4
+    assert "UNAUTHENTICATED key is not known" in result.stderr
+
+
+def test_no_node_running_is_told_in_one_line(layout: Layout, base_port: int) -> None:
+    url = f"sqlite://{layout.sqlite_file}"
+    blueprint = plan_local_cluster(layout, node_count=3, base_port=base_port, catalog_url=url)
+    make_cluster_files(layout, blueprint, None)
+    for arguments in (["repo", "list"], ["repo", "create", "demo/x"]):
+        result = run_cli(*arguments, "--data", layout.data)
+        assert result.exit_code == 4, result.output
+        assert "n1: not reachable; n2: not reachable; n3: not reachable" in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+
+
+def test_verbose_says_who_answered_and_that_the_signature_holds(scene: Scene) -> None:
+    scene.answer(REPOSITORY + "List", lambda _: repository_pb2.ListResponse())
+    result = scene.run("repo", "list", "--json", "--verbose")
+    assert "n1 (127.0.0.1:" in result.stderr
+    assert f"signature verified, key {scene.nodes[0].key.key_id}" in result.stderr
+    assert json.loads(result.stdout) == []
+
+
+# ---------------------------------------------------------------- a server by its URL
+
+
+def remote(scene: Scene, tmp_path: Path, number: int = 1) -> list[object]:
+    pinned = tmp_path / "server.pub"
+    pinned.write_text(scene.nodes[number].key.public_pem)
+    return [
+        "--server",
+        f"http://{scene.nodes[number].address}",
+        "--server-key",
+        f"{scene.nodes[number].node}={pinned}",
+        "--key",
+        scene.layout.operator_key,
+    ]
+
+
+def test_a_server_elsewhere_is_called_with_pinned_key(scene: Scene, tmp_path: Path) -> None:
+    scene.answer(REPOSITORY + "List", lambda _: repository_pb2.ListResponse(names=["demo/a"]))
+    result = run_cli("repo", "list", "--json", *remote(scene, tmp_path))
+    assert json.loads(result.stdout) == [{"name": "demo/a"}]
+    assert [len(scripted.calls) for scripted in scene.nodes] == [0, 1, 0]
+
+
+def test_a_server_with_another_key_than_the_pinned_one_is_refused(scene: Scene, tmp_path: Path) -> None:
+    scene.answer(REPOSITORY + "List", lambda _: repository_pb2.ListResponse())
+    arguments = remote(scene, tmp_path)
+    (tmp_path / "server.pub").write_text(scene.nodes[2].key.public_pem)
+    assert run_cli("repo", "list", *arguments).exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--server", "http://127.0.0.1:1"], "--server needs --key"),
+        (["--server", "http://127.0.0.1:1", "--key", "x"], "--server-key NODE=FILE"),
+        (["--server", "127.0.0.1:1", "--key", "x", "--server-key", "n1=x"], "must be http://"),
+        (["--server", "http://127.0.0.1:99999", "--key", "x", "--server-key", "n1=x"], "bad port"),
+        (["--server", "http://127.0.0.1:1", "--key", "x", "--server-key", "x"], "must be NODE=FILE"),
+        (["--server", "https://127.0.0.1:1", "--key", "x", "--server-key", "n1=x"], "TLS is mutual"),
+        (["--server-key", "n1=x"], "go with --server"),
+    ],
+)
+def test_incomplete_server_options_are_usage_errors(arguments: list[str], message: str) -> None:
+    result = run_cli("repo", "list", *arguments)
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+
+
+def test_a_missing_server_key_file_is_not_found(scene: Scene, tmp_path: Path) -> None:
+    arguments = remote(scene, tmp_path)
+    (tmp_path / "server.pub").unlink()
+    result = run_cli("repo", "list", *arguments)
+    assert result.exit_code == 3
+    assert "server.pub" in result.stderr
+
+
+def test_a_key_that_others_can_read_is_refused(scene: Scene) -> None:
+    scene.layout.operator_key.chmod(0o644)
+    result = scene.run("repo", "list")
+    assert result.exit_code == 2
+    assert "0600" in result.stderr
+
+
+# ---------------------------------------------------------------- cluster and nodes
+
+NODES = [
+    cluster_pb2.Node(
+        id="n1", grpc_url="127.0.0.1:1", http_url="http://127.0.0.1:2", zone="z", weight=100, online=True,
+        state=cluster_pb2.NODE_STATE_AVAILABLE, key_ids=["0" * 16], version="0.1.0",
+    ),
+    cluster_pb2.Node(id="n2", state=cluster_pb2.NODE_STATE_DRAINING, zone="z", weight=50),
+]  # fmt: skip
+
+
+def test_status_counts_repositories_and_lists_nodes(scene: Scene) -> None:
+    answer = cluster_pb2.GetStatusResponse(
+        cluster_id="c" * 32, format_version=1, partitions=256, replication_factor=3, nodes=NODES,
+        repositories=12, repositories_repairing=2, repositories_read_only=1, complete=False,
+    )  # fmt: skip
+    scene.answer(CLUSTER + "GetStatus", lambda _: answer)
+    result = scene.run("cluster", "status")
+    assert result.exit_code == 0, result.output
+    assert "2, 1 online" in result.stdout
+    assert "12 or more" in result.stdout
+    shown = json.loads(scene.run("cluster", "status", "--json").stdout)
+    assert shown["repositories_repairing"] == 2
+    assert [(entry["node"], entry["state"]) for entry in shown["nodes"]] == [("n1", "available"), ("n2", "draining")]
+
+
+def test_node_list_and_show_describe_what_the_catalog_says_and_the_node_does(scene: Scene) -> None:
+    scene.answer(CLUSTER + "ListNodes", lambda _: cluster_pb2.ListNodesResponse(nodes=NODES))
+    repair = cluster_pb2.Repair(repository_id="d" * 32, phase="fetching objects", percent=40, source="n3")
+    scene.nodes[1].answers[CLUSTER + "GetNodeActivity"] = lambda _: cluster_pb2.GetNodeActivityResponse(
+        node="n2", ready=True, draining=True, requests_in_flight=4, repairs=[repair]
+    )
+    listed = json.loads(scene.run("node", "list", "--json").stdout)
+    assert [entry["node"] for entry in listed] == ["n1", "n2"]
+    assert "draining" in scene.run("node", "list").stdout
+    shown = json.loads(scene.run("node", "show", "n2", "--json").stdout)
+    assert shown["activity"]["requests_in_flight"] == 4
+    assert shown["activity"]["repairs"][0]["percent"] == 40
+    text = scene.run("node", "show", "n2").stdout
+    assert "fetching objects" in text
+    assert "40 %" in text
+
+
+def test_node_show_says_when_the_node_itself_cannot_be_asked(scene: Scene) -> None:
+    scene.answer(CLUSTER + "ListNodes", lambda _: cluster_pb2.ListNodesResponse(nodes=NODES))
+    scene.nodes[1].breaks_off = True
+    shown = json.loads(scene.run("node", "show", "n2", "--json").stdout)
+    assert shown["activity"]["reachable"] is False
+    assert "stream removed" in shown["activity"]["reason"]
+
+
+def test_an_unknown_node_is_not_found(scene: Scene) -> None:
+    scene.answer(CLUSTER + "ListNodes", lambda _: cluster_pb2.ListNodesResponse(nodes=NODES))
+    result = scene.run("node", "show", "n7")
+    assert result.exit_code == 3
+    assert "node=n7" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("verb", "state", "word"),
+    [
+        ("drain", cluster_pb2.NODE_STATE_DRAINING, "draining"),
+        ("enable", cluster_pb2.NODE_STATE_AVAILABLE, "available"),
+    ],
+)
+def test_drain_and_enable_want_another_state(scene: Scene, verb: str, state: cluster_pb2.NodeState, word: str) -> None:
+    def answer(body: bytes) -> cluster_pb2.SetNodeStateResponse:
+        request = cluster_pb2.SetNodeStateRequest.FromString(body)
+        return cluster_pb2.SetNodeStateResponse(node=cluster_pb2.Node(id=request.node, state=request.state))
+
+    scene.answer(CLUSTER + "SetNodeState", answer)
+    assert scene.run("node", verb, "n2").stdout == f"n2 is now {word}\n"
+    request = cluster_pb2.SetNodeStateRequest.FromString(scene.nodes[0].asked(CLUSTER + "SetNodeState")[0])
+    assert (request.node, request.state) == ("n2", state)
+
+
+def test_node_names_for_the_command_come_from_the_cluster(scene: Scene) -> None:
+    assert [scripted.node for scripted in scene.nodes] == [node("n1"), node("n2"), node("n3")]
