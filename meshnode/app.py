@@ -1,1 +1,358 @@
-"""Composition root: the only place that names an adapter; start and stop order."""
+"""Composition root: the only place that names an adapter; start and stop order.
+
+    key -> catalog -> stores -> engine.recover() -> gRPC and HTTP listen -> engine.serve()
+    SIGTERM: engine.drain() -> HTTP and gRPC finish what is in flight -> engine.close() -> catalog, peers
+
+HTTP listens from the beginning, so that `/healthz` answers and `/readyz` says what is missing while replicas are
+checked; git requests are refused until then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from meshnode import __version__
+from meshnode.auth.channel import SignedChannel
+from meshnode.auth.keys import PrivateKey, load_or_create_private_key
+from meshnode.auth.registry import KeyRegistry
+from meshnode.auth.replay import ReplayCache
+from meshnode.auth.responses import ResponseSigner
+from meshnode.auth.tls import channel_credentials, server_credentials
+from meshnode.auth.tokens import RequestVerifier, TokenSigner
+from meshnode.auth.users import UserVerifier
+from meshnode.base.errors import CatalogUnavailable, Forbidden, InvalidRequest, MeshError
+from meshnode.base.ids import NodeId, parse_node_id
+from meshnode.catalog.open import open_catalog
+from meshnode.config import Config
+from meshnode.core.keys import CLUSTER, Application, Node, decode_node, decode_settings, node_key
+from meshnode.core.round import Round
+from meshnode.core.write import Finish
+from meshnode.engine.node import NodeEngine, World
+from meshnode.engine.participant import Disk
+from meshnode.git.command import GitCommands
+from meshnode.git.layout import Layout
+from meshnode.git.receive_pack import ReceivePackProtocol
+from meshnode.git.store import open_stores
+from meshnode.git.upload_pack import UploadPackProtocol
+from meshnode.http.server import HttpServer
+from meshnode.peer.grpc import GrpcPeers
+from meshnode.peer.transport import GrpcTransport
+from meshnode.ports import Catalog, Membership, Peers, RemoteTransport
+from meshnode.rpc.accounts import Accounts
+from meshnode.rpc.admission import Admission
+from meshnode.rpc.census import Census
+from meshnode.rpc.cluster import ClusterServicer
+from meshnode.rpc.forward import Forwarder
+from meshnode.rpc.observer import Observer
+from meshnode.rpc.outcome import OutcomeFinder
+from meshnode.rpc.pipeline import Pipeline
+from meshnode.rpc.ref import RefServicer
+from meshnode.rpc.replication import ReplicationServicer
+from meshnode.rpc.repository import RepositoryServicer
+from meshnode.rpc.server import RpcServer
+from meshnode.rpc.transport import TransportServicer
+from meshnode.rpc.verify import Verifier
+from meshnode.telemetry.logs import configure_logging
+from meshnode.telemetry.metrics import Metrics
+
+log = logging.getLogger("meshnode.app")
+
+EXIT_OK: Final = 0
+EXIT_REFUSED: Final = 5
+"""The node may not start as it is: wrong key, unknown node, bad settings."""
+CATALOG_PAUSE_S: Final = 0.5
+REPLAY_WINDOW_MS: Final = 300_000
+"""A token lives 30 s and clocks may differ by 2 minutes either way."""
+REPLAY_ENTRIES_MAX: Final = 1_000_000
+"""At 1,700 signed calls a second (measured) the window holds about 500,000."""
+AGENT: Final = f"meshnode/{__version__}"
+
+
+class SystemClock:
+    """`ports.Clock` of the machine."""
+
+    def monotonic_ms(self) -> int:
+        """Milliseconds of the monotonic clock."""
+        return time.monotonic_ns() // 1_000_000
+
+    def wall_ms(self) -> int:
+        """Milliseconds since 1970."""
+        return time.time_ns() // 1_000_000
+
+    async def sleep(self, duration_ms: int) -> None:
+        """Return after `duration_ms`."""
+        await asyncio.sleep(duration_ms / 1000)
+
+
+class SystemEntropy:
+    """`ports.Entropy` of the machine."""
+
+    def new_id(self) -> str:
+        """128 random bits in hex."""
+        return secrets.token_hex(16)
+
+    def below(self, limit: int) -> int:
+        """A number from 0 to limit - 1."""
+        return secrets.randbelow(limit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Who this node is: its id, its cluster and its key."""
+
+    node: NodeId
+    cluster_id: str
+    key: PrivateKey
+
+    @property
+    def issuer(self) -> str:
+        """The name it signs with."""
+        return f"node:{self.node}"
+
+
+def run_node(config: Config) -> int:
+    """Run a node until SIGTERM or SIGINT; the process's exit code."""
+    configure_logging(config.log.level, file=config.log.file)
+    try:
+        return asyncio.Runner(loop_factory=uvloop.new_event_loop).run(serve(config))
+    except MeshError as error:
+        log.error("node_refused", extra={"error": str(error)})  # noqa: TRY400 - a fact for the operator, no defect
+        print(f"meshnode: {error}", file=sys.stderr)  # noqa: T201 - whoever started it in a terminal
+        return EXIT_REFUSED
+
+
+async def serve(config: Config) -> int:
+    """Start everything, wait for a signal, stop everything."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    async with AsyncExitStack() as stack:
+        catalog = await open_catalog(config.catalog)
+        stack.push_async_callback(catalog.close)
+        identity = await wait_for_identity(config, catalog, stopping)
+        if identity is None:
+            return EXIT_OK
+        node = RunningNode(config, identity, catalog)
+        stack.push_async_callback(node.close)
+        await node.start(stopping)
+        if not stopping.is_set():
+            log.info(
+                "node_ready", extra={"node": identity.node, "grpc": config.listen.grpc, "http": config.listen.http}
+            )
+        await stopping.wait()
+        log.info("node_stopping", extra={"node": identity.node})
+        await node.drain()
+    log.info("node_stopped", extra={"node": identity.node})
+    return EXIT_OK
+
+
+async def wait_for_identity(config: Config, catalog: Catalog, stopping: asyncio.Event) -> Identity | None:
+    """`identify`, waiting for a catalog that does not answer yet; None where a stop is wanted meanwhile."""
+    while not stopping.is_set():
+        try:
+            return await identify(config, catalog)
+        except CatalogUnavailable as error:
+            log.warning("start_waits_for_catalog", extra={"error": str(error)})
+            await asyncio.sleep(CATALOG_PAUSE_S)
+    return None
+
+
+async def identify(config: Config, catalog: Catalog) -> Identity:
+    """This node as the catalog knows it.
+
+    Raises:
+        InvalidRequest: there is no cluster in the catalog, or this node is not one of its nodes.
+        Forbidden: the catalog lists another key for this node.
+        CatalogUnavailable: it cannot be told now.
+    """
+    own = parse_node_id(config.node.id)
+    key_file = Path(config.auth.key_file) if config.auth.key_file else config.node.data / "node.pem"
+    key = load_or_create_private_key(key_file)
+    settings, entry = await catalog.get([CLUSTER, node_key(own)])
+    if settings is None:
+        raise InvalidRequest("the catalog holds no cluster; create one first (meshnode up, or init-cluster)")
+    if entry is None:
+        raise InvalidRequest("this node is not in the catalog; add it to the cluster first", node=own)
+    if key.public_pem.strip() not in {pem.strip() for pem in decode_node(entry.value).public_keys}:
+        raise Forbidden("the catalog lists another key for this node", node=own, key_id=key.key_id)
+    return Identity(node=own, cluster_id=decode_settings(settings.value).cluster_id, key=key)
+
+
+class RunningNode:
+    """A node's engine and servers."""
+
+    def __init__(self, config: Config, identity: Identity, catalog: Catalog) -> None:
+        self._config = config
+        self._identity = identity
+        self._clock = SystemClock()
+        self._registry = KeyRegistry()
+        self._signer = TokenSigner(identity.issuer, identity.key, self._clock)
+        self._metrics = Metrics(node=identity.node, version=__version__)
+        self._commands = GitCommands()
+        stores = open_stores(config.node.data, self._commands, config.push, config.replication)
+        self._peers: GrpcPeers | None = None
+        self.engine = NodeEngine(
+            own=identity.node,
+            version=__version__,
+            world=World(
+                disk=Disk(store=stores.store, reader=stores.reader, packs=stores.packs),
+                catalog=catalog,
+                clock=self._clock,
+                entropy=SystemEntropy(),
+                push_protocol=ReceivePackProtocol(config.push, AGENT),
+                fetch_protocol=UploadPackProtocol(
+                    self._commands, Layout(config.node.data).repository, config.limits, AGENT
+                ),
+                make_peers=self._make_peers,
+                on_keys=self._on_keys,
+                on_round=self._on_round,
+            ),
+            replication=config.replication,
+            limits=config.limits,
+        )
+        self._rpc: RpcServer | None = None
+        self._http: HttpServer | None = None
+
+    async def start(self, stopping: asyncio.Event) -> None:
+        """Check the replicas, listen, announce. Returns early where a stop is wanted meanwhile."""
+        config, engine = self._config, self.engine
+        audiences = frozenset({self._identity.node, self._identity.cluster_id})
+        users = UserVerifier(self._registry, audiences, self._clock)
+        self._http = HttpServer(engine.transport, engine.activity, self._metrics, users, config, self._identity.node)
+        engine.activity.count_with(lambda: self._http.requests_in_flight if self._http else 0)
+        await self._http.start()
+        recovery = engine.supervisor.spawn("recovery", engine.recover())
+        waiting = engine.supervisor.spawn("recovery-stop", stopping.wait())
+        await asyncio.wait({recovery, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if not recovery.done():
+            recovery.cancel()
+            return
+        recovery.result()
+        self._rpc = self._make_rpc(audiences)
+        await self._rpc.start()
+        await engine.serve()
+
+    async def drain(self) -> None:
+        """Finish what is in flight, take nothing new."""
+        grace_ms = self._config.limits.drain_ms
+        self.engine.activity.note_draining()
+        if self._http is not None:
+            await self._http.stop(grace_ms)
+        await self.engine.drain()
+        if self._rpc is not None:
+            await self._rpc.stop(grace_ms)
+
+    async def close(self) -> None:
+        """Let go of everything; also after a start that failed."""
+        if self._http is not None:
+            await self._http.stop(0)
+        if self._rpc is not None:
+            await self._rpc.stop(0)
+        await self.engine.close()
+        if self._peers is not None:
+            await self._peers.close()
+
+    # ------------------------------------------------------------ parts
+
+    def _make_rpc(self, audiences: frozenset[str]) -> RpcServer:
+        config, engine, own = self._config, self.engine, self._identity.node
+        assert self._peers is not None
+        admission = Admission(engine.activity)
+        engine.activity.count_with(lambda: admission.running)
+        accounts = Accounts(own=own, replication=engine.participant, peers=engine.peers, activity=engine.activity)
+        forwarder = Forwarder(
+            own=own,
+            router=engine.router,
+            membership=engine.membership,
+            remote=self._peers,
+            clock=self._clock,
+            entropy=SystemEntropy(),
+        )
+        outcomes = OutcomeFinder(
+            own=own,
+            reads=engine.reads,
+            replication=engine.participant,
+            peers=engine.peers,
+            membership=engine.membership,
+            accounts=accounts,
+        )
+        verifier = Verifier(reads=engine.reads, membership=engine.membership, accounts=accounts, clock=self._clock)
+        census = Census(catalog=engine.world.catalog, membership=engine.membership, clock=self._clock)
+        servicers: dict[str, object] = {
+            "mesh.v1.RepositoryService": RepositoryServicer(
+                own=own,
+                reads=engine.reads,
+                writes=engine.writes,
+                membership=engine.membership,
+                forwarder=forwarder,
+                accounts=accounts,
+                verifier=verifier,
+                outcomes=outcomes,
+            ),
+            "mesh.v1.RefService": RefServicer(own=own, reads=engine.reads, writes=engine.writes, forwarder=forwarder),
+            "mesh.v1.TransportService": TransportServicer(engine.transport),
+            "mesh.v1.ReplicationService": ReplicationServicer(replication=engine.participant, accounts=accounts),
+            "mesh.v1.ClusterService": ClusterServicer(
+                own=own, census=census, membership=engine.membership, activity=engine.activity
+            ),
+        }
+        replay = ReplayCache(REPLAY_WINDOW_MS, REPLAY_ENTRIES_MAX)
+        pipeline = Pipeline(
+            verifier=RequestVerifier(self._registry, audiences, self._clock, replay, config.auth),
+            signer=ResponseSigner(self._identity.issuer, self._identity.key, self._clock),
+            admission=admission,
+            clock=self._clock,
+            entropy=SystemEntropy(),
+            observer=Observer(self._metrics),
+            unary_ms_max=config.limits.unary_ms_max,
+            stream_ms_max=max(config.limits.fetch_ms_max, config.limits.push_ms_max),
+            is_open_introspection=config.auth.is_open_introspection,
+        )
+        return RpcServer(
+            servicers=servicers,
+            pipeline=pipeline,
+            activity=engine.activity,
+            clock=self._clock,
+            address=config.listen.grpc,
+            credentials=server_credentials(config.tls),
+        )
+
+    def _make_peers(self, membership: Membership) -> tuple[Peers, RemoteTransport]:
+        credentials = channel_credentials(self._config.tls)
+
+        def open_channel(node: Node) -> SignedChannel:
+            return SignedChannel(
+                node.grpc_url,
+                audience=node.node,
+                signer=self._signer,
+                registry=self._registry,
+                expected_issuer=f"node:{node.node}",
+                credentials=credentials,
+                clock=self._clock,
+                connect_ms=self._config.replication.connect_ms,
+            )
+
+        self._peers = GrpcPeers(self._identity.node, membership, open_channel)
+        return self._peers, GrpcTransport(self._peers, self._config.limits)
+
+    def _on_keys(self, nodes: Sequence[Node], applications: Sequence[Application]) -> None:
+        for refused in self._registry.replace(nodes, applications):
+            log.error("key_refused", extra={"reason": refused})
+
+    def _on_round(self, round_: Round, finish: Finish, elapsed_ms: int) -> None:
+        self._metrics.count_round(kind=round_.kind.value, outcome=finish.outcome.value)
+        self._metrics.time_round("total", elapsed_ms / 1000)

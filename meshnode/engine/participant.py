@@ -284,6 +284,7 @@ class Participant:
             refs_digest=state.refs_digest,
             ref_count=len(snapshot.names),
             size_bytes=await self.disk.reader.size_bytes(key),
+            prepared=tuple(known.round_id for known in state.prepared),
         )
         if not deep:
             return description
@@ -300,6 +301,7 @@ class Participant:
             refs_digest=state.refs_digest,
             ref_count=description.ref_count,
             size_bytes=description.size_bytes,
+            prepared=tuple(known.round_id for known in state.prepared),
             digest_on_disk=digest,
             object_digest=await self.disk.reader.object_digest(key),
             problems=tuple(problems),
