@@ -1,24 +1,28 @@
-"""Writes one line for each request of git's protocol: who, what, how much, how long, from where.
+"""Notes each request of git's protocol once, at its end: a line in the log, and the counts.
 
-Fields travel in `extra`, so whatever formats the log decides how they look. Tokens are not among them.
+The line says who, what, how much, how long and which node's replica; the counts have few labels and no names.
+Tokens are in neither.
 """
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass, field
 from typing import Final
 
 from meshnode.base.ids import Generation, NodeId
-from meshnode.http.target import Target
+from meshnode.http.target import Step, Target
+from meshnode.telemetry.logs import logger
+from meshnode.telemetry.metrics import Metrics
 
-LOGGER: Final = logging.getLogger("meshnode.http.access")
-
-EVENT: Final = "git request"
+EVENT: Final = "git_request_served"
 
 CLIENT_GONE: Final = 499
-"""In the log only: the client went away before its answer."""
+"""Here only, never sent: the client went away before its answer."""
+
+SERVER_LABEL: Final = "http"
+
+_LOG: Final = logger("meshnode.http.access")
 
 
 @dataclass(kw_only=True)
@@ -27,7 +31,7 @@ class AccessLine:
 
     peer: str
     method: str
-    node: NodeId
+    served_by: NodeId
     """Which node's replica answered; this node's id until one did."""
     target: Target | None = None
     actor: str = ""
@@ -39,28 +43,39 @@ class AccessLine:
     is_aborted: bool = False
     cause: str = ""
     """Why it failed, "" where it did not."""
-    _started: float = field(default_factory=time.monotonic)
+    _started_s: float = field(default_factory=time.monotonic)
 
-    def write(self) -> None:
-        """Emit the line."""
+    def write(self, metrics: Metrics) -> None:
+        """Emit the line and count the request."""
+        duration_s = time.monotonic() - self._started_s
         target = self.target
-        LOGGER.info(
+        _LOG.info(
             EVENT,
-            extra={
-                "actor": self.actor,
-                "repository": target.name if target else "",
-                "service": target.service.value if target else "",
-                "step": target.step.name.lower() if target else "",
-                "version": self.version,
-                "method": self.method,
-                "peer": self.peer,
-                "status": self.status,
-                "is_aborted": self.is_aborted,
-                "node": self.node,
-                "generation": self.generation,
-                "bytes_in": self.bytes_in,
-                "bytes_out": self.bytes_out,
-                "latency_ms": round((time.monotonic() - self._started) * 1_000, 1),
-                "cause": self.cause,
-            },
+            actor=self.actor,
+            repository=target.name if target else "",
+            service=target.service.value if target else "",
+            step=target.step.name.lower() if target else "",
+            version=self.version,
+            method=self.method,
+            peer=self.peer,
+            status=self.status,
+            is_aborted=self.is_aborted,
+            served_by=self.served_by,
+            generation=self.generation,
+            bytes_in=self.bytes_in,
+            bytes_out=self.bytes_out,
+            duration_ms=round(duration_s * 1_000, 1),
+            cause=self.cause,
         )
+        metrics.count_request(
+            server=SERVER_LABEL, method=_label(target), status=str(self.status), duration_s=duration_s
+        )
+        metrics.count_bytes(server=SERVER_LABEL, received=self.bytes_in, sent=self.bytes_out)
+
+
+def _label(target: Target | None) -> str:
+    """One of five values: requests that could not be read are one kind."""
+    if target is None:
+        return "unknown"
+    service = target.service.value.removeprefix("git-")
+    return f"info-refs/{service}" if target.step is Step.ADVERTISE else service

@@ -103,6 +103,11 @@ class Admission:
         return self._node.running
 
     @property
+    def waiting(self) -> int:
+        """Packs waiting in any line."""
+        return self._node.waiting + sum(lane.waiting for lane in self._repositories.values())
+
+    @property
     def repositories(self) -> int:
         """Repositories with somebody in their lane."""
         return len(self._repositories)

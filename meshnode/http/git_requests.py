@@ -11,27 +11,29 @@ and with it everything that works behind it.
 from __future__ import annotations
 
 import asyncio
-import logging
+import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
 from aiohttp import web
 
-from meshnode.base.errors import DeadlineExceeded, MeshError
+from meshnode.base.errors import DeadlineExceeded, MeshError, Overloaded
 from meshnode.base.ids import NodeId
 from meshnode.config import Config
-from meshnode.http.access_log import CLIENT_GONE, AccessLine
-from meshnode.http.admission import Admission
+from meshnode.http.access_log import CLIENT_GONE, SERVER_LABEL, AccessLine
+from meshnode.http.admission import REPOSITORY_LIMIT, Admission
 from meshnode.http.bounds import HttpBounds
 from meshnode.http.identity import REALM, Gate
 from meshnode.http.reply import ReplyWriter
 from meshnode.http.request_body import RequestBody
-from meshnode.http.status import Refused, answer_of
+from meshnode.http.status import NODE_LIMIT, Refused, answer_of
 from meshnode.http.target import Step, Target, parse_consistency, parse_protocol_version, parse_target
 from meshnode.ports import GitService, Transport, TransportReply, TransportRequest
+from meshnode.telemetry.logs import bound, logger
+from meshnode.telemetry.metrics import Metrics
 
-LOGGER: Final = logging.getLogger("meshnode.http")
+_LOG: Final = logger("meshnode.http")
 
 GENERATION_HEADER: Final = "Mesh-Generation"
 NODE_HEADER: Final = "Mesh-Node"
@@ -46,6 +48,7 @@ class GitRequests:
         transport: Transport,
         gate: Gate,
         admission: Admission,
+        metrics: Metrics,
         *,
         config: Config,
         own: NodeId,
@@ -54,27 +57,29 @@ class GitRequests:
         self._transport = transport
         self._gate = gate
         self._admission = admission
+        self._metrics = metrics
         self._config = config
         self._own = own
         self._bounds = bounds
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request and write its line to the log; whatever happens, nothing is left running."""
-        line = AccessLine(peer=request.remote or "", method=request.method, node=self._own)
+        line = AccessLine(peer=request.remote or "", method=request.method, served_by=self._own)
         writer = ReplyWriter(request, own=self._own, bounds=self._bounds)
         exchange = _Exchange(request, writer, line)
-        try:
-            await self._serve(exchange)
-            line.status = 200
-        except Exception as error:  # noqa: BLE001 - this is the interceptor: every error becomes an answer
-            await self._fail(exchange, error)
-        except asyncio.CancelledError:
-            line.cause = line.cause or "cancelled"
-            writer.abort()
-            raise
-        finally:
-            exchange.close()
-            line.write()
+        with bound(request_id=uuid.uuid4().hex), self._metrics.request_in_flight(SERVER_LABEL):
+            try:
+                await self._serve(exchange)
+                line.status = 200
+            except Exception as error:  # noqa: BLE001 - this is the interceptor: every error becomes an answer
+                await self._fail(exchange, error)
+            except asyncio.CancelledError:
+                line.cause = line.cause or "cancelled"
+                writer.abort()
+                raise
+            finally:
+                exchange.close()
+                line.write(self._metrics)
         return writer.response
 
     async def _serve(self, exchange: _Exchange) -> None:
@@ -111,8 +116,9 @@ class GitRequests:
         )
         async with self._admission.place(target.name), _within(limits.push_ms_max if is_push else limits.fetch_ms_max):
             serve = self._transport.receive_pack if is_push else self._transport.upload_pack
-            reply = await serve(wanted, body)
-            await _stream(exchange, reply, target)
+            with self._metrics.pack_in_flight(target.service.value.removeprefix("git-")):
+                reply = await serve(wanted, body)
+                await _stream(exchange, reply, target)
 
     async def _fail(self, exchange: _Exchange, error: Exception) -> None:
         """Answer an error, or break off an answer that has begun."""
@@ -123,9 +129,10 @@ class GitRequests:
         line.cause = str(error) if isinstance(error, MeshError) else type(error).__name__
         if writer.is_client_gone:
             return
+        if isinstance(error, Overloaded):
+            self._metrics.count_refused(_limit_of(error))
         if answer.is_defect:
-            facts = error.fields if isinstance(error, MeshError) else {}
-            LOGGER.error("git request failed", exc_info=error, extra={"facts": dict(facts)})
+            _LOG.exception("git_request_failed", error, facts=error.fields if isinstance(error, MeshError) else {})
         if writer.is_started:
             line.status = 200
             writer.abort()
@@ -159,7 +166,7 @@ class _Exchange:
 async def _stream(exchange: _Exchange, reply: TransportReply, target: Target, *, prefix: bytes = b"") -> None:
     """Send an answer chunk by chunk; its body is closed in any case."""
     writer, line = exchange.writer, exchange.line
-    line.generation, line.node = reply.generation, reply.node
+    line.generation, line.served_by = reply.generation, reply.node
     chunks = reply.body
     try:
         first = await anext(chunks, b"")
@@ -179,6 +186,12 @@ async def _close(chunks: AsyncIterator[bytes]) -> None:
     close = getattr(chunks, "aclose", None)
     if close is not None:
         await close()
+
+
+def _limit_of(error: Overloaded) -> str:
+    """Which limit was reached; a label, so only values known here."""
+    limit = error.fields.get("limit")
+    return limit if limit in {NODE_LIMIT, REPOSITORY_LIMIT} else "transport"
 
 
 def _headers(reply: TransportReply, target: Target) -> Mapping[str, str]:

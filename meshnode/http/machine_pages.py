@@ -9,36 +9,33 @@ The pages need no token and touch no repository.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final
 
 from aiohttp import web
 
 from meshnode.base.ids import NodeId
+from meshnode.http.admission import Admission
 from meshnode.http.reply import NO_CACHE, SERVER
 from meshnode.http.target import HEALTH, METRICS, READY
 from meshnode.ports import Activity
+from meshnode.telemetry.metrics import CONTENT_TYPE, Metrics
 
 METHODS: Final = frozenset({"GET", "HEAD"})
 """Load balancers ask with either."""
 
 _TEXT: Final = "text/plain; charset=utf-8"
-_PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-
-class MetricsPage(Protocol):
-    """What this server needs of the metrics."""
-
-    def render(self) -> bytes:
-        """All metrics in the Prometheus text format."""
-        ...
+PACK_QUEUE: Final = "http_packs"
+"""Label of the queue in front of packs."""
 
 
 class MachinePages:
     """The three pages."""
 
-    def __init__(self, activity: Activity, metrics: MetricsPage, *, own: NodeId) -> None:
+    def __init__(self, activity: Activity, metrics: Metrics, admission: Admission, *, own: NodeId) -> None:
         self._activity = activity
         self._metrics = metrics
+        self._admission = admission
         self._own = own
 
     def answer(self, path: str, *, is_stopping: bool) -> web.Response | None:
@@ -49,7 +46,8 @@ class MachinePages:
             reasons = self._reasons(is_stopping=is_stopping)
             return self._page(503 if reasons else 200, "".join(f"{reason}\n" for reason in reasons or ["ok"]).encode())
         if path == METRICS:
-            return self._page(200, self._metrics.render(), content_type=_PROMETHEUS)
+            self._metrics.set_queue_length(PACK_QUEUE, self._admission.waiting)
+            return self._page(200, self._metrics.render(), content_type=CONTENT_TYPE)
         return None
 
     def _reasons(self, *, is_stopping: bool) -> list[str]:

@@ -44,8 +44,6 @@ class RequestBody:
         self._inflater = _open_inflater(request)
         self._is_continue_due = _is_continue_due(request)
         self._is_ended = False
-        self._is_full = False
-        """The inflater gave as much as it was allowed to, so it may hold more."""
         self.bytes_received = 0
         """Bytes off the connection, as they came."""
         self.bytes_passed = 0
@@ -92,16 +90,13 @@ class RequestBody:
 
     async def _inflate(self, inflater: zlib._Decompress) -> bytes:
         while not inflater.eof:
-            held = inflater.unconsumed_tail
-            if not held and not self._is_full:
-                held = await self._receive()
-                if not held:
-                    raise Refused(400, "the compressed body ends early")
+            held = inflater.unconsumed_tail or await self._receive()
+            if not held:
+                raise Refused(400, "the compressed body ends early")
             try:
                 piece = inflater.decompress(held, self._bounds.piece_bytes)
             except zlib.error as error:
                 raise Refused(400, "the body is not gzip") from error
-            self._is_full = len(piece) == self._bounds.piece_bytes
             self._check_ratio(self.bytes_passed + len(piece))
             if piece:
                 return piece

@@ -10,7 +10,6 @@ Routing is this module's own and not a framework's, because the path must be dec
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 from contextlib import suppress
 from typing import Any, Final
@@ -21,14 +20,16 @@ from aiohttp.http_exceptions import HttpProcessingError
 from meshnode.base.errors import Draining, InvalidRequest, MeshError, Overloaded
 from meshnode.base.ids import NodeId
 from meshnode.config import Config
+from meshnode.config.checks import is_loopback, parse_address
 from meshnode.http.admission import RETRY_AFTER_MS, Admission
 from meshnode.http.bounds import HttpBounds
 from meshnode.http.git_requests import GitRequests
 from meshnode.http.identity import REALM, Gate, TokenVerifier
-from meshnode.http.machine_pages import METHODS, MachinePages, MetricsPage
+from meshnode.http.machine_pages import METHODS, MachinePages
 from meshnode.http.reply import ReplyWriter
 from meshnode.http.status import NODE_LIMIT, Refused, answer_of
 from meshnode.ports import Activity, Transport
+from meshnode.telemetry.metrics import Metrics
 
 _BACKLOG: Final = 512
 """Connections the kernel holds for us while a storm of clones arrives."""
@@ -48,7 +49,7 @@ class HttpServer:
         self,
         transport: Transport,
         activity: Activity,
-        metrics: MetricsPage,
+        metrics: Metrics,
         users: TokenVerifier,
         config: Config,
         own: NodeId,
@@ -59,17 +60,18 @@ class HttpServer:
 
         Raises InvalidRequest where anonymous access is configured on an address that others can reach.
         """
-        self._host, self._port = _parse_address(config.listen.http)
-        if config.auth.anonymous_http != "none" and not _is_loopback(self._host):
+        self._host, self._port = parse_address(config.listen.http)
+        if config.auth.anonymous_http != "none" and not is_loopback(config.listen.http):
             raise InvalidRequest("anonymous http access needs a loopback listener", listen=config.listen.http)
         self._bounds = bounds or HttpBounds()
         self._own = own
-        self._pages = MachinePages(activity, metrics, own=own)
         self.admission: Final = Admission(config.limits)
+        self._pages = MachinePages(activity, metrics, self.admission, own=own)
         self._git = GitRequests(
             transport,
             Gate(users, anonymous=config.auth.anonymous_http),
             self.admission,
+            metrics,
             config=config,
             own=own,
             bounds=self._bounds,
@@ -189,19 +191,3 @@ class _OnlyOurErrors(logging.Filter):
 
 _CONNECTION_LOGGER: Final = logging.getLogger("meshnode.http.connection")
 _CONNECTION_LOGGER.addFilter(_OnlyOurErrors())
-
-
-def _parse_address(address: str) -> tuple[str, int]:
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65_535:
-        raise InvalidRequest("listen.http must be host:port", address=address)
-    return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -24,6 +24,7 @@ from meshnode.core.round import ReplicaKey
 from meshnode.http.bounds import HttpBounds
 from meshnode.http.server import HttpServer
 from meshnode.ports import GitService, RepairProgress, Transport, TransportReply, TransportRequest
+from meshnode.telemetry.metrics import Metrics
 
 T = TypeVar("T")
 
@@ -88,9 +89,8 @@ class FakeActivity:
         return 0
 
 
-class FakeMetrics:
-    def render(self) -> bytes:
-        return b"# TYPE mesh_up gauge\nmesh_up 1\n"
+def metrics() -> Metrics:
+    return Metrics(node=OWN, version="test")
 
 
 Script = Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
@@ -111,6 +111,8 @@ class FakeTransport:
     requests: list[tuple[str, TransportRequest]] = field(default_factory=list)
     ends: list[str] = field(default_factory=list)
     """For each body: "end", or the class of what ended it."""
+    replies: list[TransportReply] = field(default_factory=list)
+    """Held here, so that nothing but its reader ends a body."""
 
     async def info_refs(self, request: TransportRequest, service: GitService) -> TransportReply:
         return self._reply("info_refs " + service.value, request, _advertisement(), echo)
@@ -127,7 +129,8 @@ class FakeTransport:
         self.requests.append((what, request))
         if self.refuse is not None:
             raise self.refuse
-        return TransportReply(generation=GENERATION, node=ANSWERING, body=self._run(script(body)))
+        self.replies.append(TransportReply(generation=GENERATION, node=ANSWERING, body=self._run(script(body))))
+        return self.replies[-1]
 
     async def _run(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         try:
@@ -174,7 +177,7 @@ async def serving(
 ) -> AsyncIterator[HttpServer]:
     """A server on a free port of loopback, stopped at the end without waiting."""
     server = HttpServer(
-        transport, activity or FakeActivity(), FakeMetrics(), FakeUsers(), settings or config(), OWN, bounds=bounds
+        transport, activity or FakeActivity(), metrics(), FakeUsers(), settings or config(), OWN, bounds=bounds
     )
     await server.start()
     try:

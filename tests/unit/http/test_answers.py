@@ -6,12 +6,14 @@ import base64
 
 import pytest
 
+from meshnode.auth.users import UserVerifier, issue_user_token
 from meshnode.base import errors
 from meshnode.base.errors import Forbidden, MeshError, Overloaded, Unauthenticated
 from meshnode.base.ids import RepositoryName
 from meshnode.http.identity import Gate, parse_token
 from meshnode.http.status import Refused, answer_of
 from meshnode.ports import GitService
+from tests.unit.auth.parties import CLUSTER, StillClock, key, registry
 from tests.unit.http.fakes import FakeUsers
 
 NAME = RepositoryName("demo/requests")
@@ -150,3 +152,22 @@ def test_a_token_counts_for_its_scope_and_its_repositories() -> None:
         gate.check_access("Bearer reader-token", NAME, GitService.RECEIVE_PACK)
     with pytest.raises(Forbidden, match="repository=other/repo"):
         gate.check_access("Bearer demo-token", RepositoryName("other/repo"), GitService.UPLOAD_PACK)
+
+
+def test_a_real_token_as_a_password_opens_the_gate() -> None:
+    clock = StillClock()
+    gate = Gate(UserVerifier(registry(), frozenset({CLUSTER}), clock), anonymous="none")
+    token = issue_user_token(
+        application="web",
+        key=key("web"),
+        clock=clock,
+        audience=CLUSTER,
+        user="ada",
+        scopes={"read"},
+        repository="demo/*",
+    )
+    assert gate.check_access(basic(f"git:{token}"), NAME, GitService.UPLOAD_PACK) == "ada"
+    with pytest.raises(Forbidden):
+        gate.check_access(basic(f"git:{token}"), NAME, GitService.RECEIVE_PACK)
+    with pytest.raises(Unauthenticated):
+        gate.check_access(basic(f"git:{token[:-4]}AAAA"), NAME, GitService.UPLOAD_PACK)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
+from typing import Any
 
 import pytest
 
 from meshnode.base.errors import InvalidRequest
-from meshnode.config import ListenSettings
+from meshnode.config import LimitSettings, ListenSettings
 from meshnode.http.server import HttpServer
 from tests.unit.http.fakes import (
     FETCH,
@@ -18,7 +19,6 @@ from tests.unit.http.fakes import (
     PUSH,
     REFS,
     FakeActivity,
-    FakeMetrics,
     FakeTransport,
     FakeUsers,
     ask,
@@ -26,6 +26,7 @@ from tests.unit.http.fakes import (
     config,
     get,
     hold,
+    metrics,
     post,
     serving,
     until,
@@ -40,12 +41,12 @@ async def test_machines_find_health_readiness_and_metrics() -> None:
     async with serving(FakeTransport()) as server:
         assert (await ask(server, get("/healthz"))).text == "ok\n"
         assert (await ask(server, get("/readyz"))).status == 200
-        metrics = await ask(server, get("/metrics"))
+        page = await ask(server, get("/metrics"))
         async with wire(server) as connection:
             await connection.send(get("/healthz").replace("GET", "HEAD", 1))
             assert (await connection.head())[0] == 200
-    assert b"mesh_up 1" in metrics.body
-    assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert 'meshnode_queue_length{queue="http_packs"} 0.0' in page.text
+    assert page.headers["content-type"].startswith("text/plain; version=")
 
 
 async def test_a_node_that_is_not_ready_says_why() -> None:
@@ -98,7 +99,7 @@ async def test_stopping_cuts_off_what_does_not_end_in_time() -> None:
 
 
 async def test_stopping_twice_or_before_the_start_does_nothing() -> None:
-    server = HttpServer(FakeTransport(), FakeActivity(), FakeMetrics(), FakeUsers(), config(), OWN)
+    server = HttpServer(FakeTransport(), FakeActivity(), metrics(), FakeUsers(), config(), OWN)
     await server.stop(0)
     await server.start()
     await server.stop(0)
@@ -109,7 +110,7 @@ async def test_an_address_that_is_taken_is_a_clear_error() -> None:
     async with serving(FakeTransport()) as server:
         settings = config()
         object.__setattr__(settings, "listen", ListenSettings(http=f"127.0.0.1:{server.port}"))
-        second = HttpServer(FakeTransport(), FakeActivity(), FakeMetrics(), FakeUsers(), settings, OWN)
+        second = HttpServer(FakeTransport(), FakeActivity(), metrics(), FakeUsers(), settings, OWN)
         with pytest.raises(InvalidRequest, match="cannot listen"):
             await second.start()
 
@@ -130,7 +131,7 @@ async def test_an_address_that_is_taken_is_a_clear_error() -> None:
 def test_anonymous_access_needs_loopback_and_an_address_a_port(address: str, anonymous: str, is_good: bool) -> None:
     settings = config(anonymous=anonymous)
     object.__setattr__(settings, "listen", ListenSettings(http=address))
-    arguments = (FakeTransport(), FakeActivity(), FakeMetrics(), FakeUsers(), settings, OWN)
+    arguments = (FakeTransport(), FakeActivity(), metrics(), FakeUsers(), settings, OWN)
     if is_good:
         HttpServer(*arguments)
     else:
@@ -141,6 +142,11 @@ def test_anonymous_access_needs_loopback_and_an_address_a_port(address: str, ano
 # ---------------------------------------------------------------- the log
 
 
+def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    found: dict[str, Any] = vars(record)["fields"]
+    return found
+
+
 async def test_each_request_leaves_a_line_with_its_facts_and_no_token(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="meshnode.http.access")
     body = gzip.compress(b"0000")
@@ -148,12 +154,12 @@ async def test_each_request_leaves_a_line_with_its_facts_and_no_token(caplog: py
         await ask(server, post(FETCH, len(body), Content_Encoding="gzip", Authorization="Bearer writer-token"), body)
         await ask(server, get("/demo/requests.git/info/refs"))
     good, refused = [record for record in caplog.records if record.name == "meshnode.http.access"]
-    facts = vars(good)
+    facts = fields_of(good)
     assert (facts["actor"], facts["repository"], facts["service"]) == ("walt", "demo/requests", "git-upload-pack")
     assert (facts["bytes_in"], facts["bytes_out"], facts["status"]) == (len(body), 4, 200)
-    assert (facts["node"], facts["generation"], facts["step"]) == ("n2", 7, "exchange")
-    assert facts["latency_ms"] >= 0
-    assert (vars(refused)["status"], vars(refused)["node"]) == (403, "n1")
+    assert (facts["served_by"], facts["generation"], facts["step"]) == ("n2", 7, "exchange")
+    assert facts["duration_ms"] >= 0
+    assert (fields_of(refused)["status"], fields_of(refused)["served_by"]) == (403, "n1")
     assert "writer-token" not in caplog.text + repr(facts)
 
 
@@ -166,6 +172,23 @@ async def test_a_cut_answer_is_marked_in_the_log(caplog: pytest.LogCaptureFixtur
             await connection.head()
             connection.reset()
         await until(lambda: server.requests_in_flight == 0)
-    (line,) = [vars(record) for record in caplog.records if record.name == "meshnode.http.access"]
+    (line,) = [fields_of(record) for record in caplog.records if record.name == "meshnode.http.access"]
     assert line["status"] == 499
     assert line["is_aborted"]
+
+
+async def test_requests_and_refusals_are_counted_without_names() -> None:
+    limits = LimitSettings(packs_per_repository=1, queue_wait_ms=1)
+    transport = FakeTransport(hold)
+    async with serving(transport, config(limits=limits)) as server, wire(server) as first:
+        await ask(server, get(REFS))
+        await first.send(post(FETCH, 4), b"0000")
+        await first.head()
+        await ask(server, post(PUSH, 4), b"0000")
+        text = (await ask(server, get("/metrics"))).text
+    assert 'meshnode_requests_total{method="info-refs/upload-pack",server="http",status="200"} 1.0' in text
+    assert 'meshnode_requests_total{method="receive-pack",server="http",status="429"} 1.0' in text
+    assert 'meshnode_refused_total{limit="packs_per_repository"} 1.0' in text
+    assert 'meshnode_packs_in_flight{service="upload-pack"} 1.0' in text
+    assert 'meshnode_requests_in_flight{server="http"} 1.0' in text
+    assert "demo/requests" not in text
