@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final, TypeVar
-
-from google.protobuf.message import DecodeError, Message
+from typing import Final
 
 from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import NodeId, parse_round_id
@@ -56,18 +54,6 @@ _VOTES: Final = {
     VoteKind.REFUSED: replication_pb2.PrepareResponse.VOTE_REFUSED,
 }
 _VOTE_KINDS: Final = {number: kind for kind, number in _VOTES.items()}
-
-M = TypeVar("M", bound=Message)
-
-
-def parse(kind: type[M], body: bytes) -> M:
-    """Parse a message of `kind`. Raises InvalidRequest where the bytes are not one."""
-    message = kind()
-    try:
-        message.ParseFromString(body)
-    except (DecodeError, ValueError, RecursionError) as error:
-        raise InvalidRequest("malformed message", expected=kind.DESCRIPTOR.full_name) from error
-    return message
 
 
 def open_message(opening: StageOpen) -> bytes:
@@ -115,9 +101,8 @@ class StageReader:
         """Whether the round came; nothing may follow it."""
         return self._step == "end"
 
-    def read_open(self, body: bytes, coordinator: NodeId) -> StageOpen:
+    def read_open(self, message: replication_pb2.PrepareRequest, coordinator: NodeId) -> StageOpen:
         """Read the first message; `coordinator` is the node that signed the call. Raises InvalidRequest."""
-        message = self._parse(body)
         if message.WhichOneof("step") != "open":
             raise InvalidRequest("a prepare stream begins with its opening")
         self._advance("open")
@@ -128,13 +113,12 @@ class StageReader:
             coordinator=coordinator,
         )
 
-    def read(self, body: bytes) -> StageMessage | None:
+    def read(self, message: replication_pb2.PrepareRequest) -> StageMessage | None:
         """Read a further message; None for a piece of a fix or a round that is not complete yet.
 
         Raises:
-            InvalidRequest: malformed, out of order, too large, or a value that its parser refuses.
+            InvalidRequest: out of order, too large, or a value that its parser refuses.
         """
-        message = self._parse(body)
         step = message.WhichOneof("step") or ""
         self._advance(step)
         if message.complete and step not in {"round", "fix"}:
@@ -161,9 +145,6 @@ class StageReader:
             return None
         self._step = "fixed"
         return StageFix(_fix_of(message.fix, b"".join(self._tail)))
-
-    def _parse(self, body: bytes) -> replication_pb2.PrepareRequest:
-        return parse(replication_pb2.PrepareRequest, body)
 
     def _advance(self, step: str) -> None:
         if step not in _STEPS[self._step]:

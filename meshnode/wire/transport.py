@@ -15,6 +15,9 @@ from meshnode.wire.reads import actor_of, consistency_message, consistency_of
 CHUNK_BYTES_MAX = 1 << 20
 """Bytes of one message; larger pieces are cut. 256 KiB to 1 MiB is where gRPC is fastest (measured)."""
 PROTOCOL_VERSION_MAX = 2
+CONTINUE_KEY = "mesh-continue"
+"""Initial metadata: the node wants the rest of the request. Until then a caller keeps the body to itself, so that
+the same request can go to another node."""
 
 
 def request_of(header: transport_pb2.TransportHeader, *, caller: str, is_from_node: bool) -> TransportRequest:

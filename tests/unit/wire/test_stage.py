@@ -20,6 +20,7 @@ from meshnode.ports import (
     VoteKind,
 )
 from meshnode.v1.replication_pb2 import PrepareRequest, PrepareResponse
+from meshnode.wire.message import parse
 from meshnode.wire.stage import CHUNK_BYTES_MAX, StageReader, open_message, stage_messages, vote_message, vote_of
 from tests.unit.wire.samples import KEY, N1, ROUND_ID, some_round
 
@@ -29,14 +30,18 @@ CHUNK, FIXED, INDEX = StageChunk(b"pack"), StageFix(FIX), StageIndex(b"idx")
 ROUND = StagePrepare(some_round())
 
 
+def _message(body: bytes) -> PrepareRequest:
+    return parse(PrepareRequest, body)
+
+
 def _opened() -> StageReader:
     reader = StageReader()
-    assert reader.read_open(open_message(OPENING), N1) == OPENING
+    assert reader.read_open(_message(open_message(OPENING)), N1) == OPENING
     return reader
 
 
 def _read(reader: StageReader, message: StageMessage) -> list[StageMessage]:
-    return [found for body in stage_messages(message) if (found := reader.read(body)) is not None]
+    return [found for body in stage_messages(message) if (found := reader.read(_message(body))) is not None]
 
 
 def test_stream_with_a_pack_comes_back_equal_and_ends_with_its_round() -> None:
@@ -81,22 +86,22 @@ def test_step_out_of_order_is_refused(before: list[StageMessage], wrong: StageMe
 
 def test_stream_that_does_not_begin_with_its_opening_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="begins"):
-        StageReader().read_open(next(iter(stage_messages(CHUNK))), N1)
+        StageReader().read_open(_message(next(iter(stage_messages(CHUNK)))), N1)
 
 
 def test_second_opening_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="out of order"):
-        _opened().read(open_message(OPENING))
+        _opened().read(_message(open_message(OPENING)))
 
 
 def test_pack_message_that_calls_itself_complete_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="ends with its round"):
-        _opened().read(PrepareRequest(pack=b"x", complete=True).SerializeToString())
+        _opened().read(PrepareRequest(pack=b"x", complete=True))
 
 
 def test_chunk_above_the_limit_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="too large"):
-        _opened().read(PrepareRequest(pack=bytes(CHUNK_BYTES_MAX + 1)).SerializeToString())
+        _opened().read(PrepareRequest(pack=bytes(CHUNK_BYTES_MAX + 1)))
 
 
 @pytest.mark.parametrize(
@@ -110,14 +115,14 @@ def test_chunk_above_the_limit_is_refused() -> None:
 )
 def test_hostile_fix_is_refused(fix: PrepareRequest.Fix) -> None:
     with pytest.raises(InvalidRequest):
-        _opened().read(PrepareRequest(fix=fix, complete=True).SerializeToString())
+        _opened().read(PrepareRequest(fix=fix, complete=True))
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused_as_invalid(body: bytes) -> None:
     reader = _opened()
     try:
-        reader.read(body)
+        reader.read(_message(body))
     except InvalidRequest:
         return
 

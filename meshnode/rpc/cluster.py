@@ -1,0 +1,71 @@
+"""Serves ClusterService: the nodes, their states, and what this node is doing."""
+
+from __future__ import annotations
+
+from meshnode.base.ids import NodeId, parse_node_id
+from meshnode.core.keys import Node
+from meshnode.ports import Activity, Membership
+from meshnode.rpc.call import Answer, Call
+from meshnode.rpc.census import Census
+from meshnode.v1 import cluster_pb2
+from meshnode.wire.records import node_message, node_state_of
+
+
+class ClusterServicer:
+    """mesh.v1.ClusterService."""
+
+    def __init__(self, *, own: NodeId, census: Census, membership: Membership, activity: Activity) -> None:
+        self._own = own
+        self._census = census
+        self._membership = membership
+        self._activity = activity
+
+    async def get_status(self, _: cluster_pb2.GetStatusRequest, __: Call) -> Answer:
+        """The cluster at a glance."""
+        counts = await self._census.counts()
+        settings = self._membership.settings()
+        return cluster_pb2.GetStatusResponse(
+            cluster_id=settings.cluster_id,
+            format_version=settings.format_version,
+            partitions=settings.partition_count,
+            replication_factor=settings.replication_factor,
+            nodes=self._nodes(),
+            repositories=counts.repositories,
+            repositories_repairing=counts.repairing,
+            repositories_read_only=counts.read_only,
+            complete=counts.is_complete,
+        )
+
+    async def list_nodes(self, _: cluster_pb2.ListNodesRequest, __: Call) -> Answer:
+        """Every node in the catalog."""
+        return cluster_pb2.ListNodesResponse(nodes=self._nodes())
+
+    async def set_node_state(self, request: cluster_pb2.SetNodeStateRequest, call: Call) -> Answer:
+        """Want another state for a node."""
+        node = await self._membership.set_state(parse_node_id(request.node), node_state_of(request.state))
+        call.facts["node_state"] = node.state.value
+        return cluster_pb2.SetNodeStateResponse(node=self._message(node))
+
+    async def get_node_activity(self, _: cluster_pb2.GetNodeActivityRequest, __: Call) -> Answer:
+        """What this node is doing."""
+        return cluster_pb2.GetNodeActivityResponse(
+            node=self._own,
+            ready=self._activity.is_ready(),
+            draining=self._activity.is_draining(),
+            requests_in_flight=self._activity.requests_in_flight(),
+            repairs=[
+                cluster_pb2.Repair(
+                    repository_id=repair.key.repository,
+                    phase=repair.phase,
+                    percent=repair.percent,
+                    source=repair.source or "",
+                )
+                for repair in self._activity.repairs()
+            ],
+        )
+
+    def _nodes(self) -> list[cluster_pb2.Node]:
+        return [self._message(node) for _, node in sorted(self._membership.nodes().items())]
+
+    def _message(self, node: Node) -> cluster_pb2.Node:
+        return node_message(node, self._membership.online().get(node.node))

@@ -1,0 +1,294 @@
+"""Runs every call through the same steps, so that no servicer can forget one.
+
+    token -> role -> draining, place -> first message parsed -> servicer -> status -> signed trailer -> log line
+
+Messages are raw bytes here: what was signed is what is checked. `except Exception` stands only in this module; an
+unknown exception becomes INTERNAL and its text stays in the log. Every answer to a known caller is signed, errors
+too, so a caller can tell this node's refusal from a broken way. A call whose client went away is cancelled where
+it waits, and what it started is closed before its place is free again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import grpc
+from google.protobuf.message import Message
+
+from meshnode.auth.responses import RESPONSE_METADATA, MessageTrace, ResponseSigner
+from meshnode.auth.tokens import AUTHORIZATION, VerifiedRequest
+from meshnode.base.errors import DeadlineExceeded, InvalidRequest, MeshError, OutcomeUnknown
+from meshnode.ports import Clock, Entropy
+from meshnode.rpc.admission import Admission, check_role
+from meshnode.rpc.call import Answer, Call, Handler, actor_and_forwarding, closing, request_id_of
+from meshnode.rpc.method import Kind, Method
+from meshnode.rpc.observer import Observer, Served
+from meshnode.telemetry.logs import bind
+from meshnode.wire.message import parse
+from meshnode.wire.status import Status, status_of
+from meshnode.wire.transport import CONTINUE_KEY
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Unary = Callable[[bytes, Context], Awaitable[bytes]]
+Streaming = Callable[[Any, Context], Awaitable[None]]
+
+ANSWER_HEADSTART: Final = 0.95
+"""Share of the caller's deadline after which this node stops, so that its signed answer still arrives."""
+
+OK: Final = Status(grpc.StatusCode.OK, "")
+
+
+class Verifier(Protocol):
+    """What checks tokens: `auth.tokens.RequestVerifier`."""
+
+    def verify(
+        self, authorization: str, *, method: str, body: bytes | None, is_replay_refused: bool
+    ) -> VerifiedRequest:
+        """Check the `authorization` value of a call. Raises Unauthenticated, Overloaded."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """The steps around every call of one server."""
+
+    verifier: Verifier
+    signer: ResponseSigner
+    admission: Admission
+    clock: Clock
+    entropy: Entropy
+    observer: Observer
+    unary_ms_max: int
+    stream_ms_max: int
+    is_open_introspection: bool
+
+    def unary(self, method: Method, run: Handler) -> Unary:
+        """The handler of a unary method, from bytes to bytes."""
+
+        async def serve(body: bytes, context: Context) -> bytes:
+            exchange = _Exchange(self, method, context, MessageTrace.of(body))
+            exchange.bytes_in = len(body)
+            answer = b""
+            async with exchange.ending():
+                exchange.authenticate(body)
+                with self.admission.enter(exchange.caller, method):
+                    call = exchange.call(body)
+                    request = parse(method.input, body)
+                    async with exchange.deadline(call):
+                        answer = serialise(await run(request, call))
+                exchange.note_answer(answer)
+            return answer
+
+        return serve
+
+    def streaming(self, method: Method, run: Handler) -> Streaming:
+        """The handler of a method that streams in at least one direction."""
+
+        async def serve(_: object, context: Context) -> None:
+            exchange = _Exchange(self, method, context, MessageTrace())
+            async with exchange.ending():
+                exchange.authenticate(None)
+                with self.admission.enter(exchange.caller, method):
+                    call = exchange.call(b"")
+                    async with exchange.deadline(call), aclosing(exchange.requests()) as requests:
+                        await exchange.answer(run(requests, call))
+                        await exchange.drain(requests)
+
+        return serve
+
+
+class _Exchange:
+    """One call on its way through the steps."""
+
+    def __init__(self, pipeline: Pipeline, method: Method, context: Context, request: MessageTrace) -> None:
+        self._pipeline = pipeline
+        self._method = method
+        self._context = context
+        self._request = request
+        self._response = MessageTrace()
+        self._metadata: dict[str, str | bytes] = {}
+        for key, value in context.invocation_metadata() or ():
+            self._metadata.setdefault(key, value)
+        self._verified: VerifiedRequest | None = None
+        self._call: Call | None = None
+        self._request_id = request_id_of(self._metadata, pipeline.entropy.new_id())
+        self._started_ms = pipeline.clock.monotonic_ms()
+        self._is_rest_wanted = False
+        self._sending = asyncio.Lock()
+        self.bytes_in = 0
+        self.bytes_out = 0
+
+    @property
+    def caller(self) -> Any:
+        """Who calls; None for introspection without a token."""
+        return None if self._verified is None else self._verified.caller
+
+    def authenticate(self, body: bytes | None) -> None:
+        """Check token and role. Raises Unauthenticated, Forbidden, Overloaded."""
+        authorization = self._metadata.get(AUTHORIZATION, "")
+        if authorization or not (self._method.is_introspection and self._pipeline.is_open_introspection):
+            self._verified = self._pipeline.verifier.verify(
+                authorization if isinstance(authorization, str) else "",
+                method=self._method.path,
+                body=body,
+                is_replay_refused=self._method.is_replay_refused,
+            )
+        check_role(self.caller, self._method)
+
+    def call(self, body: bytes) -> Call:
+        """What the servicer is told."""
+        actor, is_forwarded = actor_and_forwarding(self.caller, self._metadata)
+        self._call = Call(
+            method=self._method,
+            caller=self.caller,
+            actor=actor,
+            request_id=self._request_id,
+            is_forwarded=is_forwarded,
+            deadline_ms=self._started_ms + self._time_ms(),
+            want_rest=self._want_rest,
+            body=body,
+        )
+        return self._call
+
+    @asynccontextmanager
+    async def deadline(self, call: Call) -> AsyncIterator[None]:
+        """Stop what runs when the call's time is over."""
+        left_ms = max(0, call.deadline_ms - self._pipeline.clock.monotonic_ms())
+        try:
+            async with asyncio.timeout(left_ms / 1000) as timeout:
+                yield
+        except TimeoutError as error:
+            if not timeout.expired():
+                raise
+            if self._method.kind is Kind.ACCESSOR:
+                raise DeadlineExceeded("request took too long", time_ms=left_ms) from error
+            # The servicer was stopped somewhere: whether before or after its commit point is not known here.
+            raise OutcomeUnknown("request took too long; its outcome is not known", time_ms=left_ms) from error
+
+    @asynccontextmanager
+    async def ending(self) -> AsyncIterator[None]:
+        """Turn however the call ends into a status, sign it, and take note."""
+        bind(request_id=self._request_id)
+        status = Status(grpc.StatusCode.CANCELLED, "client went away")
+        try:
+            try:
+                yield
+                status = OK
+            except MeshError as error:
+                status = status_of(error)
+                if status.code is grpc.StatusCode.INTERNAL:
+                    self._pipeline.observer.note_defect(self._method, self._request_id, error)
+            except Exception as error:  # noqa: BLE001 - the one place; see the module's rule
+                status = status_of(error)
+                self._pipeline.observer.note_defect(self._method, self._request_id, error)
+            await self._close(status)
+        finally:
+            self._note(status)
+
+    def note_answer(self, answer: bytes) -> None:
+        """Count a message of the answer."""
+        self._response.note(answer)
+        self.bytes_out += len(answer)
+
+    async def requests(self) -> AsyncGenerator[Message, None]:
+        """The messages of the request; the first is checked against the token."""
+        while (body := await self._context.read()) is not grpc.aio.EOF:
+            self.bytes_in += len(body)
+            if self._request.count == 0 and self._verified is not None:
+                self._verified.check_body(body)
+            self._request.note(body)
+            yield parse(self._method.input, body)
+            if self._request.count == 1:
+                await self._want_rest()
+
+    async def answer(self, answers: AsyncIterator[Answer] | Awaitable[Answer]) -> None:
+        """Send what the servicer gives, one message after the other, as fast as the client takes them."""
+        if not self._method.is_answer_streaming:
+            assert isinstance(answers, Awaitable)
+            await self._write(serialise(await answers))
+            return
+        assert isinstance(answers, AsyncIterator)
+        async with closing(answers):
+            async for answer in answers:
+                await self._write(serialise(answer))
+
+    async def drain(self, requests: AsyncIterator[Message]) -> None:
+        """Read what is left of the request: an OK answer says that all of it was seen.
+
+        Raises:
+            InvalidRequest: there was no message at all.
+        """
+        async for _ in requests:
+            pass
+        if self._request.count == 0:
+            raise InvalidRequest("request has no message", method=self._method.path)
+
+    async def _write(self, answer: bytes) -> None:
+        async with self._sending:
+            self.note_answer(answer)
+            await self._context.write(answer)
+
+    async def _want_rest(self) -> None:
+        # A servicer may read the request in another task than the one that answers.
+        async with self._sending:
+            if not self._is_rest_wanted and self._response.count == 0:
+                self._is_rest_wanted = True
+                await self._context.send_initial_metadata(((CONTINUE_KEY, "1"),))
+
+    async def _close(self, status: Status) -> None:
+        if status is not OK:
+            self._response = self._response if self._method.is_streaming else MessageTrace()
+        trailing = list(status.trailing)
+        if self._verified is not None:
+            trailing.append((RESPONSE_METADATA, self._sign(self._verified, status)))
+        if status is OK:
+            self._context.set_trailing_metadata(tuple(trailing))
+        else:
+            await self._context.abort(status.code, status.detail, tuple(trailing))
+
+    def _sign(self, verified: VerifiedRequest, status: Status) -> str:
+        request, response = self._request, self._response
+        return self._pipeline.signer.response_token(
+            audience=verified.caller.issuer,
+            in_reply_to=verified.jti,
+            status=status.code.name,
+            first=response.first,
+            last=response.last,
+            count=response.count,
+            request_last=request.last,
+            request_count=request.count,
+            detail=status.detail,
+            trailing=status.trailing,
+        )
+
+    def _time_ms(self) -> int:
+        remaining = self._context.time_remaining()
+        limit = self._pipeline.stream_ms_max if self._method.is_streaming else self._pipeline.unary_ms_max
+        return limit if remaining is None else min(limit, int(remaining * 1000 * ANSWER_HEADSTART))
+
+    def _note(self, status: Status) -> None:
+        call = self._call
+        self._pipeline.observer.note(
+            Served(
+                method=self._method,
+                code=status.code.name,
+                detail=status.detail,
+                duration_ms=self._pipeline.clock.monotonic_ms() - self._started_ms,
+                caller="" if self.caller is None else self.caller.issuer,
+                actor="" if call is None else call.actor,
+                request_id=self._request_id,
+                is_forwarded=call is not None and call.is_forwarded,
+                bytes_in=self.bytes_in,
+                bytes_out=self.bytes_out,
+                facts={} if call is None else call.facts,
+            )
+        )
+
+
+def serialise(answer: Answer) -> bytes:
+    """An answer's bytes."""
+    return answer if isinstance(answer, bytes) else answer.SerializeToString()
