@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import weakref
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable
@@ -43,8 +44,10 @@ _LONG_LIST: Final = 2_000
 """References from which rendering (1 us each) leaves the loop for a thread."""
 _CAPABILITIES_MAX: Final = 64
 _CONFIG: Final = ("uploadpack.allowFilter=true",)
-_CLIENT_FAULTS: Final = ("protocol error", "unexpected line", "expected flush", "expected to get", "not our ref")
-"""Words of git's last message by which a refused request is told from a damaged repository."""
+_DAMAGE = re.compile(
+    r"does not appear to be a git repository|unable to read|failed to read|is corrupt|bad object|inflate"
+)
+"""Words of git's last message that tell of the repository; all its other ones tell of the request."""
 
 
 class UploadPackProtocol:
@@ -77,7 +80,7 @@ class UploadPackProtocol:
             InvalidRequest: malformed request, unknown command.
             Overloaded: a request of over 64 MiB, or too many processes.
             DeadlineExceeded: the fetch took longer than `limits.fetch_ms_max`.
-            Corrupt: git could not read the repository.
+            Corrupt: git could not read the repository, and said so before it answered anything.
         """
         reader = PacketReader(body, bytes_max=REQUEST_BYTES_MAX)
         if version == 2:
@@ -116,8 +119,9 @@ class UploadPackProtocol:
     async def _run_git(
         self, key: ReplicaKey, version: int, prologue: bytes, reader: PacketReader
     ) -> AsyncGenerator[bytes, None]:
+        path = self._repository_path(key).absolute()
         process = await self._commands.open(
-            ["upload-pack", "--strict", "--stateless-rpc", str(self._repository_path(key).absolute())],
+            ["upload-pack", "--strict", "--stateless-rpc", str(path)],
             git_dir=None,
             environment={"GIT_PROTOCOL": f"version={version}"},
             deadline_ms=self._deadline_ms,
@@ -135,7 +139,7 @@ class UploadPackProtocol:
                 if pump.done():
                     await pump
                 if returncode < 0 or (returncode > 0 and is_silent):
-                    raise _failure(process, returncode)
+                    raise _failure(process, returncode, path)
             finally:
                 pump.cancel()
                 await asyncio.gather(pump, return_exceptions=True)
@@ -206,11 +210,13 @@ async def _pump(process: GitProcess, prologue: bytes, reader: PacketReader) -> N
         raise
 
 
-def _failure(process: GitProcess, returncode: int) -> MeshError:
-    complaint = process.stderr_tail.strip()[-500:]
-    if any(words in complaint for words in _CLIENT_FAULTS):
-        return InvalidRequest("git refused the fetch", complaint=complaint)
-    return Corrupt("git could not serve the fetch", returncode=returncode, complaint=complaint)
+def _failure(process: GitProcess, returncode: int, path: Path) -> MeshError:
+    complaint = process.stderr_tail.strip()[-500:].replace(str(path), "the repository")
+    if returncode < 0:
+        return MeshError("git was killed while it served a fetch", signal=-returncode)
+    if _DAMAGE.search(complaint):
+        return Corrupt("git could not serve the fetch", complaint=complaint)
+    return InvalidRequest("git refused the fetch", complaint=complaint)
 
 
 class _RenderedCache:

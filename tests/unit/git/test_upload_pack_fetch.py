@@ -170,6 +170,12 @@ async def test_complaint_of_git_is_passed_on(repository: Path) -> None:
         (0, format_packet(b"want nothing") + FLUSH),
         (2, fetch_request("want nothing")),
         (2, fetch_request("colour blue")),
+        (2, fetch_request("deepen -1")),
+        (2, fetch_request("deepen-not nothing")),
+        (2, fetch_request("filter nothing", "done")),
+        (2, fetch_request("shallow 123")),
+        (2, fetch_request("have 123")),
+        (2, fetch_request("done")[:-4]),
         (2, fetch_request("done")[:-4] + b"zzzz"),
         (2, fetch_request("done")[:-4] + b"00"),
     ],
@@ -182,9 +188,18 @@ async def test_malformed_fetch_is_refused(repository: Path, version: int, reques
 async def test_repository_that_git_cannot_open_is_corrupt(repository: Path, tmp_path: Path) -> None:
     served = Served(repository)
     broken = UploadPackProtocol(GitCommands(), lambda _: tmp_path / "gone.git", LimitSettings(), "meshnode/test")
-    with pytest.raises(Corrupt, match="could not serve"):
+    with pytest.raises(Corrupt, match="could not serve") as caught:
         async for _ in broken.serve(KEY, served.snapshot, 2, stream(clone_request(repository))):
             pass
+    assert str(tmp_path) not in str(caught.value)
+
+
+async def test_damage_found_while_packing_is_told_to_the_client_by_git(tmp_path: Path) -> None:
+    path = build_repository(tmp_path / "r.git")
+    blob = tip(path, "main:file")
+    (path / "objects" / blob[:2] / blob[2:]).unlink()
+    answer = await Served(path).answer(clone_request(path))
+    assert b"\x03aborting due to possible repository corruption" in answer
 
 
 def test_large_answer_and_slow_reader_lose_nothing(large: Path, tmp_path: Path, run: Run) -> None:
@@ -292,6 +307,6 @@ async def test_git_killed_from_outside_is_an_error_even_after_output(large: Path
     await anext(answer)
     (pid,) = running_children()
     os.kill(pid, signal.SIGKILL)
-    with pytest.raises(MeshError):
+    with pytest.raises(MeshError, match="killed"):
         async for _ in answer:
             pass
