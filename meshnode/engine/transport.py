@@ -16,7 +16,6 @@ from typing import Final
 
 from meshnode.base.errors import (
     Draining,
-    InvalidRequest,
     MeshError,
     PeerUnavailable,
     ReadOnly,
@@ -116,38 +115,52 @@ class GitTransport:
             except (ReplicaBehind, PeerUnavailable, Draining) as error:
                 self._passed_over(node, error, errors)
                 continue
-            return TransportReply(generation=record.generation, body=self._push(request, record, body), node=self.own)
+            generation = Generation(0) if record is None else record.generation
+            return TransportReply(generation=generation, body=self._push(request, record, body), node=self.own)
         raise errors.last
 
     # ------------------------------------------------------------ pushes led by this node
 
-    async def _open_for_push(self, request: TransportRequest) -> Record:
+    async def _open_for_push(self, request: TransportRequest) -> Record | None:
+        """The record of a repository this node can lead a push to; None: the push will create it."""
         try:
             record = await self.reader.find(request.name)
         except RepositoryNotFound:
-            if not request.may_create:
-                raise
-            try:
-                created = await self.writes.create(
-                    request.name,
-                    object_format=DEFAULT_FORMAT,
-                    default_branch=DEFAULT_BRANCH,
-                    request_key="",
-                    actor=request.actor,
-                )
-                record = created.record
-                log.info("repository_created_by_push", extra={"repository": request.name, "actor": request.actor})
-            except RepositoryExists:
-                record = await self.reader.find(request.name)
+            if request.may_create:
+                return None
+            raise
         await self.writer.check_may_coordinate(record)
         return record
 
+    async def _create(self, request: TransportRequest) -> Record:
+        try:
+            created = await self.writes.create(
+                request.name,
+                object_format=DEFAULT_FORMAT,
+                default_branch=DEFAULT_BRANCH,
+                request_key="",
+                actor=request.actor,
+            )
+        except RepositoryExists:
+            record = await self.reader.find(request.name)
+            await self.writer.check_may_coordinate(record)
+            return record
+        log.info("repository_created_by_push", extra={"repository": request.name, "actor": request.actor})
+        return created.record
+
     async def _push(
-        self, request: TransportRequest, record: Record, body: AsyncIterator[bytes]
+        self, request: TransportRequest, record: Record | None, body: AsyncIterator[bytes]
     ) -> AsyncIterator[bytes]:
-        push = await self.push_protocol.read_push(body, record.object_format)
+        """Do the push and yield its report.
+
+        A client that is about to send a large body first sends a request without commands, to see whether it may
+        (remote-curl's probe); it gets an empty answer and creates nothing.
+        """
+        push = await self.push_protocol.read_push(body, DEFAULT_FORMAT if record is None else record.object_format)
         if not push.commands:
-            raise InvalidRequest("a push without commands")
+            return
+        if record is None:
+            record = await self._create(request)
         run = PushRun(writer=self.writer, protocol=self.push_protocol, record=record, push=push, actor=request.actor)
         task = self.supervisor.spawn("push", run.run())
         try:
