@@ -13,6 +13,7 @@ import dataclasses
 import difflib
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
@@ -99,10 +100,9 @@ class _Reading:
             if name == variable or not separator:
                 continue
             if section not in SECTIONS:
-                near = _nearest(f"{section}__", [f"{known}__" for known in SECTIONS], _variable)
-                self.problems.append(f"{variable} names no section{near}")
+                self.problems.append(f"{variable} names no section{_nearest(section, SECTIONS, _variable)}")
             elif key not in KEYS[section]:
-                near = _nearest(f"{section}__{key}", [f"{section}__{known}" for known in KEYS[section]], _variable)
+                near = _nearest(key, KEYS[section], partial(_variable, section))
                 self.problems.append(f"{variable} is not a setting{near}")
             else:
                 self._take(section, key, environment[variable], _from_text, f" ({variable})")
@@ -173,5 +173,5 @@ def _nearest(name: str, known: Iterable[str], show: Callable[[str], str] = str) 
     return f"; did you mean {show(near[0])}?" if near else f"; known are {', '.join(map(show, known))}"
 
 
-def _variable(name: str) -> str:
-    return ENVIRONMENT_PREFIX + name.upper()
+def _variable(section: str, key: str = "") -> str:
+    return f"{ENVIRONMENT_PREFIX}{section}__{key}".upper()

@@ -97,7 +97,7 @@ class PushSettings:
     """Whether a push to a name that does not exist creates the repository."""
     is_fsck_objects: bool = True
     """Whether incoming objects are checked as `transfer.fsckObjects` does."""
-    fsck_ignore: tuple[str, ...] = ()
+    fsck_ignore: tuple[str, ...] = ("badTimezone", "missingSpaceBeforeDate", "zeroPaddedFilemode")
     """Message ids of git-fsck(1) that are let through, such as "zeroPaddedFilemode"."""
     pack_bytes_max: int = 4 << 30
     """Largest pack of one push."""

@@ -52,23 +52,23 @@ class EventLogger:
     def __init__(self, target: logging.Logger) -> None:
         self._target = target
 
-    def debug(self, event: str, **fields: object) -> None:
+    def debug(self, event: str, /, **fields: object) -> None:
         """For whoever looks for a defect."""
         self._log(logging.DEBUG, event, fields)
 
-    def info(self, event: str, **fields: object) -> None:
+    def info(self, event: str, /, **fields: object) -> None:
         """Something happened as it should."""
         self._log(logging.INFO, event, fields)
 
-    def warning(self, event: str, **fields: object) -> None:
+    def warning(self, event: str, /, **fields: object) -> None:
         """Something went wrong and the program deals with it."""
         self._log(logging.WARNING, event, fields)
 
-    def error(self, event: str, **fields: object) -> None:
+    def error(self, event: str, /, **fields: object) -> None:
         """A human must look."""
         self._log(logging.ERROR, event, fields)
 
-    def exception(self, event: str, error: BaseException, **fields: object) -> None:
+    def exception(self, event: str, error: BaseException, /, **fields: object) -> None:
         """A human must look: an error nobody expected, with its traceback."""
         self._log(logging.ERROR, event, fields, error)
 

@@ -96,11 +96,13 @@ def test_unknown_context_is_a_defect_and_not_a_silent_field() -> None:
         pass
 
 
-def test_field_cannot_pass_for_the_level_or_the_node(lines: io.StringIO) -> None:
-    with bound(node="n1"):
-        EVENTS.info("event", level="error", node="n9")
-    (line,) = parsed(lines)
-    assert (line["level"], line["node"]) == ("info", "n1")
+def test_field_wins_over_what_is_bound_but_cannot_pass_for_the_level(lines: io.StringIO) -> None:
+    with bound(repository="a/b", node="n1"):
+        EVENTS.info("event", level="error", repository="c/d")
+        logging.getLogger("meshnode.engine").warning("plain", extra={"repository": "e/f", "event": "x"})
+    first, second = parsed(lines)
+    assert (first["level"], first["level_"], first["repository"], first["node"]) == ("info", "error", "c/d", "n1")
+    assert (second["event"], second["event_"], second["repository"]) == ("plain", "x", "e/f")
 
 
 def test_line_breaks_in_values_do_not_make_lines(lines: io.StringIO) -> None:
