@@ -18,7 +18,7 @@ from typing import Final
 
 from aiohttp import web
 
-from meshnode.base.errors import DeadlineExceeded, MeshError, Overloaded
+from meshnode.base.errors import DeadlineExceeded, MeshError, OutcomeUnknown, Overloaded
 from meshnode.base.ids import NodeId
 from meshnode.config import Config
 from meshnode.http.access_log import CLIENT_GONE, SERVER_LABEL, AccessLine
@@ -114,7 +114,8 @@ class GitRequests:
             else self._bounds.fetch_request_bytes_max,
             bounds=self._bounds,
         )
-        async with self._admission.place(target.name), _within(limits.push_ms_max if is_push else limits.fetch_ms_max):
+        limit = _within(limits.push_ms_max, is_write=True) if is_push else _within(limits.fetch_ms_max)
+        async with self._admission.place(target.name), limit:
             serve = self._transport.receive_pack if is_push else self._transport.upload_pack
             with self._metrics.pack_in_flight(target.service.value.removeprefix("git-")):
                 reply = await serve(wanted, body)
@@ -127,12 +128,12 @@ class GitRequests:
             error = exchange.body.failure
         answer = answer_of(error, realm=REALM)
         line.cause = str(error) if isinstance(error, MeshError) else type(error).__name__
-        if writer.is_client_gone:
-            return
         if isinstance(error, Overloaded):
             self._metrics.count_refused(_limit_of(error))
-        if answer.is_defect:
+        if answer.is_defect and not (writer.is_client_gone and isinstance(error, ConnectionError)):
             _LOG.exception("git_request_failed", error, facts=error.fields if isinstance(error, MeshError) else {})
+        if writer.is_client_gone:
+            return
         if writer.is_started:
             line.status = 200
             writer.abort()
@@ -140,7 +141,7 @@ class GitRequests:
         try:
             await writer.send_whole(answer)
             line.status = answer.status
-        except (ConnectionError, TimeoutError):
+        except (ConnectionError, DeadlineExceeded):
             writer.abort()
             line.status = CLIENT_GONE
 
@@ -218,12 +219,21 @@ def _check_content_type(request: web.BaseRequest, service: GitService) -> None:
 
 
 @asynccontextmanager
-async def _within(limit_ms: int) -> AsyncIterator[None]:
-    """Raises DeadlineExceeded where the work takes longer than `limit_ms`."""
+async def _within(limit_ms: int, *, is_write: bool = False) -> AsyncIterator[None]:
+    """Stop work that takes longer than `limit_ms`.
+
+    Raises:
+        DeadlineExceeded: a read took too long.
+        OutcomeUnknown: a write did; it may have passed its commit point just before.
+    """
     try:
         async with asyncio.timeout(limit_ms / 1_000) as deadline:
             yield
     except TimeoutError as error:
-        if deadline.expired():
-            raise DeadlineExceeded("the request took too long", limit_ms=limit_ms) from error
-        raise
+        if not deadline.expired():
+            raise
+        if is_write:
+            raise OutcomeUnknown(
+                "the push took too long; fetch to see whether it took effect", limit_ms=limit_ms
+            ) from error
+        raise DeadlineExceeded("the request took too long", limit_ms=limit_ms) from error

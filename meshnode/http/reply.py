@@ -16,7 +16,8 @@ import fcntl
 import socket
 import struct
 import termios
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 
 from aiohttp import web
@@ -82,12 +83,13 @@ class ReplyWriter:
         view = memoryview(chunk)
         for offset in range(0, len(chunk), size):
             piece = view[offset : offset + size]
-            await self._send(piece)
+            async with self._patience():
+                await self.response.write(piece)
             self.bytes_out += len(piece)
 
     async def finish(self) -> None:
-        """End a streamed answer; then read away what is left of the request, or close."""
-        async with asyncio.timeout(self._bounds.idle_ms / 1_000):
+        """End a streamed answer; then read away what is left of the request, or close. Raises as `write`."""
+        async with self._patience():
             await self.response.write_eof()
         if not is_read(self._request) and not await discard(self._request, self._bounds):
             self.response.force_close()
@@ -96,7 +98,7 @@ class ReplyWriter:
         """Send a text answer, in such a way that a client that is still sending gets to see it.
 
         Raises:
-            ConnectionError, TimeoutError: the reader is gone, or takes nothing.
+            ConnectionError, DeadlineExceeded: as `write`.
         """
         request = self._request
         if not is_read(request) and self._is_worth_reading():
@@ -107,7 +109,7 @@ class ReplyWriter:
         if not is_read(request):
             self.response.force_close()
         self.is_started = True
-        async with asyncio.timeout(self._bounds.idle_ms / 1_000):
+        async with self._patience():
             await self.response.prepare(request)
             await self.response.write_eof()
         self.bytes_out += len(text)
@@ -128,11 +130,12 @@ class ReplyWriter:
         length = self._request.content_length
         return length is not None and length <= _SMALL_BODY_BYTES and "Expect" not in self._request.headers
 
-    async def _send(self, piece: memoryview) -> None:
+    @asynccontextmanager
+    async def _patience(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._bounds.idle_ms / 1_000) as deadline:
                 with _Patience(self._request, deadline, self._bounds):
-                    await self.response.write(piece)
+                    yield
         except TimeoutError as error:
             raise DeadlineExceeded("the client takes no byte", idle_ms=self._bounds.idle_ms) from error
 

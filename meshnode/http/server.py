@@ -17,7 +17,7 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from meshnode.base.errors import Draining, InvalidRequest, MeshError, Overloaded
+from meshnode.base.errors import DeadlineExceeded, Draining, InvalidRequest, MeshError, Overloaded
 from meshnode.base.ids import NodeId
 from meshnode.config import Config
 from meshnode.config.checks import is_loopback, parse_address
@@ -165,7 +165,7 @@ class HttpServer:
         if refusal is None:
             return await self._git.handle(request)
         writer = ReplyWriter(request, own=self._own, bounds=self._bounds)
-        with suppress(ConnectionError, TimeoutError):
+        with suppress(ConnectionError, DeadlineExceeded):
             await writer.send_whole(answer_of(refusal, realm=REALM))
         if self._is_stopping:
             writer.response.force_close()

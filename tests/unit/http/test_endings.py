@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from functools import partial
 
@@ -131,11 +132,13 @@ async def test_a_request_that_takes_too_long_is_answered_and_stopped() -> None:
         yield b""
 
     transport = FakeTransport(never)
-    async with serving(transport, config(limits=LimitSettings(fetch_ms_max=20))) as server:
-        reply = await ask(server, post(FETCH, 0))
-    assert reply.status == 504
-    assert "too long" in reply.text
-    assert transport.ends == ["CancelledError"]
+    async with serving(transport, config(limits=LimitSettings(fetch_ms_max=20, push_ms_max=20))) as server:
+        fetch = await ask(server, post(FETCH, 0))
+        push = await ask(server, post(PUSH, 0))
+    assert [fetch.status, push.status] == [504, 504]
+    assert "the request took too long" in fetch.text
+    assert "fetch to see whether it took effect" in push.text
+    assert transport.ends == ["CancelledError", "CancelledError"]
 
 
 async def test_a_connection_without_a_request_is_closed() -> None:
@@ -188,3 +191,18 @@ async def test_a_full_node_refuses_requests_at_the_door() -> None:
         assert (await ask(server, get("/healthz"))).status == 200
     assert refused.status == 503
     assert "retry-after" in refused.headers
+
+
+async def test_a_reader_that_is_given_up_alarms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    async def big(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for _ in body:
+            pass
+        yield bytes(64 << 20)
+
+    bounds = HttpBounds(idle_ms=100, piece_bytes=64 << 20)
+    async with serving(FakeTransport(big), bounds=bounds) as server, wire(server) as connection:
+        connection.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await connection.send(post(FETCH, 4), b"0000")
+        await until(lambda: server.requests_in_flight == 1)
+        await until(lambda: server.requests_in_flight == 0)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
