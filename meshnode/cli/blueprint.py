@@ -36,6 +36,7 @@ from meshnode.config import (
     NodeSettings,
     PushSettings,
     TlsSettings,
+    parse_config,
     render_config,
 )
 from meshnode.core.keys import Application, ClusterSettings, Node, NodeState, Role
@@ -72,6 +73,8 @@ class ClusterBlueprint:
     anonymous_http: str = "none"
     is_open_introspection: bool = False
     is_plaintext_allowed: bool = False
+    tls_path: str = ""
+    """Directory with node.crt, node.key and ca.crt as each node sees it; "" means no TLS."""
 
 
 def plan_local_cluster(layout: Layout, *, node_count: int, base_port: int, catalog_url: str) -> ClusterBlueprint:
@@ -109,15 +112,19 @@ def make_cluster_files(layout: Layout, blueprint: ClusterBlueprint, existing: Cl
     Raises:
         CommandError: `existing` is another cluster than the blueprint, or a key file is gone or another one.
         InvalidRequest: a key file cannot be used.
+        ConfigError: a node would not accept its settings; nothing was made.
     """
+    settings = {node.node: render_config(_config_of(blueprint, node)) for node in blueprint.nodes}
+    for node, text in settings.items():
+        parse_config(text, {}, source=f"settings of {node}")
     if existing is None:
         existing = _make_cluster_file(layout, blueprint)
     check_same(existing, blueprint)
     _check_keys(layout, existing)
     load_or_create_private_key(layout.operator_key)
-    for node in blueprint.nodes:
-        if not layout.config_file(node.node).exists():
-            replace_file(layout.config_file(node.node), render_config(_config_of(blueprint, node)))
+    for node, text in settings.items():
+        if not layout.config_file(node).exists():
+            replace_file(layout.config_file(node), text)
     return existing
 
 
@@ -217,9 +224,16 @@ def _config_of(blueprint: ClusterBlueprint, node: NodeBlueprint) -> Config:
         node=NodeSettings(id=node.node, data=node.data),
         listen=ListenSettings(grpc=node.listen_grpc, http=node.listen_http, grpc_url=node.grpc, http_url=node.http),
         catalog=CatalogSettings(url=blueprint.catalog_url),
-        tls=TlsSettings(is_plaintext_allowed=blueprint.is_plaintext_allowed),
+        tls=_tls_of(blueprint),
         auth=AuthSettings(
             anonymous_http=blueprint.anonymous_http, is_open_introspection=blueprint.is_open_introspection
         ),
         push=PushSettings(is_create_on_push=blueprint.is_create_on_push),
     )
+
+
+def _tls_of(blueprint: ClusterBlueprint) -> TlsSettings:
+    if not blueprint.tls_path:
+        return TlsSettings(is_plaintext_allowed=blueprint.is_plaintext_allowed)
+    path = blueprint.tls_path.rstrip("/")
+    return TlsSettings(cert_file=f"{path}/node.crt", key_file=f"{path}/node.key", ca_file=f"{path}/ca.crt")

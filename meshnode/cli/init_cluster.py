@@ -66,6 +66,12 @@ class _NodeType(click.ParamType[tuple[str, str, str]]):
     "--data-path", type=click.Path(path_type=Path), help="Data directory as each node sees it.  [OUTPUT/NODE]"
 )
 @click.option(
+    "--tls-path",
+    default="",
+    metavar="DIR",
+    help="Directory with node.crt, node.key and ca.crt as each node sees it: gRPC with mutual TLS.",
+)
+@click.option(
     "--allow-plaintext", is_flag=True, help="Let gRPC listen without TLS: the network is protected otherwise."
 )
 @click.option("--create-on-push", is_flag=True, help="Let a first push create its repository.")
@@ -77,6 +83,7 @@ def init_cluster(
     factor: int | None,
     data_path: Path | None,
     *,
+    tls_path: str,
     allow_plaintext: bool,
     create_on_push: bool,
     open_introspection: bool,
@@ -86,6 +93,8 @@ def init_cluster(
         raise click.UsageError("--node names a node twice")
     if factor is not None and factor > len(nodes):
         raise click.UsageError(f"--factor {factor} needs as many nodes, not {len(nodes)}")
+    if not tls_path and not allow_plaintext:
+        raise click.UsageError("name the nodes' TLS files with --tls-path DIR, or pass --allow-plaintext")
     layout = Layout(output.absolute())
     blueprint = ClusterBlueprint(
         nodes=tuple(_plan_node(layout, node, data_path) for node in nodes),
@@ -95,6 +104,7 @@ def init_cluster(
         is_create_on_push=create_on_push,
         is_open_introspection=open_introspection,
         is_plaintext_allowed=allow_plaintext,
+        tls_path=tls_path,
     )
     with layout.lock(), progress(f"preparing {layout.data}"):
         cluster = make_cluster_files(layout, blueprint, read_cluster_file(layout))

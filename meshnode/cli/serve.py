@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import click
 
 from meshnode.app import run_node
 from meshnode.config import load_config
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -22,4 +25,10 @@ from meshnode.config import load_config
 @click.pass_context
 def serve(ctx: click.Context, config_file: Path) -> None:
     """Run one node until SIGTERM or SIGINT; then it drains and stops."""
-    ctx.exit(run_node(load_config(config_file, os.environ)))
+    config = load_config(config_file, os.environ)
+    try:
+        code = run_node(config)
+    except Exception:
+        log.exception("node_failed")  # a server's log must say where; the line for people follows
+        raise
+    ctx.exit(code)

@@ -9,6 +9,7 @@ import http.server
 import signal
 import socket
 import sys
+import threading
 import tomllib
 from pathlib import Path
 from types import FrameType
@@ -37,6 +38,13 @@ def leave(number: int, frame: FrameType | None) -> None:
     sys.exit(0)
 
 
+def refuse(listener: socket.socket) -> None:
+    """Take connections and hang up: this is no gRPC server."""
+    while True:
+        connection, _ = listener.accept()
+        connection.close()
+
+
 def main() -> None:
     config = tomllib.loads(Path(sys.argv[1]).read_text())
     mode = sys.argv[2] if len(sys.argv) > 2 else ""
@@ -47,9 +55,9 @@ def main() -> None:
         sys.exit(9)
     Handler.is_ready = mode != "never-ready"
     listener = socket.create_server(address_of(config["listen"]["grpc"]))
+    threading.Thread(target=refuse, args=(listener,), daemon=True).start()
     with http.server.ThreadingHTTPServer(address_of(config["listen"]["http"]), Handler) as server:
         server.serve_forever()
-    listener.close()
 
 
 if __name__ == "__main__":

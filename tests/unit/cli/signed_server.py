@@ -95,7 +95,7 @@ class ScriptedCluster:
             await server.stop(grace=0)
 
 
-class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc] - grpc has no types for it
+class _Handler(grpc.GenericRpcHandler):
     def __init__(self, node: ScriptedNode, registry: KeyRegistry, cluster_id: str) -> None:
         clock = SystemClock()
         audiences = frozenset({str(node.node), cluster_id})
@@ -105,7 +105,7 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc] - grpc has no type
         )
         self._signer = ResponseSigner(node_issuer(node.node), node.key, clock)
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
         method = handler_call_details.method
 
         async def handle(body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
