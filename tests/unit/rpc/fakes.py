@@ -1,0 +1,358 @@
+"""Fakes at the ports that the servicers stand on: each remembers what it was asked and answers as told."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from meshnode.base.errors import MeshError, NotFound, RepositoryNotFound
+from meshnode.base.ids import (
+    Generation,
+    NodeId,
+    ObjectId,
+    PartitionId,
+    RefName,
+    RepositoryId,
+    RepositoryName,
+    RoundId,
+)
+from meshnode.core.keys import ClusterSettings, Node, NodeState, OnlineNode
+from meshnode.core.record import Partition, Record
+from meshnode.core.round import ReplicaKey, Round
+from meshnode.ports import (
+    Consistency,
+    GitService,
+    ReadView,
+    RefChange,
+    RefsSnapshot,
+    RepairProgress,
+    ReplicaDescription,
+    ReplicaState,
+    StageMessage,
+    StageOpen,
+    StagePrepare,
+    TransportReply,
+    TransportRequest,
+    Vote,
+    VoteKind,
+    WriteResult,
+)
+from tests.unit.wire.samples import KEY, N1, N2, N3, ROUND_ID, some_partition, some_record, some_snapshot, state_of
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def monotonic_ms(self) -> int:
+        return time.monotonic_ns() // 1_000_000
+
+    def wall_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    async def sleep(self, duration_ms: int) -> None:
+        await asyncio.sleep(duration_ms / 1000)
+
+
+class SystemEntropy:
+    """The machine's chance."""
+
+    def new_id(self) -> str:
+        return secrets.token_hex(16)
+
+    def below(self, limit: int) -> int:
+        return secrets.randbelow(limit)
+
+
+@dataclass
+class FakeActivity:
+    """What the node is doing."""
+
+    ready: bool = True
+    draining: bool = False
+    running_repairs: list[RepairProgress] = field(default_factory=list)
+    since_ms: int = 60_000
+
+    def is_ready(self) -> bool:
+        return self.ready
+
+    def is_draining(self) -> bool:
+        return self.draining
+
+    def repairs(self) -> list[RepairProgress]:
+        return self.running_repairs
+
+    def requests_in_flight(self) -> int:
+        return 3
+
+    def consistent_since_ms(self, key: ReplicaKey) -> int:
+        assert key == KEY
+        return self.since_ms
+
+
+def node_entry(node: NodeId, url: str = "127.0.0.1:1", keys: tuple[str, ...] = ()) -> Node:
+    """A node of the catalog."""
+    return Node(node=node, grpc_url=url, http_url="", zone="z", weight=100, state=NodeState.AVAILABLE, public_keys=keys)
+
+
+@dataclass
+class FakeMembership:
+    """Three nodes, all online."""
+
+    entries: dict[NodeId, Node] = field(default_factory=lambda: {node: node_entry(node) for node in (N1, N2, N3)})
+    suspected: list[NodeId] = field(default_factory=list)
+
+    def settings(self) -> ClusterSettings:
+        return ClusterSettings(cluster_id="c" * 32, partition_count=16, replication_factor=3)
+
+    def nodes(self) -> Mapping[NodeId, Node]:
+        return self.entries
+
+    def online(self) -> Mapping[NodeId, OnlineNode]:
+        return {node: OnlineNode(node=node, version="0.1.0", started_at_ms=1) for node in self.entries}
+
+    def partition(self, partition: PartitionId) -> Partition:
+        return replace(some_partition(), partition=partition)
+
+    def suspect(self, node: NodeId) -> None:
+        self.suspected.append(node)
+
+    async def set_state(self, node: NodeId, state: NodeState) -> Node:
+        if node not in self.entries:
+            raise NotFound("no such node", node=node)
+        self.entries[node] = replace(self.entries[node], state=state)
+        return self.entries[node]
+
+    async def refresh(self) -> None:
+        return None
+
+
+@dataclass
+class FakeRouter:
+    """Says which nodes may answer."""
+
+    nodes: list[NodeId] = field(default_factory=lambda: [N1])
+
+    async def read_candidates(self, name: RepositoryName, consistency: Consistency) -> list[NodeId]:
+        assert consistency is not None
+        if name == "no/such":
+            raise RepositoryNotFound("no such repository", repository=name)
+        return self.nodes
+
+    async def write_candidates(self, name: RepositoryName) -> list[NodeId]:
+        assert name
+        return self.nodes
+
+
+@dataclass
+class FakeReads:
+    """One repository, `project/repo`."""
+
+    record: Record | None = field(default_factory=some_record)
+    snapshot: RefsSnapshot = field(default_factory=some_snapshot)
+    error: MeshError | None = None
+    has_record_in_view: bool = True
+    asked: list[Consistency] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+
+    async def view(self, name: RepositoryName, consistency: Consistency) -> ReadView:
+        self.asked.append(consistency)
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        record = await self.find(name)
+        return ReadView(key=KEY, name=name, snapshot=self.snapshot, record=record if self.has_record_in_view else None)
+
+    async def find(self, name: RepositoryName) -> Record:
+        if self.record is None or name != self.record.name:
+            raise RepositoryNotFound("no such repository", repository=name)
+        return self.record
+
+    async def find_by_id(self, repository: RepositoryId) -> Record | None:
+        if self.error is not None:
+            raise self.error
+        return self.record if self.record is not None and repository == self.record.repository else None
+
+    async def list_names(self, prefix: str, after: str, limit: int) -> list[RepositoryName]:
+        names = [RepositoryName(f"project/r{number:03d}") for number in range(250)]
+        return [name for name in names if name.startswith(prefix) and name > after][:limit]
+
+
+@dataclass
+class FakeWrites:
+    """Writes that succeed, or fail as told."""
+
+    error: BaseException | None = None
+    calls: list[tuple[str, tuple[object, ...], str, str]] = field(default_factory=list)
+
+    def _note(self, what: str, details: tuple[object, ...], request_key: str, actor: str) -> WriteResult:
+        self.calls.append((what, details, request_key, actor))
+        if self.error is not None:
+            raise self.error
+        return WriteResult(record=some_record(), round_id=ROUND_ID, generation=Generation(42))
+
+    async def create(
+        self, name: RepositoryName, *, object_format: str, default_branch: RefName, request_key: str, actor: str
+    ) -> WriteResult:
+        return self._note("create", (name, object_format, default_branch), request_key, actor)
+
+    async def fork(self, source: RepositoryName, name: RepositoryName, *, request_key: str, actor: str) -> WriteResult:
+        return self._note("fork", (source, name), request_key, actor)
+
+    async def rename(
+        self, name: RepositoryName, new_name: RepositoryName, *, request_key: str, actor: str
+    ) -> WriteResult:
+        return self._note("rename", (name, new_name), request_key, actor)
+
+    async def delete(self, name: RepositoryName, *, request_key: str, actor: str) -> WriteResult:
+        return self._note("delete", (name,), request_key, actor)
+
+    async def update_refs(
+        self, name: RepositoryName, changes: Sequence[RefChange], *, request_key: str, actor: str
+    ) -> WriteResult:
+        return self._note("update_refs", (name, *changes), request_key, actor)
+
+
+def some_description(node: NodeId = N2) -> ReplicaDescription:
+    """A replica that is as the record says."""
+    record = some_record()
+    return ReplicaDescription(
+        node=node,
+        generation=record.generation,
+        round_id=record.round_id,
+        refs_digest=record.refs_digest,
+        digest_on_disk=record.refs_digest,
+        object_digest="f" * 64,
+        ref_count=4,
+        size_bytes=1_000,
+        prepared=(),
+    )
+
+
+@dataclass
+class FakeReplication:
+    """A participant that votes as told and remembers what it was told."""
+
+    node: NodeId = N2
+    vote: Vote = field(default_factory=lambda: Vote(kind=VoteKind.GRANTED, generation=Generation(41), reason="fine"))
+    description: ReplicaDescription | None = field(default_factory=some_description)
+    rounds: list[Round] = field(default_factory=list)
+    refs: RefsSnapshot = field(default_factory=some_snapshot)
+    pack: list[bytes] = field(default_factory=lambda: [b"one", b"two"])
+    error: BaseException | None = None
+    gate: asyncio.Event | None = None
+    """Where set, calls wait for it."""
+    opened: StageOpen | None = None
+    stages: list[StageMessage] = field(default_factory=list)
+    calls: list[tuple[object, ...]] = field(default_factory=list)
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set whenever a call ended, however it did."""
+
+    async def _pass(self, *call: object) -> None:
+        self.calls.append(call)
+        self.begun.set()
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+
+    async def prepare(self, opening: StageOpen, messages: AsyncIterator[StageMessage]) -> Vote:
+        self.opened = opening
+        self.ended.clear()
+        try:
+            await self._pass("prepare")
+            async for message in messages:
+                self.stages.append(message)
+            assert isinstance(self.stages[-1], StagePrepare)
+        finally:
+            self.ended.set()
+        return self.vote
+
+    async def commit(self, key: ReplicaKey, round_id: RoundId, generation: Generation) -> Generation:
+        await self._pass("commit", key, round_id, generation)
+        return generation
+
+    async def abort(self, key: ReplicaKey, round_id: RoundId) -> None:
+        await self._pass("abort", key, round_id)
+
+    async def describe(self, key: ReplicaKey, *, deep: bool) -> ReplicaDescription | None:
+        self.ended.clear()
+        try:
+            await self._pass("describe", key, deep)
+        finally:
+            self.ended.set()
+        return self.description
+
+    async def history(self, key: ReplicaKey, after: Generation) -> list[Round]:
+        await self._pass("history", key, after)
+        return [round_ for round_ in self.rounds if round_.base_generation >= after]
+
+    async def snapshot(self, key: ReplicaKey) -> tuple[ReplicaState, RefsSnapshot]:
+        await self._pass("snapshot", key)
+        return state_of(self.refs), self.refs
+
+    async def fetch_objects(
+        self, key: ReplicaKey, wants: Sequence[ObjectId], haves: Sequence[ObjectId]
+    ) -> AsyncIterator[bytes]:
+        self.ended.clear()
+        try:
+            await self._pass("fetch_objects", key, tuple(wants), tuple(haves))
+            for data in self.pack:
+                yield data
+        finally:
+            self.ended.set()
+
+
+@dataclass
+class FakeTransport:
+    """Echoes what a push or fetch brings."""
+
+    error: MeshError | None = None
+    requests: list[TransportRequest] = field(default_factory=list)
+    received: list[bytes] = field(default_factory=list)
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    late_error: MeshError | None = None
+    """Raised in the middle of the answer."""
+
+    async def info_refs(self, request: TransportRequest, service: GitService) -> TransportReply:
+        self.requests.append(request)
+        if self.error is not None:
+            raise self.error
+        return self._reply(_once(service.value.encode()))
+
+    async def upload_pack(self, request: TransportRequest, body: AsyncIterator[bytes]) -> TransportReply:
+        self.requests.append(request)
+        if self.error is not None:
+            raise self.error
+        return self._reply(self._echo(body))
+
+    async def receive_pack(self, request: TransportRequest, body: AsyncIterator[bytes]) -> TransportReply:
+        self.requests.append(request)
+        first = await anext(body)
+        self.received.append(first)
+        if self.error is not None:
+            raise self.error
+        return self._reply(self._echo(body))
+
+    def _reply(self, body: AsyncIterator[bytes]) -> TransportReply:
+        return TransportReply(generation=Generation(42), node=N2, body=body)
+
+    async def _echo(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        self.begun.set()
+        try:
+            async for data in body:
+                self.received.append(data)
+                yield b"got %d" % len(data)
+                if self.late_error is not None:
+                    raise self.late_error
+        finally:
+            self.ended.set()
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data

@@ -1,0 +1,246 @@
+"""A real gRPC server over fakes, and callers with keys of their own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from meshnode.auth.channel import SignedChannel
+from meshnode.auth.keys import PrivateKey
+from meshnode.auth.registry import KeyRegistry, application_issuer, node_issuer
+from meshnode.auth.replay import ReplayCache
+from meshnode.auth.tokens import RequestVerifier, ResponseSigner, TokenSigner, replay_window_ms
+from meshnode.base.ids import NodeId
+from meshnode.catalog.memory import MemoryCatalog
+from meshnode.config import AuthSettings
+from meshnode.core.keys import Application, Node, Role
+from meshnode.ports import Clock, Entropy
+from meshnode.rpc.accounts import Accounts
+from meshnode.rpc.admission import Admission
+from meshnode.rpc.census import Census
+from meshnode.rpc.cluster import ClusterServicer
+from meshnode.rpc.forward import Forwarder, UnaryForwarding
+from meshnode.rpc.observer import Observer
+from meshnode.rpc.outcome import OutcomeFinder
+from meshnode.rpc.pipeline import Pipeline
+from meshnode.rpc.ref import RefServicer
+from meshnode.rpc.replication import ReplicationServicer
+from meshnode.rpc.repository import RepositoryServicer
+from meshnode.rpc.server import RpcServer
+from meshnode.rpc.transport import TransportServicer
+from meshnode.rpc.verify import Verifier
+from tests.unit.rpc.fakes import (
+    FakeActivity,
+    FakeMembership,
+    FakeReads,
+    FakeReplication,
+    FakeRouter,
+    FakeTransport,
+    FakeWrites,
+    SystemClock,
+    SystemEntropy,
+    node_entry,
+)
+from tests.unit.wire.samples import N1, N2, N3
+
+M = TypeVar("M", bound=Message)
+
+APPLICATIONS = {"reader": Role.READER, "writer": Role.WRITER, "operator": Role.ADMINISTRATOR}
+
+
+@cache
+def key_of(caller: str) -> PrivateKey:
+    """A key for a caller, made once for all tests of a run."""
+    assert caller
+    return PrivateKey.generate()
+
+
+def issuer_of(name: str) -> str:
+    """The issuer of an application or node by its short name."""
+    return application_issuer(name) if name in APPLICATIONS else node_issuer(NodeId(name))
+
+
+@dataclass
+class Site:
+    """Everything around one server, to be changed before it starts or while it runs."""
+
+    own: NodeId = N1
+    clock: Clock = field(default_factory=SystemClock)
+    entropy: Entropy = field(default_factory=SystemEntropy)
+    activity: FakeActivity = field(default_factory=FakeActivity)
+    membership: FakeMembership = field(default_factory=FakeMembership)
+    router: FakeRouter = field(default_factory=FakeRouter)
+    reads: FakeReads = field(default_factory=FakeReads)
+    writes: FakeWrites = field(default_factory=FakeWrites)
+    replication: FakeReplication = field(default_factory=lambda: FakeReplication(node=N1))
+    peers: object = None
+    remote: UnaryForwarding | None = None
+    transport: FakeTransport = field(default_factory=FakeTransport)
+    catalog: MemoryCatalog = field(default_factory=MemoryCatalog)
+    auth: AuthSettings = field(default_factory=AuthSettings)
+    calls_max: int = 100
+    unary_ms_max: int = 5_000
+    stream_ms_max: int = 5_000
+    address: str = "127.0.0.1:0"
+    registry: KeyRegistry = field(default_factory=KeyRegistry)
+    port: int = 0
+
+    def __post_init__(self) -> None:
+        nodes: list[Node] = [node_entry(node, keys=(key_of(node).public_pem,)) for node in (N1, N2, N3)]
+        applications = [
+            Application(application=name, role=role, public_keys=(key_of(name).public_pem,))
+            for name, role in APPLICATIONS.items()
+        ]
+        assert self.registry.replace(nodes, applications) == ()
+        self.admission = Admission(self.activity, calls_max=self.calls_max)
+
+    def servicers(self) -> Mapping[str, object]:
+        """Every service, over the fakes."""
+        accounts = Accounts(
+            own=self.own,
+            replication=self.replication,
+            peers=self.peers,  # type: ignore[arg-type]
+            activity=self.activity,
+        )
+        forwarder = Forwarder(
+            own=self.own,
+            router=self.router,
+            membership=self.membership,
+            remote=self.remote,  # type: ignore[arg-type]
+            clock=self.clock,
+            entropy=self.entropy,
+        )
+        repository = RepositoryServicer(
+            own=self.own,
+            reads=self.reads,
+            writes=self.writes,
+            membership=self.membership,
+            forwarder=forwarder,
+            accounts=accounts,
+            verifier=Verifier(reads=self.reads, membership=self.membership, accounts=accounts, clock=self.clock),
+            outcomes=OutcomeFinder(
+                own=self.own,
+                reads=self.reads,
+                replication=self.replication,
+                peers=self.peers,  # type: ignore[arg-type]
+                membership=self.membership,
+                accounts=accounts,
+            ),
+        )
+        census = Census(catalog=self.catalog, membership=self.membership, clock=self.clock)
+        return {
+            "mesh.v1.RepositoryService": repository,
+            "mesh.v1.RefService": RefServicer(own=self.own, reads=self.reads, writes=self.writes, forwarder=forwarder),
+            "mesh.v1.TransportService": TransportServicer(self.transport),
+            "mesh.v1.ReplicationService": ReplicationServicer(replication=self.replication, accounts=accounts),
+            "mesh.v1.ClusterService": ClusterServicer(
+                own=self.own, census=census, membership=self.membership, activity=self.activity
+            ),
+        }
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Site]:
+        """Serve on a free port of the loopback."""
+        pipeline = Pipeline(
+            verifier=RequestVerifier(
+                self.registry,
+                frozenset({self.own, "c" * 32}),
+                self.clock,
+                ReplayCache(replay_window_ms(self.auth.skew_ms), 10_000),
+                self.auth,
+            ),
+            signer=ResponseSigner(node_issuer(self.own), key_of(self.own), self.clock),
+            admission=self.admission,
+            clock=self.clock,
+            entropy=self.entropy,
+            observer=Observer(),
+            unary_ms_max=self.unary_ms_max,
+            stream_ms_max=self.stream_ms_max,
+            is_open_introspection=self.auth.is_open_introspection,
+        )
+        server = RpcServer(
+            servicers=self.servicers(),
+            pipeline=pipeline,
+            activity=self.activity,
+            clock=self.clock,
+            address=self.address,
+            credentials=None,
+        )
+        await server.start()
+        self.port = server.port
+        try:
+            yield self
+        finally:
+            await server.stop(0)
+
+    def channel(self, caller: str) -> SignedChannel:
+        """A signed channel of `caller` to this server; close it."""
+        return SignedChannel(
+            f"127.0.0.1:{self.port}",
+            audience=self.own,
+            signer=self.signer(caller),
+            registry=self.registry,
+            expected_issuer=node_issuer(self.own),
+            credentials=None,
+            clock=self.clock,
+            connect_ms=1_000,
+        )
+
+    def signer(self, caller: str) -> TokenSigner:
+        """What signs the requests of `caller`."""
+        return TokenSigner(issuer_of(caller), key_of(caller), self.clock)
+
+    @asynccontextmanager
+    async def calling(self, caller: str) -> AsyncIterator[Caller]:
+        """Serve, and call as `caller`."""
+        async with self.serving():
+            async with self.connected(caller) as connected:
+                yield connected
+
+    @asynccontextmanager
+    async def connected(self, caller: str) -> AsyncIterator[Caller]:
+        """Call the server that runs as `caller`."""
+        channel = self.channel(caller)
+        try:
+            yield Caller(channel)
+        finally:
+            await channel.close()
+
+    @asynccontextmanager
+    async def raw(self) -> AsyncIterator[grpc.aio.Channel]:
+        """A bare channel that signs nothing."""
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{self.port}") as channel:
+            yield channel
+
+
+@dataclass
+class Caller:
+    """Calls methods by their short path, `RefService/ListRefs`."""
+
+    channel: SignedChannel
+
+    async def call(
+        self,
+        path: str,
+        request: Message,
+        answer: type[M],
+        *,
+        timeout_ms: int = 5_000,
+        metadata: tuple[tuple[str, str], ...] = (),
+    ) -> M:
+        """One unary call."""
+        body = await self.channel.unary(
+            f"/mesh.v1.{path}", request.SerializeToString(), timeout_ms=timeout_ms, metadata=metadata
+        )
+        return answer.FromString(body)
+
+    async def stream(self, path: str, body: bytes | AsyncIterator[bytes], *, timeout_ms: int = 5_000) -> list[bytes]:
+        """One call with streams, `path` in full: the messages of its answer."""
+        async with self.channel.stream(path, body, timeout_ms=timeout_ms) as stream:
+            return [message async for message in stream]
