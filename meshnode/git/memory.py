@@ -176,7 +176,7 @@ class MemoryReplicaStore:
 
     async def replace(self, state: ReplicaState, refs: Mapping[RefName, RefValue], quarantine: RoundId | None) -> None:
         """Make the replica what a full sync brought. Raises Corrupt, Overloaded."""
-        if digest_of(refs) != state.refs_digest:
+        if not state.is_deleted and digest_of(refs) != state.refs_digest:
             raise Corrupt("references of the sync do not have its digest", repository=state.key.repository)
         self._disk.check_space()
         key = state.key

@@ -43,13 +43,19 @@ class MemoryDisk:
             raise Overloaded("no space left on device")
 
     def objects_of(self, key: ReplicaKey) -> set[ObjectId]:
-        """Every object a replica can read, those of the repositories it was forked from included."""
+        """Every object a replica can read, those of the repositories it was forked from included.
+
+        Parents that were set aside still give theirs.
+        """
         found: set[ObjectId] = set()
-        one = self.replicas.get(key)
-        while one is not None:
-            found |= one.objects
-            parent = parent_key(one.state)
-            one = None if parent is None else self.replicas.get(parent)
+        next_key: ReplicaKey | None = key
+        while next_key is not None:
+            here = [replica for other, _, replica in self.damaged if other == next_key and self.has_dependents(other)]
+            here += [self.replicas[next_key]] if next_key in self.replicas else []
+            next_key = None
+            for one in here:
+                found |= one.objects
+                next_key = parent_key(one.state)
         return found
 
     def has_dependents(self, key: ReplicaKey) -> bool:

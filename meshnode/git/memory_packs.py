@@ -125,10 +125,10 @@ class MemoryIngest:
         if self._pack is not None:
             yield self._pack.index
 
-    async def check_connected(self, tips: Collection[ObjectId]) -> None:
+    async def check_connected(self, tips: Collection[ObjectId], *, commits: Collection[ObjectId] = ()) -> None:
         """Check that every tip is in the pack or the replica. Raises InvalidRequest."""
         objects = self._objects_here() | (self._pack.objects if self._pack else frozenset())
-        for oid in sorted(tips):
+        for oid in sorted({*tips, *commits}):
             if oid not in objects:
                 raise InvalidRequest("object is missing", oid=oid)
 

@@ -126,10 +126,12 @@ class MemoryPackStore:
 
     async def missing(self, key: ReplicaKey, oids: Sequence[ObjectId]) -> list[ObjectId]:
         """Those of `oids` that are not here."""
-        objects = self._disk.objects_of(key)
+        objects = self._disk.objects_of(key) if key in self._disk.replicas else set()
         return [oid for oid in oids if oid not in objects]
 
-    async def check_tips(self, key: ReplicaKey, tips: Collection[ObjectId]) -> None:
+    async def check_tips(
+        self, key: ReplicaKey, tips: Collection[ObjectId], *, commits: Collection[ObjectId] = ()
+    ) -> None:
         """Check that the replica has every tip. Raises InvalidRequest."""
-        for oid in await self.missing(key, sorted(tips)):
+        for oid in await self.missing(key, sorted({*tips, *commits})):
             raise InvalidRequest("object is missing", oid=oid)

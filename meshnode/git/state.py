@@ -73,14 +73,14 @@ def in_journal_order(rounds: Iterable[Round]) -> tuple[Round, ...]:
 
 
 def find_prepared(state: ReplicaState, round_: Round) -> bool:
-    """Whether the journal holds this very round.
+    """Whether the journal holds this very round; it may have got its objects by another way.
 
     Raises:
         InvariantViolated: it holds another one of the same id.
     """
     for one in state.prepared:
         if one.round_id == round_.round_id:
-            if one != round_:
+            if replace(one, has_pack=round_.has_pack) != round_:
                 raise InvariantViolated("two rounds have one id", round=round_.round_id)
             return True
     return False

@@ -1,0 +1,64 @@
+"""How a replica's directory comes into being: whole, or not at all.
+
+It is made in `incoming/`, synced with all that is in it, and renamed into place. What a set-aside replica left for its
+forks (a directory that only passes on its objects) becomes a replica where it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from meshnode.base.ids import RoundId, parse_repository_id
+from meshnode.core.round import ReplicaKey
+from meshnode.git.disk import remove_tree, sync_directory, sync_tree, write_durable
+from meshnode.git.layout import Layout, write_skeleton
+from meshnode.git.state import encode_state
+from meshnode.ports import ReplicaState
+
+
+def create_replica(layout: Layout, state: ReplicaState, round_id: RoundId, fill: Callable[[Path], None]) -> None:
+    """Make a replica that says `state` of itself and has no references yet, durably.
+
+    `fill` is given the journal's directory before anyone can see it. `round_id` keeps two makers apart.
+    """
+    target = layout.repository(state.key)
+    if target.exists():
+        _fill_mesh(target, fill)
+        write_durable(target / "mesh" / "state.json", encode_state(state))
+        return
+    quarantine = layout.quarantine(state.key, round_id)
+    staging = quarantine.with_name(quarantine.name + ".new")
+    remove_tree(staging)
+    try:
+        write_skeleton(staging, state.object_format, _alternate(layout, state))
+        _fill_mesh(staging, fill)
+        (staging / "mesh" / "state.json").write_bytes(encode_state(state))
+        sync_tree(staging)
+        install(staging, target)
+    except OSError:
+        remove_tree(staging)
+        raise
+
+
+def install(staging: Path, target: Path) -> None:
+    """Rename a finished directory into place, durably, making the partition's directory where it is missing."""
+    if not target.parent.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sync_directory(target.parent.parent)
+    staging.rename(target)
+    sync_directory(target.parent)
+
+
+def _fill_mesh(repository: Path, fill: Callable[[Path], None]) -> None:
+    journal = repository / "mesh" / "journal"
+    journal.mkdir(parents=True, exist_ok=True)
+    fill(journal)
+
+
+def _alternate(layout: Layout, state: ReplicaState) -> str:
+    """The alternates of a fork whose parent lives beside it; "" for others, which then hold all their objects."""
+    if state.fork_parent is None:
+        return ""
+    parent = layout.repository(ReplicaKey(state.key.partition, parse_repository_id(state.fork_parent)))
+    return layout.alternate_line(state.key, parent) if parent.exists() else ""

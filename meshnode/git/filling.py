@@ -1,0 +1,116 @@
+"""The end of a sync: make a replica exactly what a peer said, whatever it was before.
+
+    mark as being filled -> pack in -> references, HEAD -> history and state -> mark away
+
+While the mark stands the replica says generation 0 of itself, so a crash half way leaves one that knows it has to be
+filled again, and keeps the objects it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from meshnode.base.errors import Corrupt
+from meshnode.base.ids import HEAD, Generation, RefName, RefValue, RoundId
+from meshnode.core.refs import EMPTY_DIGEST, digest_of, edits_between
+from meshnode.core.round import ReplicaKey, Round
+from meshnode.git.creation import create_replica
+from meshnode.git.disk import on_disk, remove_tree, sync_directory, write_durable
+from meshnode.git.journal import drop_record, find_complete_pack, move_pack
+from meshnode.git.refs import write_symbolic
+from meshnode.git.removal import remove_deleted
+from meshnode.git.replicas import FILLING, Replicas
+from meshnode.git.state import encode_state
+from meshnode.git.stores import REPLACE_BEGUN, REPLACE_OBJECTS, REPLACE_REFS, REPLACE_STATE
+from meshnode.git.transaction import read_disk, write_edits
+from meshnode.ports import ReplicaState
+
+
+async def replace_replica(
+    replicas: Replicas, state: ReplicaState, refs: Mapping[RefName, RefValue], quarantine: RoundId | None
+) -> None:
+    """Make the replica `refs` at `state.generation`; the caller holds its lock and forgets it on failure.
+
+    Raises:
+        Corrupt: references and digest do not match, the quarantine holds no pack, an object is missing.
+        Overloaded: no space left.
+    """
+    key = state.key
+    old = await replicas.load_locked(key)
+    if state.is_deleted:
+        refs = {}
+        if await _removed(replicas, key):
+            return
+    elif await on_disk(digest_of, refs) != state.refs_digest:
+        raise Corrupt("references of the sync do not have its digest", repository=key.repository)
+    git_dir = replicas.layout.repository(key)
+    await on_disk(_begin, replicas, state, is_new=old is None)
+    await on_disk(_take_objects, replicas, key, quarantine)
+    disk = await read_disk(replicas.commands, git_dir, state.object_format)
+    edits = edits_between(disk.refs, refs)
+    await write_edits(replicas.commands, git_dir, state.object_format, edits)
+    if any(edit.name == HEAD for edit in edits):
+        await on_disk(write_symbolic, git_dir, HEAD, refs.get(HEAD))
+    replicas.step(REPLACE_REFS)
+    prepared = () if old is None else old.prepared
+    kept = tuple(one for one in prepared if one.base_generation >= state.generation)
+    dropped = tuple(one for one in prepared if one.base_generation < state.generation)
+    await on_disk(_end, replicas, replace(state, prepared=()), dropped)
+    replicas.snapshots.drop(key)
+    replicas.remember(replace(state, prepared=kept))
+    if quarantine is not None:
+        replicas.arriving.discard((key, quarantine))
+        await on_disk(remove_tree, replicas.layout.quarantine(key, quarantine))
+
+
+async def _removed(replicas: Replicas, key: ReplicaKey) -> bool:
+    """Remove a replica that is to be a tombstone; False where forks need its objects."""
+    async with replicas.lock(key.partition):
+        removed = await on_disk(remove_deleted, replicas, key)
+    for one in removed:
+        replicas.forget(one)
+    return key in removed
+
+
+def _begin(replicas: Replicas, state: ReplicaState, *, is_new: bool) -> None:
+    mesh = replicas.layout.mesh(state.key)
+    if is_new:
+        empty = replace(
+            state,
+            generation=Generation(0),
+            round_id=None,
+            refs_digest=EMPTY_DIGEST,
+            is_deleted=False,
+            prepared=(),
+        )
+        create_replica(replicas.layout, empty, RoundId("0" * 32), _mark_beside)
+    else:
+        write_durable(mesh / FILLING, b"")
+    replicas.step(REPLACE_BEGUN)
+
+
+def _mark_beside(journal: Path) -> None:
+    (journal.parent / FILLING).write_bytes(b"")
+
+
+def _take_objects(replicas: Replicas, key: ReplicaKey, quarantine: RoundId | None) -> None:
+    if quarantine is not None:
+        found = find_complete_pack(replicas.layout.quarantine(key, quarantine))
+        if found is None:
+            raise Corrupt("quarantine holds no complete pack", round=quarantine, repository=key.repository)
+        source = found[0].with_suffix("")
+        move_pack(source, replicas.layout.objects(key) / "pack", source.name.removeprefix("pack-"))
+    replicas.step(REPLACE_OBJECTS)
+
+
+def _end(replicas: Replicas, state: ReplicaState, dropped: tuple[Round, ...]) -> None:
+    mesh = replicas.layout.mesh(state.key)
+    replicas.history(state.key).clear()
+    write_durable(mesh / "state.json", encode_state(state))
+    for one in dropped:
+        drop_record(mesh / "journal", one.round_id)
+    (mesh / FILLING).unlink()
+    sync_directory(mesh)
+    replicas.step(REPLACE_STATE)

@@ -1,0 +1,235 @@
+"""A pack on its way in at the coordinator: git indexes and checks it while it arrives.
+
+    write(raw bytes) -> index-pack --stdin --fix-thin --strict -> pack and index in the quarantine
+    finish() -> how the raw bytes become the final pack, so that others need not index it again
+
+Costs one process, and one more for the connectivity check; index-pack syncs both files itself.
+
+Source: git-index-pack(1), git-rev-list(1), git's connected.c, gitformat-pack(5).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Collection
+from pathlib import Path
+from typing import Final
+
+from meshnode.base.errors import Corrupt, InvalidRequest, MeshError, Overloaded
+from meshnode.base.ids import ObjectId
+from meshnode.config import PushSettings
+from meshnode.git.command import GitCommands
+from meshnode.git.disk import NO_SPACE_IN_GIT, disk_full, on_disk, sync_directory
+from meshnode.git.journal import HASH_BYTES, find_complete_pack
+from meshnode.git.layout import alternates_of
+from meshnode.git.packs import open_pack
+from meshnode.git.process import GitProcess
+from meshnode.git.quarantine import Quarantine
+from meshnode.ports import PackFix
+
+PACK_DEADLINE_MS: Final = 3_600_000
+"""The longest push that the configuration allows by default; its own deadline cancels earlier."""
+CHUNK_BYTES: Final = 512 << 10
+_HEADER_BYTES: Final = 12
+_MESSAGE_ID = re.compile(r"[A-Za-z][A-Za-z0-9]*\Z")
+_OBJECT = re.compile(r"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b")
+_DONE = re.compile(rb"(?:pack|keep)\t([0-9a-f]{40}|[0-9a-f]{64})\n\Z")
+
+
+def index_arguments(push: PushSettings) -> list[str]:
+    """The index-pack command line for a push.
+
+    Raises:
+        InvalidRequest: `fsck_ignore` holds something that is no message id.
+    """
+    for message_id in push.fsck_ignore:
+        if not _MESSAGE_ID.match(message_id):
+            raise InvalidRequest("fsck_ignore holds no message id of git-fsck", value=message_id)
+    arguments = ["index-pack", "--stdin", "--fix-thin", f"--max-input-size={push.pack_bytes_max}"]
+    if push.is_fsck_objects:
+        ignored = ",".join(f"{message_id}=ignore" for message_id in push.fsck_ignore)
+        arguments.append(f"--strict={ignored}" if ignored else "--strict")
+    return arguments
+
+
+class GitIngest:
+    """`PackIngest` over index-pack. Made by `GitPackStore.open_ingest`."""
+
+    def __init__(self, commands: GitCommands, quarantine: Quarantine, process: GitProcess, bytes_max: int) -> None:
+        self._commands = commands
+        self._quarantine = quarantine
+        self._process = process
+        self._bytes_max = bytes_max
+        self._bytes_raw = 0
+        self._head = b""
+        self._index: Path | None = None
+        self._is_complete = False
+        self._is_ended = False
+
+    async def write(self, chunk: bytes) -> None:
+        """Hand bytes to git. Raises InvalidRequest, Overloaded."""
+        if self._is_ended:
+            raise InvalidRequest("pack is closed")
+        self._bytes_raw += len(chunk)
+        if self._bytes_raw > self._bytes_max:
+            raise Overloaded("pack is too large", bytes_max=self._bytes_max)
+        if len(self._head) < _HEADER_BYTES:
+            self._head += chunk[: _HEADER_BYTES - len(self._head)]
+        try:
+            await self._process.write(chunk)
+        except BrokenPipeError as error:
+            await self._process.wait()
+            raise self._refusal() from error
+
+    async def finish(self) -> PackFix | None:
+        """Let git end its work. Raises InvalidRequest, Overloaded."""
+        if self._is_ended:
+            raise InvalidRequest("pack is closed")
+        self._is_ended = True
+        if not self._bytes_raw:
+            await self._process.kill()
+            return None
+        await self._process.close_stdin()
+        output = bytearray()
+        while chunk := await self._process.read():
+            output += chunk[: CHUNK_BYTES - len(output)]
+        if await self._process.wait() != 0:
+            raise self._refusal()
+        if not _DONE.match(output):
+            raise InvalidRequest("pack has junk after its end")
+        if int.from_bytes(self._head[8:12], "big") == 0:
+            return None
+        fix = await on_disk(self._complete)
+        self._is_complete = True
+        return fix
+
+    async def index(self) -> AsyncIterator[bytes]:
+        """The index, chunk by chunk; nothing before `finish`."""
+        if self._index is None:
+            return
+        file = await on_disk(self._index.open, "rb")
+        try:
+            while chunk := await on_disk(file.read, CHUNK_BYTES):
+                yield chunk
+        finally:
+            file.close()
+
+    async def check_connected(self, tips: Collection[ObjectId], *, commits: Collection[ObjectId] = ()) -> None:
+        """Walk from `tips` to what the repository's references reach. Raises InvalidRequest."""
+        quarantine = self._quarantine
+        unknown = await on_disk(self._not_in_pack, commits) if commits else []
+        await check_commits(self._commands, quarantine.git_dir, unknown, quarantine.environment())
+        await check_connected(self._commands, quarantine.git_dir, tips, quarantine.environment())
+
+    async def close(self) -> None:
+        """Stop git; remove the quarantine unless it is complete."""
+        self._is_ended = True
+        await self._process.kill()
+        if not self._is_complete:
+            await self._quarantine.remove()
+
+    def _complete(self) -> PackFix:
+        found = find_complete_pack(self._quarantine.path)
+        if found is None:
+            raise MeshError("git left no pack behind")
+        pack, self._index = found
+        body_end = self._bytes_raw - HASH_BYTES[self._quarantine.object_format]
+        with pack.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+            file.seek(body_end)
+            tail = file.read()
+        sync_directory(pack.parent)
+        return PackFix(
+            pack_id=pack.stem.removeprefix("pack-"),
+            header=header,
+            body_end=body_end,
+            tail=tail,
+            index_bytes=self._index.stat().st_size,
+        )
+
+    def _not_in_pack(self, commits: Collection[ObjectId]) -> list[ObjectId]:
+        """Those of `commits` that are not in the pack; raises InvalidRequest for what is there and no commit."""
+        if self._index is None:
+            return list(commits)
+        unknown: list[ObjectId] = []
+        length = HASH_BYTES[self._quarantine.object_format]
+        with open_pack(self._index.with_suffix(".pack"), self._index, length) as pack:
+            for oid in commits:
+                kind = pack.kind_of(oid)
+                if kind is None:
+                    unknown.append(oid)
+                elif kind != "commit":
+                    raise not_a_commit(oid, kind)
+        return unknown
+
+    def _refusal(self) -> MeshError:
+        return pack_refusal(self._process.stderr_tail, self._bytes_max)
+
+
+async def check_connected(
+    commands: GitCommands, git_dir: Path, tips: Collection[ObjectId], environment: dict[str, str]
+) -> None:
+    """Check that all that `tips` reach exists, walking only what no reference reaches yet.
+
+    A fork's parents count too: their references reach objects that nobody prunes while the fork needs them.
+
+    Raises:
+        InvalidRequest: an object is missing; field `oid`.
+    """
+    if not tips:
+        return
+    arguments = ["rev-list", "--objects", "--stdin", "--not", "--all", "--quiet"]
+    if await on_disk(alternates_of, git_dir):
+        arguments.append("--alternate-refs")
+    completed = await commands.run(
+        arguments,
+        git_dir=git_dir,
+        stdin="".join(f"{oid}\n" for oid in sorted(tips)).encode(),
+        environment=environment,
+        deadline_ms=PACK_DEADLINE_MS,
+    )
+    if completed.returncode != 0:
+        message = completed.stderr.decode(errors="replace").strip()
+        named = _OBJECT.findall(message)
+        raise InvalidRequest(
+            "objects are missing", oid=named[-1] if named else None, detail=message.rpartition("\n")[2][-200:]
+        )
+
+
+async def check_commits(
+    commands: GitCommands, git_dir: Path, oids: Collection[ObjectId], environment: dict[str, str]
+) -> None:
+    """Check that `oids` exist and are commits; one process, none for no ids. Raises InvalidRequest."""
+    if not oids:
+        return
+    wanted = sorted(oids)
+    completed = await commands.run(
+        ["cat-file", "--batch-check=%(objecttype)", "--buffer"],
+        git_dir=git_dir,
+        stdin="".join(f"{oid}\n" for oid in wanted).encode(),
+        environment=environment,
+    )
+    answers = completed.stdout.decode(errors="replace").split("\n")
+    if completed.returncode != 0 or len(answers) != len(wanted) + 1:
+        raise Corrupt("git cannot look up objects", detail=completed.stderr.decode(errors="replace")[-300:])
+    for oid, kind in zip(wanted, answers, strict=False):
+        if " " in kind:
+            raise InvalidRequest("objects are missing", oid=oid)
+        if kind != "commit":
+            raise not_a_commit(oid, kind)
+
+
+def not_a_commit(oid: ObjectId, kind: str) -> InvalidRequest:
+    """The refusal of a branch that would not name a commit."""
+    return InvalidRequest("a branch must name a commit", oid=oid, kind=kind)
+
+
+def pack_refusal(stderr: str, bytes_max: int) -> MeshError:
+    """What git's last words about a pack mean to the one who sent it."""
+    if NO_SPACE_IN_GIT in stderr:
+        return disk_full()
+    if "exceeds maximum allowed size" in stderr:
+        return Overloaded("pack is too large", bytes_max=bytes_max)
+    lines = [line for line in stderr.replace("\r", "\n").split("\n") if line.startswith(("fatal: ", "error: "))]
+    reason = "; ".join(line.partition(": ")[2] for line in lines[:3])
+    return InvalidRequest(f"git refused the pack: {reason[:300] or 'no reason given'}")

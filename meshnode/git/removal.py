@@ -1,0 +1,132 @@
+"""How replicas go: deleted, set aside, and what a crash left lying about.
+
+The rule: objects that a fork reads through its alternates stay where they are, whatever becomes of their owner.
+A directory goes by one rename into `trash/`, and only then file by file.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final
+
+from meshnode.base.errors import MeshError, RepositoryNotFound
+from meshnode.base.ids import RoundId, parse_repository_id
+from meshnode.core.round import ReplicaKey
+from meshnode.git.creation import install
+from meshnode.git.disk import remove_tree, sync_directory, sync_tree, write_durable
+from meshnode.git.layout import Layout, alternates_of, object_format_of, write_skeleton
+from meshnode.git.refs import remove_stale_locks
+from meshnode.git.replicas import Replicas
+
+_ASIDE_MAX: Final = 1_000
+"""Damaged copies of one replica; long before that somebody has looked."""
+
+
+def remove_replica(layout: Layout, key: ReplicaKey) -> None:
+    """Remove a replica's directory, durably; nothing happens where there is none."""
+    path = layout.repository(key)
+    if path.exists():
+        _to_trash(layout, path)
+        sync_directory(path.parent)
+    empty_trash(layout)
+
+
+def remove_deleted(replicas: Replicas, key: ReplicaKey) -> list[ReplicaKey]:
+    """Remove a deleted replica that no fork needs, then each deleted parent that only it still needed.
+
+    The caller holds the partition's lock. Returns what was removed, nothing where a fork needs `key`.
+    """
+    layout = replicas.layout
+    removed: list[ReplicaKey] = []
+    waiting = [key]
+    while waiting:
+        one = waiting.pop()
+        if layout.has_dependents(one):
+            continue
+        parents = _parents(layout, one)
+        remove_replica(layout, one)
+        removed.append(one)
+        for parent in parents:
+            state = replicas.read_files(parent)
+            if state is not None and state.is_deleted:
+                waiting.append(parent)
+    return removed
+
+
+def move_aside(layout: Layout, key: ReplicaKey, reason: str) -> Path:
+    """Move a damaged replica to `damaged/` and keep it there; where it is now.
+
+    Forks that read its objects find a directory in its place that leads to them, which is no replica.
+    The caller holds the partition's lock. Raises RepositoryNotFound.
+    """
+    source = layout.repository(key)
+    if not source.exists():
+        raise RepositoryNotFound("no replica to set aside", repository=key.repository)
+    target = _free_place(layout, key)
+    (source / "mesh").mkdir(exist_ok=True)
+    write_durable(source / "mesh" / "set-aside", f"{reason}\n".encode())
+    shared = alternates_of(source)
+    if shared:
+        lines = "".join(f"{path}\n" for path in shared)
+        write_durable(source / "objects" / "info" / "alternates", os.fsencode(lines))
+    stand_in: Path | None = None
+    if layout.has_dependents(key):
+        stand_in = Path(tempfile.mkdtemp(dir=layout.incoming, prefix=f"{key.repository}."))
+        write_skeleton(stand_in, object_format_of(source), layout.alternate_line(key, target))
+        sync_tree(stand_in)
+    source.rename(target)
+    if stand_in is not None:
+        install(stand_in, source)
+    sync_directory(source.parent)
+    sync_directory(target.parent)
+    return target
+
+
+def sweep(layout: Layout, key: ReplicaKey, kept: Collection[RoundId]) -> None:
+    """Remove the replica's quarantines except those of `kept`, and everything in the trash."""
+    for path in layout.incoming.glob(f"{parse_repository_id(key.repository)}.*"):
+        if path.name.split(".")[1] not in kept:
+            remove_tree(path)
+    empty_trash(layout)
+
+
+def tidy_after_crash(layout: Layout, key: ReplicaKey) -> None:
+    """Remove lock and temporary files of git processes that ended with an earlier run of this node."""
+    git_dir = layout.repository(key)
+    if not git_dir.exists():
+        return
+    remove_stale_locks(git_dir)
+    for pattern in ("pack/tmp_*", "pack/.tmp-*", "??/tmp_obj_*", "tmp_objdir-*", "incoming-*"):
+        for path in (git_dir / "objects").glob(pattern):
+            remove_tree(path)
+
+
+def empty_trash(layout: Layout) -> None:
+    """Delete what was moved to the trash."""
+    for path in layout.trash.iterdir():
+        remove_tree(path)
+
+
+def _to_trash(layout: Layout, path: Path) -> None:
+    path.rename(Path(tempfile.mkdtemp(dir=layout.trash)) / path.name)
+
+
+def _free_place(layout: Layout, key: ReplicaKey) -> Path:
+    for number in range(1, _ASIDE_MAX):
+        target = layout.damaged / f"{key.partition}-{key.repository}-{number}"
+        if not target.exists():
+            return target
+    raise MeshError("too many damaged copies of one replica", repository=key.repository)
+
+
+def _parents(layout: Layout, key: ReplicaKey) -> list[ReplicaKey]:
+    """The replicas of the partition whose objects this one shares."""
+    partition = layout.repository(key).parent
+    return [
+        ReplicaKey(key.partition, parse_repository_id(objects.parent.name))
+        for objects in alternates_of(layout.repository(key))
+        if objects.parent.parent == partition
+    ]

@@ -1,0 +1,154 @@
+"""What the store, the reader and the packs share of one node's disk: paths, locks, states and snapshots in memory.
+
+The rule: a replica's files change only under its lock, and memory changes only after the files did. Where a change
+fails half way, memory is forgotten and the files are read again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+from weakref import WeakValueDictionary
+
+from meshnode.base.errors import Corrupt, ReplicaBehind, RepositoryNotFound
+from meshnode.base.ids import Generation, PartitionId, RoundId
+from meshnode.core.refs import EMPTY_DIGEST, digest_of
+from meshnode.core.round import ReplicaKey, Round
+from meshnode.git.command import GitCommands
+from meshnode.git.disk import disk_errors, on_disk, read_file
+from meshnode.git.history import History
+from meshnode.git.journal import drop_record, read_journal
+from meshnode.git.layout import Layout
+from meshnode.git.snapshot import SnapshotCache, snapshot_of
+from meshnode.git.state import decode_state, in_journal_order, state_after
+from meshnode.git.stores import Step
+from meshnode.git.transaction import read_disk
+from meshnode.ports import RefsSnapshot, ReplicaState
+
+FILLING: Final = "filling"
+"""While this file stands beside a replica's state, a sync is going on: whatever the state says, it is generation 0."""
+
+
+class Replicas:
+    """The replicas of one data directory. One process has it to itself."""
+
+    def __init__(self, data: Path, commands: GitCommands, history_rounds: int, step: Step) -> None:
+        self.layout = Layout(data)
+        self.commands = commands
+        self.step = step
+        self.snapshots = SnapshotCache()
+        self.arriving: set[tuple[ReplicaKey, RoundId]] = set()
+        """Quarantines that this process fills or has filled for a prepare to come."""
+        self._history_rounds = history_rounds
+        self._states: dict[ReplicaKey, ReplicaState] = {}
+        self._locks: WeakValueDictionary[ReplicaKey | PartitionId, asyncio.Lock] = WeakValueDictionary()
+
+    def lock(self, of: ReplicaKey | PartitionId) -> asyncio.Lock:
+        """The lock of a replica's files, or of a partition's alternates (taken after the former)."""
+        return self._locks.setdefault(of, asyncio.Lock())
+
+    def history(self, key: ReplicaKey) -> History:
+        """The replica's history file."""
+        return History(self.layout.mesh(key) / "history", self._history_rounds)
+
+    async def load(self, key: ReplicaKey) -> ReplicaState | None:
+        """The replica's state, read under its lock where it is not in memory. Raises Corrupt."""
+        state = self._states.get(key)
+        if state is not None or not self.layout.is_replica(key):
+            return state
+        async with self.lock(key):
+            return await self.load_locked(key)
+
+    async def load_locked(self, key: ReplicaKey) -> ReplicaState | None:
+        """`load` for a caller that holds the lock."""
+        state = self._states.get(key)
+        if state is None:
+            state = await on_disk(self.read_files, key)
+            if state is not None:
+                self._states[key] = state
+        return state
+
+    def remember(self, state: ReplicaState) -> None:
+        """Keep the state that the files now say."""
+        self._states[state.key] = state
+
+    def forget(self, key: ReplicaKey) -> None:
+        """Read the files again next time."""
+        self._states.pop(key, None)
+        self.snapshots.drop(key)
+
+    @asynccontextmanager
+    async def changing(self, key: ReplicaKey) -> AsyncIterator[None]:
+        """Hold the replica's lock; where the change inside fails, forget what memory says of it."""
+        async with self.lock(key):
+            try:
+                yield
+            except BaseException:
+                self.forget(key)
+                raise
+
+    async def snapshot(self, key: ReplicaKey) -> RefsSnapshot:
+        """The references of the applied generation, from memory where possible.
+
+        Raises:
+            RepositoryNotFound: no replica here.
+            ReplicaBehind: a round is half applied and waits to be finished.
+            Corrupt: the files do not have the digest that the replica says of itself.
+        """
+        state = await self.load(key)
+        snapshot = self.snapshots.get(key)
+        if state is not None and snapshot is not None and snapshot.generation == state.generation:
+            return snapshot
+        async with self.lock(key):
+            state = await self.load_locked(key)
+            if state is None:
+                raise RepositoryNotFound("replica is not on this node", repository=key.repository)
+            disk = await read_disk(self.commands, self.layout.repository(key), state.object_format)
+            if not state.is_deleted and await on_disk(digest_of, disk.refs) != state.refs_digest:
+                if state.prepared or state.generation == 0:
+                    raise ReplicaBehind("replica is between two generations", generation=state.generation)
+                raise Corrupt("references on disk do not have the replica's digest", repository=key.repository)
+            snapshot = snapshot_of(state.generation, disk.refs, disk.peeled, state.object_format)
+            self.snapshots.put(key, snapshot)
+            return snapshot
+
+    def read_files(self, key: ReplicaKey) -> ReplicaState | None:
+        """What the files say, None for no replica; what a crash left of an applied round's record goes away.
+
+        Raises:
+            Corrupt: state, history or journal cannot be read back.
+        """
+        data = read_file(self.layout.mesh(key) / "state.json")
+        if data is None:
+            return None
+        state = decode_state(data, key)
+        last = self.history(key).last()
+        if (self.layout.mesh(key) / FILLING).exists():
+            state = replace(state, generation=Generation(0), round_id=None, refs_digest=EMPTY_DIGEST)
+        elif last is not None and last.generation > state.generation:
+            if last.key != key:
+                raise Corrupt("history is of another repository", repository=key.repository)
+            state = state_after(state, last)
+        journal = self.layout.journal(key)
+        rounds: list[Round] = []
+        for record in read_journal(journal):
+            if record.round.round_id == state.round_id:
+                drop_record(journal, record.round.round_id)
+            else:
+                rounds.append(record.round)
+        return replace(state, prepared=in_journal_order(rounds))
+
+    def open_directories(self) -> None:
+        """Make the data directory's folders; quarantines of an earlier run become trash."""
+        layout = self.layout
+        with disk_errors():
+            for directory in (layout.repositories, layout.incoming, layout.damaged, layout.trash):
+                directory.mkdir(parents=True, exist_ok=True)
+            if any(layout.incoming.iterdir()):
+                layout.incoming.rename(Path(tempfile.mkdtemp(dir=layout.trash)) / "incoming")
+                layout.incoming.mkdir()
