@@ -203,7 +203,7 @@ class _Worker:
 
     def _work(self, job: Callable[[CatalogFile], T], lock_deadline_s: float) -> T:
         assert self._file is not None
-        self._file.set_wait(max(1, int((lock_deadline_s - time.monotonic()) * 1_000)))
+        self._file.wait_for_locks_until(lock_deadline_s)
         return job(self._file)
 
 

@@ -31,6 +31,8 @@ CHANGES_MAX: Final = 10_000
 TRIM_EVERY: Final = 256
 """Forgetting changes one by one would touch two more pages in every write."""
 CHANGES_PAGE: Final = 1_000
+LOCK_POLL_S: Final = 0.001
+"""About as long as another process holds the lock for one write."""
 
 _KEYS_END: Final = "\U0010ffff" * 257
 """After every key: 257 times four bytes are more than a key may have."""
@@ -66,6 +68,7 @@ class CatalogFile:
         self._path = path
         self._connection = connection
         self._now_ms = now_ms
+        self._lock_deadline_s = 0.0
         status = path.stat()
         self._inode = (status.st_dev, status.st_ino)
 
@@ -78,10 +81,9 @@ class CatalogFile:
         """Close the connection; the last one of the machine folds the write-ahead log into the file."""
         self._connection.close()
 
-    def set_wait(self, wait_ms: int) -> None:
-        """Wait this long for other processes' locks from now on."""
-        with facts(self._path):
-            self._connection.execute(f"PRAGMA busy_timeout = {int(wait_ms)}")
+    def wait_for_locks_until(self, deadline_s: float) -> None:
+        """Give up waiting for other processes' locks at this moment of `time.monotonic()`."""
+        self._lock_deadline_s = deadline_s
 
     def read(self, keys: Sequence[str]) -> list[Entry | None]:
         """The entries of `keys` in one snapshot."""
@@ -214,7 +216,7 @@ class CatalogFile:
         """A read transaction: all statements see one snapshot."""
         with facts(self._path):
             self._check_place()
-            self._connection.execute("BEGIN")
+            self._begin("BEGIN", "SELECT revision FROM state")
             try:
                 yield
             finally:
@@ -227,7 +229,7 @@ class CatalogFile:
         refusal: MeshError | None = None
         with facts(self._path):
             self._check_place()
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._begin("BEGIN IMMEDIATE")
             try:
                 self._end_leases(sorted(self._ended_leases()))
                 try:
@@ -241,6 +243,25 @@ class CatalogFile:
                     self._connection.execute("ROLLBACK")
         if refusal is not None:
             raise refusal
+
+    def _begin(self, *statements: str) -> None:
+        """Begin a transaction and take its lock or snapshot, waiting in short, even steps.
+
+        SQLite's own waiting backs off to 100 ms a step: three writing processes then wait up to 335 ms for a lock
+        that each holds for less than one (measured).
+        """
+        while True:
+            try:
+                for statement in statements:
+                    self._connection.execute(statement).fetchone()
+                return
+            except sqlite3.OperationalError as error:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not is_busy or time.monotonic() >= self._lock_deadline_s:
+                    raise
+                time.sleep(LOCK_POLL_S)
 
     def _check_place(self) -> None:
         """Check that the path still leads to the open file: others would open another one, and both would answer."""

@@ -59,6 +59,8 @@ def open_connection(path: Path, wait_ms: int) -> sqlite3.Connection:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA trusted_schema = OFF")
             _check_format(connection, path)
+            # From here on waiting for locks is the caller's, see CatalogFile._begin.
+            connection.execute("PRAGMA busy_timeout = 0")
     except BaseException:
         connection.close()
         raise
