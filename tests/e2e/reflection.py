@@ -48,7 +48,7 @@ def call_get_repository(cluster: Cluster, node: int, name: str) -> str:
     if grpcurl:
         header = f"authorization: Bearer {token}"
         body = json.dumps({"name": name})
-        return grpcurl_run(grpcurl, "-plaintext", "-H", header, "-d", body, target, f"{_SERVICE}/Get")
+        return grpcurl_run(grpcurl, "-plaintext", "-rpc-header", header, "-d", body, target, f"{_SERVICE}/Get")
     with grpc.insecure_channel(target) as channel:
         pool = descriptor_pool.DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
         method = pool.FindServiceByName(_SERVICE).FindMethodByName("Get")
