@@ -34,6 +34,8 @@ from meshnode.ports import RefsSnapshot
 
 CHUNK_BYTES: Final = 256 << 10
 """Pieces of an answer; larger ones gain nothing over loopback (measured)."""
+_EAGER_BYTES: Final = 64 << 10
+"""So much of an answer goes out as soon as git writes it; a longer one is a pack, which goes in large chunks."""
 REQUEST_BYTES_MAX: Final = 64 << 20
 """Longest request: a million `have` lines are 50 MB."""
 CACHE_BYTES_MAX: Final = 64 << 20
@@ -131,14 +133,14 @@ class UploadPackProtocol:
             # Owned by this generator: it ends before the process is left.
             pump = asyncio.create_task(_pump(process, prologue, reader))
             try:
-                is_silent = True
-                while chunk := await process.read(CHUNK_BYTES):
-                    is_silent = False
+                sent = 0
+                while chunk := await (process.read if sent < _EAGER_BYTES else process.read_bulk)(CHUNK_BYTES):
+                    sent += len(chunk)
                     yield chunk
                 returncode = await process.wait()
                 if pump.done():
                     await pump
-                if returncode < 0 or (returncode > 0 and is_silent):
+                if returncode < 0 or (returncode > 0 and sent == 0):
                     raise _failure(process, returncode, path)
             finally:
                 pump.cancel()

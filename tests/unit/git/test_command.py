@@ -270,6 +270,19 @@ def test_conversation_goes_back_and_forth(run: Run) -> None:
     run(scenario())
 
 
+def test_bulk_reading_gathers_small_writes_and_loses_nothing(run: Run) -> None:
+    async def scenario() -> None:
+        async with opened("i=0; while [ $i -lt 3000 ]; do echo $i; i=$((i+1)); done", stdin=False) as process:
+            chunks = []
+            while chunk := await process.read_bulk(1_000):
+                chunks.append(chunk)
+            assert b"".join(chunks).split() == [b"%d" % number for number in range(3_000)]
+            assert max(map(len, chunks)) <= 1_000
+            assert await process.wait() == 0
+
+    run(scenario())
+
+
 def test_write_waits_while_the_process_is_behind(run: Run) -> None:
     async def scenario() -> None:
         async with opened("exec cat") as process:
