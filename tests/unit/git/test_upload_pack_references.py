@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from meshnode.base.errors import InvalidRequest
-from meshnode.base.ids import HEAD, Generation, PartitionId, RefName, RepositoryId, symbolic
+from meshnode.base.errors import InvalidRequest, MeshError
+from meshnode.base.ids import HEAD, Generation, PartitionId, RefName, RefValue, RepositoryId, symbolic
 from meshnode.config import LimitSettings
 from meshnode.core.round import ReplicaKey
 from meshnode.git import ls_refs
 from meshnode.git.command import GitCommands
-from meshnode.git.pktline import DELIMITER, FLUSH, format_packet
-from meshnode.git.upload_pack import UploadPackProtocol
+from meshnode.git.pktline import DELIMITER, FLUSH, Marker, Packet, format_packet
+from meshnode.git.upload_pack import CACHE_BYTES_MAX, CACHE_ENTRIES_MAX, UploadPackProtocol
 from meshnode.ports import RefsSnapshot
 from tests.unit.git.sample import build_repository, git, read_snapshot
 
@@ -24,9 +28,13 @@ KEY = ReplicaKey(PartitionId(1), RepositoryId("0" * 32))
 CONFIG = ("-c", "uploadpack.allowFilter=true", "-c", "safe.directory=*")
 
 
+@functools.cache
+def installed_version() -> str:
+    return git("--version", path=Path("/")).decode().split()[2]
+
+
 def protocol_of(path: Path) -> UploadPackProtocol:
-    version = git("--version", path=path).decode().split()[2]
-    return UploadPackProtocol(GitCommands(), lambda _: path, LimitSettings(), f"git/{version}")
+    return UploadPackProtocol(GitCommands(), lambda _: path, LimitSettings(), f"git/{installed_version()}")
 
 
 def real_advertisement(path: Path, version: int) -> bytes:
@@ -229,3 +237,49 @@ async def test_client_of_another_object_format_is_refused(repository: Path) -> N
     other = "sha1" if snapshot.object_format == "sha256" else "sha256"
     with pytest.raises(InvalidRequest, match="object format"):
         await our_answer(repository, snapshot, ls_refs_request([], other))
+
+
+SMALL = RefsSnapshot(
+    generation=Generation(1),
+    refs={HEAD: symbolic(RefName("refs/heads/a")), RefName("refs/heads/a"): RefValue("1" * 40)},
+    peeled={},
+    names=(RefName("refs/heads/a"),),
+)
+PACKETS = st.one_of(
+    st.binary(max_size=20),
+    st.binary(max_size=20).map(lambda tail: b"ref-prefix " + tail),
+    st.sampled_from([b"command=ls-refs\n", b"agent=x", b"object-format=sha1", b"peel", b"symrefs", b"unborn\n"]),
+    st.sampled_from(Marker),
+)
+
+
+@given(st.lists(PACKETS, max_size=12), st.booleans(), st.binary(max_size=6))
+async def test_hostile_request_for_references_gives_an_answer_or_an_error_of_ours(
+    packets: list[Packet], is_command_first: bool, tail: bytes
+) -> None:
+    opening: list[Packet] = [b"command=ls-refs\n"] if is_command_first else []
+    request = b"".join(map(format_packet, [*opening, *packets])) + tail
+    with contextlib.suppress(MeshError):
+        answer = await our_answer(Path("/nonexistent"), SMALL, request)
+        assert answer == b"" or answer.endswith(FLUSH)
+
+
+def test_kept_answers_are_bounded_in_number(repository: Path) -> None:
+    protocol = protocol_of(repository)
+    snapshots = [replace(SMALL, generation=Generation(number)) for number in range(CACHE_ENTRIES_MAX + 10)]
+    first = [protocol.advertise(snapshot, 0) for snapshot in snapshots]
+    assert protocol.advertise(snapshots[-1], 0) is first[-1]
+    again = protocol.advertise(snapshots[0], 0)
+    assert again == first[0]
+    assert again is not first[0]
+
+
+def test_kept_answers_are_bounded_in_size(repository: Path) -> None:
+    protocol = protocol_of(repository)
+    names = [RefName(f"refs/heads/{number:0900d}") for number in range(12_000)]
+    refs = {name: RefValue("1" * 40) for name in names}
+    large = [replace(SMALL, refs=refs, names=names, generation=Generation(number)) for number in range(7)]
+    first = [protocol.advertise(snapshot, 1) for snapshot in large]
+    assert sum(map(len, first)) > CACHE_BYTES_MAX
+    assert protocol.advertise(large[-1], 1) is first[-1]
+    assert protocol.advertise(large[0], 1) is not first[0]
