@@ -33,6 +33,8 @@ SUSPECT_S: Final = 3.0
 PAUSE_S: Final = (0.01, 0.02, 0.05, 0.1)
 """Between attempts; the last one repeats. An election takes a second (measured), a token a millisecond."""
 CONNECT_POLL_S: Final = 0.01
+ATTEMPT_SHARE_MIN: Final = 0.5
+"""A change is not sent with less than this part of its time left: it would only end in doubt."""
 ANSWER_BYTES_MAX: Final = 64 << 20
 
 _OPTIONS: Final = (
@@ -174,6 +176,8 @@ class EtcdMembers:
             metadata = await self.metadata(deadline_s)
             member = await self.pick(deadline_s)
             timeout_s = min(attempt_s, deadline_s - _now_s())
+            if timeout_s < attempt_s * ATTEMPT_SHARE_MIN and not is_repeatable:
+                raise CatalogUnavailable("no etcd member was ready in time", endpoint=member.endpoint)
             try:
                 return await self._attempt(member, method, request, metadata, max(timeout_s, 0.001))
             except grpc.aio.AioRpcError as error:

@@ -6,7 +6,7 @@ Rule: everything that can be wrong without a network is refused here, when the n
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +31,7 @@ class EtcdSettings:
     credentials: grpc.ChannelCredentials | None
     """None: no TLS."""
     username: str
-    password: str
+    password: str = field(repr=False)
     prefix: str
     deadline_ms: int
 
@@ -47,6 +47,8 @@ def read_etcd_settings(settings: CatalogSettings) -> EtcdSettings:
     if len(endpoints) > ENDPOINTS_MAX:
         raise InvalidRequest("too many etcd endpoints", endpoints=len(endpoints), endpoints_max=ENDPOINTS_MAX)
     for endpoint in endpoints:
+        if "@" in endpoint:
+            raise InvalidRequest("an etcd user goes into username and password_file, not into the url")
         match = _ENDPOINT.fullmatch(endpoint)
         if match is None or not 1 <= int(match["port"]) <= 65_535:
             raise InvalidRequest("an etcd endpoint is host:port", endpoint=endpoint[:100])

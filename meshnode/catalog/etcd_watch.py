@@ -14,7 +14,8 @@ Source: https://etcd.io/docs/v3.4/learning/api/#watch-streams
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -77,10 +78,11 @@ async def watch_range(
             continue
         try:
             request.start_revision = place.next_revision
-            async for response in _stream(member, request, metadata):
-                place.breaks = 0
-                for event in _hints(response, place, prefix_bytes):
-                    yield event
+            async with aclosing(_stream(member, request, metadata)) as responses:
+                async for response in responses:
+                    place.breaks = 0
+                    for event in _hints(response, place, prefix_bytes):
+                        yield event
         except _Broken as broken:
             error = broken.__cause__
             details = (error.details() or "") if isinstance(error, grpc.aio.AioRpcError) else str(broken)
@@ -118,7 +120,7 @@ def _hints(response: pb.WatchResponse, place: _Place, prefix_bytes: int) -> list
 
 async def _stream(
     member: Member, request: pb.WatchCreateRequest, metadata: tuple[tuple[str, str], ...]
-) -> AsyncIterator[pb.WatchResponse]:
+) -> AsyncGenerator[pb.WatchResponse, None]:
     """Yield one stream's responses until it breaks; nothing of it is left when this ends."""
     call: Any = member.channel.stream_stream(
         _PATH,
