@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -213,7 +213,7 @@ class Site:
             await channel.close()
 
     @asynccontextmanager
-    async def raw(self) -> AsyncIterator[grpc.aio.Channel]:
+    async def raw(self) -> AsyncIterator[Any]:
         """A bare channel that signs nothing."""
         async with grpc.aio.insecure_channel(f"127.0.0.1:{self.port}") as channel:
             yield channel

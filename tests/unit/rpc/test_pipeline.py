@@ -372,7 +372,7 @@ async def test_request_that_ends_without_a_message_is_refused() -> None:
     path = "/mesh.v1.TransportService/UploadPack"
 
     async def nothing() -> AsyncIterator[bytes]:
-        for body in ():
+        for body in tuple[bytes, ...]():
             yield body
 
     async with site.serving(), site.raw() as channel:
