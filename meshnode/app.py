@@ -30,7 +30,7 @@ from meshnode.auth.registry import KeyRegistry
 from meshnode.auth.replay import ReplayCache
 from meshnode.auth.responses import ResponseSigner
 from meshnode.auth.tls import channel_credentials, server_credentials
-from meshnode.auth.tokens import RequestVerifier, TokenSigner
+from meshnode.auth.tokens import RequestVerifier, TokenSigner, replay_window_ms
 from meshnode.auth.users import UserVerifier
 from meshnode.base.errors import CatalogUnavailable, Forbidden, InvalidRequest, MeshError
 from meshnode.base.ids import NodeId, parse_node_id
@@ -73,8 +73,6 @@ EXIT_OK: Final = 0
 EXIT_REFUSED: Final = 5
 """The node may not start as it is: wrong key, unknown node, bad settings."""
 CATALOG_PAUSE_S: Final = 0.5
-REPLAY_WINDOW_MS: Final = 300_000
-"""A token lives 30 s and clocks may differ by 2 minutes either way."""
 REPLAY_ENTRIES_MAX: Final = 1_000_000
 """At 1,700 signed calls a second (measured) the window holds about 500,000."""
 AGENT: Final = f"meshnode/{__version__}"
@@ -310,7 +308,7 @@ class RunningNode:
                 own=own, census=census, membership=engine.membership, activity=engine.activity
             ),
         }
-        replay = ReplayCache(REPLAY_WINDOW_MS, REPLAY_ENTRIES_MAX)
+        replay = ReplayCache(replay_window_ms(config.auth.skew_ms), REPLAY_ENTRIES_MAX)
         pipeline = Pipeline(
             verifier=RequestVerifier(self._registry, audiences, self._clock, replay, config.auth),
             signer=ResponseSigner(self._identity.issuer, self._identity.key, self._clock),

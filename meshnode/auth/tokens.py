@@ -29,7 +29,7 @@ from meshnode.auth.responses import (
     ResponseSigner,
     verify_response,
 )
-from meshnode.base.errors import Unauthenticated
+from meshnode.base.errors import InvalidRequest, Unauthenticated
 from meshnode.ports import Clock
 
 __all__ = [
@@ -145,7 +145,17 @@ class RequestVerifier:
         replay: ReplayCache,
         settings: TokenPolicy,
     ) -> None:
-        """Believe tokens for one of `audiences` (node id and cluster id) by keys in `registry`."""
+        """Believe tokens for one of `audiences` (node id and cluster id) by keys in `registry`.
+
+        Raises:
+            InvalidRequest: `replay` forgets a token before its acceptance ends (see `replay_window_ms`).
+        """
+        if replay.window_ms < replay_window_ms(settings.skew_ms):
+            raise InvalidRequest(
+                "replay cache forgets too early",
+                window_ms=replay.window_ms,
+                window_ms_min=replay_window_ms(settings.skew_ms),
+            )
         self._registry = registry
         self._audiences = audiences
         self._clock = clock

@@ -8,8 +8,9 @@ import jwt
 import pytest
 
 from meshnode.auth.registry import CallerKind, KeyRegistry
+from meshnode.auth.replay import ReplayCache
 from meshnode.auth.tokens import LIFETIME_MS, RequestVerifier, TokenSigner, VerifiedRequest
-from meshnode.base.errors import MeshError, Overloaded, Unauthenticated
+from meshnode.base.errors import InvalidRequest, MeshError, Overloaded, Unauthenticated
 from meshnode.core.keys import Role
 from tests.unit.auth.forge import forge
 from tests.unit.auth.parties import (
@@ -279,6 +280,12 @@ def test_full_replay_memory_refuses_mutating_calls_only() -> None:
     with pytest.raises(Overloaded):
         check(checker, second.token, is_mutating=True)
     check(checker, second.token)
+
+
+def test_verifier_does_not_begin_with_a_memory_that_is_too_short() -> None:
+    replay = ReplayCache(LIFETIME_MS + 2 * SKEW_MS - 1, 10)
+    with pytest.raises(InvalidRequest, match="forgets too early"):
+        RequestVerifier(KeyRegistry(), frozenset({"n2"}), StillClock(), replay, Policy())
 
 
 def test_both_keys_of_a_node_verify_while_a_rotation_overlaps() -> None:
