@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from meshnode.base.errors import InvalidRequest
-from meshnode.base.ids import HEAD, RefName
-from meshnode.git.advertisement import encode_name, resolve
-from meshnode.git.pktline import FLUSH, chomp, format_packet
+from meshnode.base.ids import HEAD, SYMBOLIC, RefName
+from meshnode.git.advertisement import encode_name, frame_line, resolve
+from meshnode.git.pktline import FLUSH, chomp
 from meshnode.ports import RefsSnapshot
 
 PREFIXES_MAX: Final = 65_536
@@ -59,13 +59,12 @@ def parse_arguments(arguments: Sequence[bytes]) -> LsRefs:
 
 def format_answer(snapshot: RefsSnapshot, wanted: LsRefs) -> bytes:
     """The references `wanted` asks for, with the final flush."""
-    packets: list[bytes] = []
+    lines: list[str] = []
     if not wanted.prefixes or any(HEAD.startswith(prefix) for prefix in wanted.prefixes):
-        packets.append(_line(snapshot, HEAD, wanted))
+        lines.append(_line(snapshot, HEAD, wanted))
     for start, end in _ranges(snapshot.names, wanted.prefixes):
-        packets.extend(_line(snapshot, name, wanted) for name in snapshot.names[start:end])
-    packets.append(FLUSH)
-    return b"".join(packets)
+        lines.extend(_line(snapshot, name, wanted) for name in snapshot.names[start:end])
+    return encode_name("".join(lines)) + FLUSH
 
 
 def _ranges(names: Sequence[RefName], prefixes: Sequence[str]) -> list[tuple[int, int]]:
@@ -83,15 +82,17 @@ def _ranges(names: Sequence[RefName], prefixes: Sequence[str]) -> list[tuple[int
     return result
 
 
-def _line(snapshot: RefsSnapshot, name: RefName, wanted: LsRefs) -> bytes:
-    """One packet; b"" for a reference that leads nowhere and is not HEAD, or not to be told."""
-    target, oid = resolve(snapshot.refs, name)
+def _line(snapshot: RefsSnapshot, name: RefName, wanted: LsRefs) -> str:
+    """One pkt-line; "" for a reference that leads nowhere and is not HEAD, or not to be told."""
+    target, oid = name, snapshot.refs.get(name)
+    if oid is None or oid.startswith(SYMBOLIC):
+        target, oid = resolve(snapshot.refs, name)
     is_symbolic = target != name
     if oid is None and not (name == HEAD and is_symbolic and wanted.has_unborn and wanted.has_symrefs):
-        return b""
-    text = f"{oid or 'unborn'} {name}"
+        return ""
+    line = f"{oid or 'unborn'} {name}"
     if is_symbolic and wanted.has_symrefs:
-        text += f" symref-target:{target}"
+        line += f" symref-target:{target}"
     if wanted.has_peeled and target in snapshot.peeled:
-        text += f" peeled:{snapshot.peeled[target]}"
-    return format_packet(encode_name(text) + b"\n")
+        line += f" peeled:{snapshot.peeled[target]}"
+    return frame_line(line)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable
@@ -66,7 +67,10 @@ class UploadPackProtocol:
         self._rendered = _RenderedCache()
 
     def advertise(self, snapshot: RefsSnapshot, version: int) -> bytes:
-        """Protocol 0 and 1: references; 2: capabilities. Without the HTTP service header."""
+        """Protocol 0 and 1: references; 2: capabilities. Without the HTTP service header.
+
+        About 1 us a reference the first time; may be called in a thread.
+        """
         known = self._rendered.find(snapshot, version)
         if known is None:
             known = format_upload_advertisement(snapshot, version=version, agent=self._agent)
@@ -222,25 +226,31 @@ def _failure(process: GitProcess, returncode: int, path: Path) -> MeshError:
 
 
 class _RenderedCache:
-    """Bytes made of a snapshot, the last used ones, bounded in number and size; keeps no snapshot alive."""
+    """Bytes made of a snapshot, the last used ones, bounded in number and size; keeps no snapshot alive.
+
+    For any thread: who has a long list to advertise may do that beside the loop.
+    """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._entries: OrderedDict[tuple[int, Hashable], tuple[weakref.ref[RefsSnapshot], bytes]] = OrderedDict()
         self._bytes = 0
 
     def find(self, snapshot: RefsSnapshot, arguments: Hashable) -> bytes | None:
         key = (id(snapshot), arguments)
-        found = self._entries.get(key)
-        if found is None or found[0]() is not snapshot:  # an id comes again once its snapshot is gone
-            return None
-        self._entries.move_to_end(key)
-        return found[1]
+        with self._lock:
+            found = self._entries.get(key)
+            if found is None or found[0]() is not snapshot:  # an id comes again once its snapshot is gone
+                return None
+            self._entries.move_to_end(key)
+            return found[1]
 
     def keep(self, snapshot: RefsSnapshot, arguments: Hashable, data: bytes) -> None:
         key = (id(snapshot), arguments)
-        _, replaced = self._entries.pop(key, (None, b""))
-        self._entries[key] = (weakref.ref(snapshot), data)
-        self._bytes += len(data) - len(replaced)
-        while self._bytes > CACHE_BYTES_MAX or len(self._entries) > CACHE_ENTRIES_MAX:
-            _, (_, dropped) = self._entries.popitem(last=False)
-            self._bytes -= len(dropped)
+        with self._lock:
+            _, replaced = self._entries.pop(key, (None, b""))
+            self._entries[key] = (weakref.ref(snapshot), data)
+            self._bytes += len(data) - len(replaced)
+            while self._bytes > CACHE_BYTES_MAX or len(self._entries) > CACHE_ENTRIES_MAX:
+                _, (_, dropped) = self._entries.popitem(last=False)
+                self._bytes -= len(dropped)
