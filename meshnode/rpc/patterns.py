@@ -48,7 +48,7 @@ class Pattern:
     prefix: str
     """What every matching name starts with."""
     glob: re.Pattern[str] | None
-    """None where the pattern has nothing to expand: then it is a leading path or a whole name."""
+    """None where nothing can match beyond a leading path or the whole name."""
 
     def span(self, names: Sequence[RefName]) -> tuple[int, int]:
         """The part of the sorted `names` where matches can be: first index, end index."""
@@ -94,7 +94,7 @@ def select(names: Sequence[RefName], patterns: Sequence[str]) -> Sequence[int]:
     for text in patterns:
         pattern = parse_pattern(text)
         first, end = pattern.span(names)
-        if pattern.glob is None and text.endswith("/"):
+        if pattern.prefix == text and text.endswith("/"):
             found.append(range(first, end))
             continue
         matches = pattern.matcher(text)

@@ -77,6 +77,7 @@ PATTERNS = [
     "refs/heads/x\\]y",
     "refs/heads/[",
     "refs/heads/[a",
+    "refs/heads/[/",
     "refs/heads\\/main",
     "refs/heads/main\\",
     "refs/heads[/]main",
