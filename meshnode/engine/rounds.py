@@ -188,7 +188,8 @@ class _Run:
         while True:
             try:
                 self._at = await self._driver.records.read(self._round.key)
-            except CatalogUnavailable:
+            except MeshError as error:
+                log.info("record_not_read", extra={"round": self._round.round_id, "error": str(error)})
                 if self._driver.clock.monotonic_ms() >= deadline_ms:
                     self._events.put_nowait(rules.TimeUp())
                     return
