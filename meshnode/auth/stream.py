@@ -54,6 +54,7 @@ class SignedStream:
         self._answers: AsyncIterator[bytes] | None = None
         self._feeder: asyncio.Task[None] | None = None
         self._jti = ""
+        self._ahead: bytes | None = None
         self._request = MessageTrace()
         self._response = MessageTrace()
         self._source_error: Exception | None = None
@@ -73,7 +74,7 @@ class SignedStream:
             await self._break_off()
             raise
         if call.done() and await call.code() is not grpc.StatusCode.OK:
-            await anext(self)
+            self._ahead = await anext(self)
         return initial
 
     def __aiter__(self) -> Self:
@@ -87,6 +88,9 @@ class SignedStream:
             CallFailed: an error status, a broken connection, the deadline, or an answer that is not the peer's.
             Exception: what iterating over the request's messages raised; the call is cancelled then.
         """
+        if self._ahead is not None:
+            message, self._ahead = self._ahead, None
+            return message
         if self._is_over:
             raise StopAsyncIteration
         await self._begin()

@@ -66,7 +66,7 @@ class Echo:
         if name in {"RefuseAtOnce", "UnsignedRefusal", "RefuseOnTheWay"}:
             if name == "RefuseOnTheWay":
                 await self._read_one(messages, verified, request)
-            await self._refuse(context, verified, request, is_signed=name != "UnsignedRefusal")
+            await self._refuse(context, verified, request, response, is_signed=name != "UnsignedRefusal")
         await context.send_initial_metadata((("mesh-position", "7"),))
         if name == "Impatient":
             await self._read_one(messages, verified, request)
@@ -76,6 +76,8 @@ class Echo:
                 if name != "Last":
                     response.note(message)
                     await context.write(message)
+        if name == "OneThenRefuse":
+            await self._refuse(context, verified, request, response)
         if name == "Last":
             assert request.last is not None
             response.note(request.last)
@@ -109,13 +111,22 @@ class Echo:
         self.seen.append(message)
 
     async def _refuse(
-        self, context: Context, verified: VerifiedRequest, request: MessageTrace, *, is_signed: bool
+        self,
+        context: Context,
+        verified: VerifiedRequest,
+        request: MessageTrace,
+        response: MessageTrace,
+        *,
+        is_signed: bool = True,
     ) -> None:
         facts = ("mesh-error-bin", b'{"type":"NotFound"}')
         token = self._signer.response_token(
             audience=verified.caller.issuer,
             in_reply_to=verified.jti,
             status="NOT_FOUND",
+            first=response.first,
+            last=response.last,
+            count=response.count,
             request_last=request.last,
             request_count=request.count,
             detail="no such thing",

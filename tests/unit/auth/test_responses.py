@@ -7,6 +7,8 @@ from typing import Any
 
 import jwt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from meshnode.auth.responses import MessageTrace, ResponseClaims, verify_response
 from meshnode.base.errors import Unauthenticated
@@ -157,3 +159,15 @@ def test_rubbish_is_refused() -> None:
     for token in ("", "x", "a.b.c"):
         with pytest.raises(Unauthenticated):
             check(token)
+
+
+CLAIM = st.sampled_from(["typ", "iss", "aud", "irt", "status", "first", "last", "count", "request_last", "trailing"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=2)
+)
+
+
+@given(st.text() | st.dictionaries(CLAIM, JSON).map(lambda claims: forge({"iss": "node:n2"} | claims, key("n2"))))
+def test_no_answer_made_up_gets_more_than_a_refusal(token: str) -> None:
+    with pytest.raises(Unauthenticated):
+        check(token)

@@ -151,6 +151,16 @@ async def test_refusal_reaches_whoever_waits_for_the_start() -> None:
     assert source.is_closed
 
 
+async def test_message_before_a_failure_is_not_lost_to_whoever_waits_for_the_start() -> None:
+    async with running(Echo()) as target, channel_to(target) as channel:
+        async with channel.stream("/echo/OneThenRefuse", b"a", timeout_ms=SOON_MS) as stream:
+            await stream.started()
+            assert await anext(stream) == b"a"
+            with pytest.raises(CallFailed) as failure:
+                await anext(stream)
+    assert failure.value.was_answered
+
+
 @pytest.mark.parametrize("sent", [(), (b"a", b"b")], ids=["before the first message", "on the way"])
 async def test_error_of_the_source_comes_out_and_the_call_is_cancelled(sent: tuple[bytes, ...]) -> None:
     echo = Echo()
