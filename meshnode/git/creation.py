@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from meshnode.base.ids import RoundId, parse_repository_id
+from meshnode.base.ids import parse_repository_id
 from meshnode.core.round import ReplicaKey
 from meshnode.git.disk import remove_tree, sync_directory, sync_tree, write_durable
 from meshnode.git.layout import Layout, write_skeleton
@@ -17,18 +17,17 @@ from meshnode.git.state import encode_state
 from meshnode.ports import ReplicaState
 
 
-def create_replica(layout: Layout, state: ReplicaState, round_id: RoundId, fill: Callable[[Path], None]) -> None:
+def create_replica(layout: Layout, state: ReplicaState, fill: Callable[[Path], None]) -> None:
     """Make a replica that says `state` of itself and has no references yet, durably.
 
-    `fill` is given the journal's directory before anyone can see it. `round_id` keeps two makers apart.
+    `fill` is given the journal's directory before anyone can see it. The caller holds the replica's lock.
     """
     target = layout.repository(state.key)
     if target.exists():
         _fill_mesh(target, fill)
         write_durable(target / "mesh" / "state.json", encode_state(state))
         return
-    quarantine = layout.quarantine(state.key, round_id)
-    staging = quarantine.with_name(quarantine.name + ".new")
+    staging = layout.incoming / f"{state.key.repository}.new"
     remove_tree(staging)
     try:
         write_skeleton(staging, state.object_format, _alternate(layout, state))
@@ -61,4 +60,4 @@ def _alternate(layout: Layout, state: ReplicaState) -> str:
     if state.fork_parent is None:
         return ""
     parent = layout.repository(ReplicaKey(state.key.partition, parse_repository_id(state.fork_parent)))
-    return layout.alternate_line(state.key, parent) if parent.exists() else ""
+    return layout.alternate_lines(state.key, parent) if parent.exists() else ""

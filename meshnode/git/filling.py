@@ -17,8 +17,9 @@ from meshnode.base.ids import HEAD, Generation, RefName, RefValue, RoundId
 from meshnode.core.refs import EMPTY_DIGEST, digest_of, edits_between
 from meshnode.core.round import ReplicaKey, Round
 from meshnode.git.creation import create_replica
-from meshnode.git.disk import on_disk, remove_tree, sync_directory, write_durable
+from meshnode.git.disk import on_disk, sync_directory, write_durable
 from meshnode.git.journal import drop_record, find_complete_pack, move_pack
+from meshnode.git.quarantine import drop_quarantine
 from meshnode.git.refs import write_symbolic
 from meshnode.git.removal import remove_deleted
 from meshnode.git.replicas import FILLING, Replicas
@@ -61,8 +62,7 @@ async def replace_replica(
     replicas.snapshots.drop(key)
     replicas.remember(replace(state, prepared=kept))
     if quarantine is not None:
-        replicas.arriving.discard((key, quarantine))
-        await on_disk(remove_tree, replicas.layout.quarantine(key, quarantine))
+        await drop_quarantine(replicas, key, quarantine)
 
 
 async def _removed(replicas: Replicas, key: ReplicaKey) -> bool:
@@ -85,7 +85,7 @@ def _begin(replicas: Replicas, state: ReplicaState, *, is_new: bool) -> None:
             is_deleted=False,
             prepared=(),
         )
-        create_replica(replicas.layout, empty, RoundId("0" * 32), _mark_beside)
+        create_replica(replicas.layout, empty, _mark_beside)
     else:
         write_durable(mesh / FILLING, b"")
     replicas.step(REPLACE_BEGUN)
@@ -97,7 +97,8 @@ def _mark_beside(journal: Path) -> None:
 
 def _take_objects(replicas: Replicas, key: ReplicaKey, quarantine: RoundId | None) -> None:
     if quarantine is not None:
-        found = find_complete_pack(replicas.layout.quarantine(key, quarantine))
+        place = replicas.quarantine(key, quarantine)
+        found = None if place is None else find_complete_pack(place)
         if found is None:
             raise Corrupt("quarantine holds no complete pack", round=quarantine, repository=key.repository)
         source = found[0].with_suffix("")

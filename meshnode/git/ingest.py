@@ -125,7 +125,7 @@ class GitIngest:
         """Stop git; remove the quarantine unless it is complete."""
         self._is_ended = True
         await self._process.kill()
-        if not self._is_complete:
+        if not self._is_complete or self._quarantine.is_superseded():
             await self._quarantine.remove()
 
     def _complete(self) -> PackFix:

@@ -64,14 +64,14 @@ def read_journal(directory: Path) -> list[JournalRecord]:
     return [record for record in records if record is not None]
 
 
-def take_pack(quarantine: Path, directory: Path, round_: Round) -> str:
+def take_pack(quarantine: Path | None, directory: Path, round_: Round) -> str:
     """Move the complete pack of a quarantine beside the journal; its id. Repeatable; the caller syncs the directory.
 
     Raises:
         Corrupt: there is no complete pack, neither in the quarantine nor here already.
     """
     pack, index = directory / f"{round_.round_id}.pack", directory / f"{round_.round_id}.idx"
-    found = find_complete_pack(quarantine)
+    found = None if quarantine is None else find_complete_pack(quarantine)
     if found is not None:
         found[0].rename(pack)
         found[1].rename(index)

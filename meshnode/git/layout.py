@@ -4,7 +4,7 @@
         mesh/state.json                                  what the replica said of itself when it was made or synced
         mesh/history                                     rounds applied since; the last one is the replica's position
         mesh/journal/<round>.json|.pack|.idx             rounds voted for, with their objects, not yet readable
-    <data>/incoming/<repository>.<round>/objects/        a quarantine; worth nothing after a restart
+    <data>/incoming/<repository>.<round>.<n>/objects/    a quarantine; worth nothing after a restart
     <data>/damaged/<partition>-<repository>-<number>/    replicas set aside
     <data>/trash/                                        what is being deleted
 
@@ -70,9 +70,9 @@ class Layout:
         """Readable objects."""
         return self.repository(key) / "objects"
 
-    def quarantine(self, key: ReplicaKey, round_id: RoundId) -> Path:
-        """Where a round's objects arrive."""
-        return self.incoming / f"{parse_repository_id(key.repository)}.{parse_round_id(round_id)}"
+    def quarantine(self, key: ReplicaKey, round_id: RoundId, number: int) -> Path:
+        """Where a round's objects arrive; `number` tells apart two streams of one round."""
+        return self.incoming / f"{parse_repository_id(key.repository)}.{parse_round_id(round_id)}.{number}"
 
     def is_replica(self, key: ReplicaKey) -> bool:
         """Whether the directory is a replica's, complete enough to say what it is."""
@@ -103,9 +103,14 @@ class Layout:
         others = [partition / name for name in _names(partition)] + [self.damaged / n for n in _names(self.damaged)]
         return any(objects in alternates_of(other) for other in others if other != self.repository(key))
 
-    def alternate_line(self, key: ReplicaKey, parent: Path) -> str:
-        """The line of `objects/info/alternates` that leads from a replica to `parent`, a git directory."""
-        return os.path.relpath(parent / "objects", self.objects(key)) + "\n"
+    def alternate_lines(self, key: ReplicaKey, parent: Path) -> str:
+        """The `objects/info/alternates` that leads from a replica to `parent`, a git directory.
+
+        What the parent itself shares comes first, oldest first: git follows alternates of alternates five deep only,
+        and does not follow one again that it knows.
+        """
+        shared = [*alternates_of(parent), parent / "objects"]
+        return "".join(os.path.relpath(objects, self.objects(key)) + "\n" for objects in shared)
 
 
 def alternates_of(repository: Path) -> list[Path]:

@@ -46,16 +46,20 @@ class Quarantine:
             "GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(self.git_dir / "objects"),
         }
 
+    def is_superseded(self) -> bool:
+        """Whether a later stream of the same round collects its objects elsewhere, or the round is dropped."""
+        return self.replicas.quarantine(self.key, self.round_id) != self.path
+
     async def remove(self) -> None:
         """Remove it with all that is in it. Idempotent."""
-        self.replicas.arriving.discard((self.key, self.round_id))
+        self.replicas.end_quarantine(self.key, self.round_id, self.path)
         await on_disk(remove_tree, self.path)
 
 
 async def open_quarantine(
     replicas: Replicas, key: ReplicaKey, round_id: RoundId, object_format: str, *, is_repository_needed: bool
 ) -> Quarantine:
-    """Make an empty quarantine; one that a broken stream of the same round left goes away.
+    """Make an empty quarantine; one of an earlier stream of the same round goes away.
 
     `is_repository_needed`: git will run on it, so a repository in creation gets an empty stand-in.
 
@@ -63,14 +67,15 @@ async def open_quarantine(
         Corrupt: the replica has another object format.
         Overloaded: no space left.
     """
-    path = replicas.layout.quarantine(key, round_id)
     state = await replicas.load(key)
     if state is not None and state.object_format != object_format:
         raise Corrupt("replica has another object format", object_format=state.object_format, wanted=object_format)
+    path, old = replicas.new_quarantine(key, round_id)
     git_dir = replicas.layout.repository(key) if state is not None else path / "repository"
 
     def make() -> None:
-        remove_tree(path)
+        if old is not None:
+            remove_tree(old)
         try:
             (path / "objects" / "pack").mkdir(parents=True)
             if state is None and is_repository_needed:
@@ -79,13 +84,20 @@ async def open_quarantine(
             remove_tree(path)
             raise
 
-    replicas.arriving.add((key, round_id))
     try:
         await on_disk(make)
     except BaseException:
-        replicas.arriving.discard((key, round_id))
+        replicas.end_quarantine(key, round_id, path)
         raise
     return Quarantine(replicas, key, round_id, object_format, path, git_dir)
+
+
+async def drop_quarantine(replicas: Replicas, key: ReplicaKey, round_id: RoundId) -> None:
+    """Remove a round's quarantine, whoever fills it; nothing happens where there is none."""
+    path = replicas.quarantine(key, round_id)
+    if path is not None:
+        replicas.end_quarantine(key, round_id)
+        await on_disk(remove_tree, path)
 
 
 def _quoted(path: Path) -> str:

@@ -79,7 +79,7 @@ class GitReceive:
         """Close both files; remove the quarantine unless both are complete."""
         self._pack.close()
         self._index.close()
-        if not self._is_complete:
+        if not self._is_complete or self._quarantine.is_superseded():
             await self._quarantine.remove()
 
     def _complete_pack(self, fix: PackFix) -> None:

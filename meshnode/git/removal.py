@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from meshnode.base.errors import MeshError, RepositoryNotFound
-from meshnode.base.ids import RoundId, parse_repository_id
+from meshnode.base.ids import parse_repository_id
 from meshnode.core.round import ReplicaKey
 from meshnode.git.creation import install
 from meshnode.git.disk import remove_tree, sync_directory, sync_tree, write_durable
@@ -75,7 +75,7 @@ def move_aside(layout: Layout, key: ReplicaKey, reason: str) -> Path:
     stand_in: Path | None = None
     if layout.has_dependents(key):
         stand_in = Path(tempfile.mkdtemp(dir=layout.incoming, prefix=f"{key.repository}."))
-        write_skeleton(stand_in, object_format_of(source), layout.alternate_line(key, target))
+        write_skeleton(stand_in, object_format_of(source), layout.alternate_lines(key, target))
         sync_tree(stand_in)
     source.rename(target)
     if stand_in is not None:
@@ -85,10 +85,10 @@ def move_aside(layout: Layout, key: ReplicaKey, reason: str) -> Path:
     return target
 
 
-def sweep(layout: Layout, key: ReplicaKey, kept: Collection[RoundId]) -> None:
-    """Remove the replica's quarantines except those of `kept`, and everything in the trash."""
+def sweep(layout: Layout, key: ReplicaKey, kept: Collection[Path]) -> None:
+    """Remove the replica's quarantines except `kept`, and everything in the trash."""
     for path in layout.incoming.glob(f"{parse_repository_id(key.repository)}.*"):
-        if path.name.split(".")[1] not in kept:
+        if path not in kept:
             remove_tree(path)
     empty_trash(layout)
 

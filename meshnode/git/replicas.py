@@ -42,8 +42,8 @@ class Replicas:
         self.commands = commands
         self.step = step
         self.snapshots = SnapshotCache()
-        self.arriving: set[tuple[ReplicaKey, RoundId]] = set()
-        """Quarantines that this process fills or has filled for a prepare to come."""
+        self._quarantines: dict[tuple[ReplicaKey, RoundId], Path] = {}
+        self._quarantine_count = 0
         self._history_rounds = history_rounds
         self._states: dict[ReplicaKey, ReplicaState] = {}
         self._locks: WeakValueDictionary[ReplicaKey | PartitionId, asyncio.Lock] = WeakValueDictionary()
@@ -51,6 +51,27 @@ class Replicas:
     def lock(self, of: ReplicaKey | PartitionId) -> asyncio.Lock:
         """The lock of a replica's files, or of a partition's alternates (taken after the former)."""
         return self._locks.setdefault(of, asyncio.Lock())
+
+    def new_quarantine(self, key: ReplicaKey, round_id: RoundId) -> tuple[Path, Path | None]:
+        """A new place for a round's objects, and the place that it replaces: a stream may come twice."""
+        self._quarantine_count += 1
+        path = self.layout.quarantine(key, round_id, self._quarantine_count)
+        old = self._quarantines.get((key, round_id))
+        self._quarantines[key, round_id] = path
+        return path, old
+
+    def quarantine(self, key: ReplicaKey, round_id: RoundId) -> Path | None:
+        """Where this process collects or has collected a round's objects, None for nowhere."""
+        return self._quarantines.get((key, round_id))
+
+    def quarantines(self, key: ReplicaKey) -> set[Path]:
+        """All such places of a replica."""
+        return {path for (one, _), path in self._quarantines.items() if one == key}
+
+    def end_quarantine(self, key: ReplicaKey, round_id: RoundId, path: Path | None = None) -> None:
+        """Forget a round's place; with `path` only if it is that one. The directory is the caller's to remove."""
+        if path is None or self._quarantines.get((key, round_id)) == path:
+            self._quarantines.pop((key, round_id), None)
 
     def history(self, key: ReplicaKey) -> History:
         """The replica's history file."""
@@ -108,6 +129,9 @@ class Replicas:
             state = await self.load_locked(key)
             if state is None:
                 raise RepositoryNotFound("replica is not on this node", repository=key.repository)
+            snapshot = self.snapshots.get(key)
+            if snapshot is not None and snapshot.generation == state.generation:
+                return snapshot
             disk = await read_disk(self.commands, self.layout.repository(key), state.object_format)
             if not state.is_deleted and await on_disk(digest_of, disk.refs) != state.refs_digest:
                 if state.prepared or state.generation == 0:

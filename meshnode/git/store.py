@@ -24,7 +24,7 @@ from meshnode.config import PushSettings, ReplicationSettings
 from meshnode.core.round import ReplicaKey, Round, WriteKind
 from meshnode.git.command import GitCommands
 from meshnode.git.creation import create_replica
-from meshnode.git.disk import finish_once_begun, on_disk, remove_tree, sync_directory
+from meshnode.git.disk import finish_once_begun, on_disk, sync_directory
 from meshnode.git.filling import replace_replica
 from meshnode.git.journal import (
     JournalRecord,
@@ -36,6 +36,7 @@ from meshnode.git.journal import (
     write_record,
 )
 from meshnode.git.objects import GitPackStore
+from meshnode.git.quarantine import drop_quarantine
 from meshnode.git.reader import GitReplicaReader
 from meshnode.git.refs import remove_all_refs, write_symbolic
 from meshnode.git.removal import move_aside, remove_deleted, remove_replica, sweep, tidy_after_crash
@@ -144,7 +145,7 @@ class GitReplicaStore:
             await held.enter_async_context(self._replicas.changing(round_.key))
             state = await self._replicas.load_locked(round_.key)
             if state is not None and (find_prepared(state, round_) or state.round_id == round_.round_id):
-                await self._drop_quarantine(round_.key, round_.round_id)
+                await drop_quarantine(self._replicas, round_.key, round_.round_id)
                 return
             parent = None
             if round_.kind is WriteKind.CREATE and round_.fork_parent is not None:
@@ -157,9 +158,9 @@ class GitReplicaStore:
                 else:
                     await on_disk(self._journal, round_, self._layout.journal(round_.key))
             except MeshError:
-                await self._drop_quarantine(round_.key, round_.round_id)
+                await drop_quarantine(self._replicas, round_.key, round_.round_id)
                 raise
-            self._replicas.arriving.discard((round_.key, round_.round_id))
+            await drop_quarantine(self._replicas, round_.key, round_.round_id)
             before = state or state_at_creation(round_)
             self._replicas.remember(replace(before, prepared=in_journal_order((*before.prepared, round_))))
 
@@ -170,20 +171,16 @@ class GitReplicaStore:
         except (OSError, MeshError):
             drop_record(directory, round_.round_id)
             raise
-        remove_tree(self._layout.quarantine(round_.key, round_.round_id))
         self._step(PREPARE_JOURNAL)
 
     def _keep_round(self, round_: Round, directory: Path) -> None:
-        quarantine = self._layout.quarantine(round_.key, round_.round_id)
+        quarantine = self._replicas.quarantine(round_.key, round_.round_id)
         pack_id = take_pack(quarantine, directory, round_) if round_.has_pack else ""
         self._step(PREPARE_OBJECTS)
         write_record(directory, JournalRecord(round_, pack_id))
 
     def _create(self, round_: Round) -> None:
-        create_replica(
-            self._layout, state_at_creation(round_), round_.round_id, lambda path: self._keep_round(round_, path)
-        )
-        remove_tree(self._layout.quarantine(round_.key, round_.round_id))
+        create_replica(self._layout, state_at_creation(round_), lambda path: self._keep_round(round_, path))
         self._step(PREPARE_JOURNAL)
 
     async def _apply(self, round_: Round, *, is_published: bool) -> ReplicaState:
@@ -268,7 +265,7 @@ class GitReplicaStore:
         return after
 
     async def _discard(self, key: ReplicaKey, round_id: RoundId) -> None:
-        await self._drop_quarantine(key, round_id)
+        await drop_quarantine(self._replicas, key, round_id)
         if not self._layout.is_replica(key):
             return
         async with self._replicas.changing(key):
@@ -280,10 +277,6 @@ class GitReplicaStore:
             if is_create and not after.generation and not after.prepared:
                 await on_disk(remove_replica, self._layout, key)
                 self._replicas.forget(key)
-
-    async def _drop_quarantine(self, key: ReplicaKey, round_id: RoundId) -> None:
-        await on_disk(remove_tree, self._layout.quarantine(key, round_id))
-        self._replicas.arriving.discard((key, round_id))
 
     async def _replace(self, state: ReplicaState, refs: Mapping[RefName, RefValue], quarantine: RoundId | None) -> None:
         async with self._replicas.changing(state.key):
@@ -302,8 +295,7 @@ class GitReplicaStore:
             state = await self._replicas.load_locked(key)
             if state is not None:
                 await on_disk(drop_strays, self._layout.journal(key))
-            kept = {round_id for one, round_id in self._replicas.arriving if one == key}
-            await on_disk(sweep, self._layout, key, kept)
+            await on_disk(sweep, self._layout, key, self._replicas.quarantines(key))
             if state is not None and state.is_deleted:
                 async with self._replicas.lock(key.partition):
                     removed = await on_disk(remove_deleted, self._replicas, key)
