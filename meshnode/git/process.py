@@ -233,12 +233,13 @@ class GitProcess:
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
         self._timer.cancel()
-        for _ in range(_LAST_READS):
-            self._read_stderr()
+        self._is_expired = self._is_expired and returncode == -signal.SIGKILL  # it may have been done just in time
         self._exited.set_result(returncode)
         for ready in self._waiting:
             _wake(ready)
         self._on_exit()
+        for _ in range(_LAST_READS):  # before anyone who waits goes on: they run in the loop's next turn
+            self._read_stderr()
 
     def _read_stderr(self) -> None:
         if self._stderr_fd < 0:
