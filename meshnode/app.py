@@ -34,11 +34,10 @@ from meshnode.auth.tokens import RequestVerifier, TokenSigner, replay_window_ms
 from meshnode.auth.users import UserVerifier
 from meshnode.base.errors import CatalogUnavailable, Forbidden, InvalidRequest, MeshError
 from meshnode.base.ids import NodeId, parse_node_id
+from meshnode.catalog.metered import MeteredCatalog
 from meshnode.catalog.open import open_catalog
 from meshnode.config import Config
 from meshnode.core.keys import CLUSTER, Application, Node, decode_node, decode_settings, node_key
-from meshnode.core.round import Round
-from meshnode.core.write import Finish
 from meshnode.engine.node import NodeEngine, World
 from meshnode.engine.participant import Disk
 from meshnode.git.command import GitCommands
@@ -207,7 +206,7 @@ class RunningNode:
             version=__version__,
             world=World(
                 disk=Disk(store=stores.store, reader=stores.reader, packs=stores.packs),
-                catalog=catalog,
+                catalog=MeteredCatalog(catalog, self._metrics.catalog_request),
                 clock=self._clock,
                 entropy=SystemEntropy(),
                 push_protocol=ReceivePackProtocol(config.push, AGENT),
@@ -216,7 +215,7 @@ class RunningNode:
                 ),
                 make_peers=self._make_peers,
                 on_keys=self._on_keys,
-                on_round=self._on_round,
+                meter=self._metrics,
             ),
             replication=config.replication,
             limits=config.limits,
@@ -350,7 +349,3 @@ class RunningNode:
     def _on_keys(self, nodes: Sequence[Node], applications: Sequence[Application]) -> None:
         for refused in self._registry.replace(nodes, applications):
             log.error("key_refused", extra={"reason": refused})
-
-    def _on_round(self, round_: Round, finish: Finish, elapsed_ms: int) -> None:
-        self._metrics.count_round(kind=round_.kind.value, outcome=finish.outcome.value)
-        self._metrics.time_round("total", elapsed_ms / 1000)

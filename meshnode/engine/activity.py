@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from meshnode.core.round import ReplicaKey
+from meshnode.engine.meter import Meter
 from meshnode.ports import Clock, RepairProgress
 
 
 class NodeActivity:
     """Counters and facts; the engine writes them, servers read them."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, meter: Meter) -> None:
         self._clock = clock
+        self._meter = meter
         self._is_started = False
         self._is_draining = False
         self._counters: list[Callable[[], int]] = []
@@ -59,15 +61,22 @@ class NodeActivity:
         """Show a repair's progress."""
         self._repairs[progress.key] = progress
         self._consistent_since.pop(progress.key, None)
+        self._count()
 
     def note_repair_over(self, key: ReplicaKey) -> None:
         """Take a repair off the list."""
         self._repairs.pop(key, None)
+        self._count()
 
     def note_consistent(self, key: ReplicaKey) -> None:
         """Note that the replica matches its record; the first note counts."""
         self._consistent_since.setdefault(key, self._clock.wall_ms())
+        self._count()
 
     def note_inconsistent(self, key: ReplicaKey) -> None:
         """Note that the replica does not match its record."""
         self._consistent_since.pop(key, None)
+        self._count()
+
+    def _count(self) -> None:
+        self._meter.set_replicas(consistent=len(self._consistent_since), inconsistent=len(self._repairs))

@@ -17,11 +17,11 @@ from meshnode.base.errors import CatalogUnavailable
 from meshnode.base.ids import NodeId
 from meshnode.config import LimitSettings, ReplicationSettings
 from meshnode.core.keys import Application, Node
-from meshnode.core.round import ReplicaKey, Round
-from meshnode.core.write import Finish
+from meshnode.core.round import ReplicaKey
 from meshnode.engine.activity import NodeActivity
 from meshnode.engine.api_writes import ApiWrites
 from meshnode.engine.membership import ClusterMembership
+from meshnode.engine.meter import Meter
 from meshnode.engine.participant import Disk, Participant
 from meshnode.engine.reader import Reader
 from meshnode.engine.records import Records
@@ -60,10 +60,9 @@ class World:
     fetch_protocol: FetchProtocol
     make_peers: Callable[[Membership], tuple[Peers, RemoteTransport]]
     """Called once, with the membership that knows where nodes are."""
+    meter: Meter
     on_keys: Callable[[Sequence[Node], Sequence[Application]], None] = lambda _nodes, _applications: None
     """Told who is known, at start and after every change."""
-    on_round: Callable[[Round, Finish, int], None] = lambda _round, _finish, _ms: None
-    """Told how each round led here ended, and how many milliseconds it took."""
 
 
 class NodeEngine:
@@ -82,7 +81,7 @@ class NodeEngine:
         self.world = world
         self._limits = limits
         self.supervisor = Supervisor()
-        self.activity = NodeActivity(world.clock)
+        self.activity = NodeActivity(world.clock, world.meter)
         self.records = Records(world.catalog, self.supervisor)
         self.membership = ClusterMembership(
             own=own,
@@ -105,6 +104,7 @@ class NodeEngine:
             prepared_age_ms=replication.prepared_age_ms,
             on_repair=self._on_repair,
             activity=self.activity,
+            meter=world.meter,
         )
         self.repairer = Repairer(
             own=own,
@@ -112,11 +112,14 @@ class NodeEngine:
             records=self.records,
             membership=self.membership,
             participant=self.participant,
-            synchroniser=Synchroniser(participant=self.participant, peers=self.peers, entropy=world.entropy),
+            synchroniser=Synchroniser(
+                participant=self.participant, peers=self.peers, entropy=world.entropy, meter=world.meter
+            ),
             activity=self.activity,
             clock=world.clock,
             supervisor=self.supervisor,
             settings=replication,
+            meter=world.meter,
         )
         self.driver = RoundDriver(
             own=own,
@@ -128,7 +131,7 @@ class NodeEngine:
             supervisor=self.supervisor,
             settings=replication,
             on_unreachable=self.membership.suspect,
-            on_finish=world.on_round,
+            meter=world.meter,
         )
         self.slots = KeyedLocks(waiting_max=limits.queue_per_repository, wait_ms=limits.queue_wait_ms)
         self.writer = Writer(

@@ -32,6 +32,7 @@ from meshnode.core.participant import Position
 from meshnode.core.record import Record, record_fenced
 from meshnode.core.round import ReplicaKey, Round, WriteKind
 from meshnode.engine.activity import NodeActivity
+from meshnode.engine.meter import Meter
 from meshnode.engine.records import RecordAt, Records
 from meshnode.engine.slots import KeyedLocks
 from meshnode.engine.supervisor import Supervisor
@@ -90,6 +91,7 @@ class Participant:
         prepared_age_ms: int,
         on_repair: Callable[[ReplicaKey, str], None],
         activity: NodeActivity,
+        meter: Meter,
     ) -> None:
         self.own = own
         self.disk = disk
@@ -101,6 +103,7 @@ class Participant:
         self._prepared_age_ms = prepared_age_ms
         self._on_repair = on_repair
         self._activity = activity
+        self._meter = meter
         self._open_since_ms: dict[ReplicaKey, int] = {}
 
     def start(self) -> None:
@@ -170,6 +173,7 @@ class Participant:
                 effects = rules.on_prepare(position, prepared, round_, refs)
                 vote = await self._run(key, effects, position.generation)
                 if vote is not None:
+                    self._meter.count_vote(vote.kind.value)
                     if vote.kind is VoteKind.REFUSED:
                         await self.disk.store.discard(key, round_.round_id)
                         log.info("vote_refused", extra={"round": round_.round_id, "reason": vote.reason})

@@ -33,6 +33,7 @@ from meshnode.core.repair import RepairStep, matches, plan_repair
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.activity import NodeActivity
 from meshnode.engine.membership import ClusterMembership
+from meshnode.engine.meter import Meter
 from meshnode.engine.participant import Participant, position_of
 from meshnode.engine.records import RecordAt, Records
 from meshnode.engine.supervisor import Supervisor
@@ -64,6 +65,7 @@ class Repairer:
         clock: Clock,
         supervisor: Supervisor,
         settings: ReplicationSettings,
+        meter: Meter,
     ) -> None:
         self._own = own
         self._catalog = catalog
@@ -75,6 +77,7 @@ class Repairer:
         self._clock = clock
         self._supervisor = supervisor
         self._settings = settings
+        self._meter = meter
         self._queue: asyncio.PriorityQueue[tuple[int, int, ReplicaKey]] = asyncio.PriorityQueue()
         self._order = itertools.count()
         self._queued: dict[ReplicaKey, str] = {}
@@ -121,9 +124,11 @@ class Repairer:
         try:
             is_done = await self.repair(key, reason)
         except (CatalogUnavailable, OutcomeUnknown, PeerUnavailable, ReplicaBehind, RepositoryNotFound) as error:
+            self._meter.count_repair("postponed")
             log.info("repair_postponed", extra={"repository": key.repository, "reason": reason, "error": str(error)})
             is_done = False
         except MeshError:
+            self._meter.count_repair("failed")
             log.exception("repair_failed", extra={"repository": key.repository, "reason": reason})
             is_done = False
         if is_done:
@@ -241,6 +246,7 @@ class Repairer:
             return await self._participant.settle(key, record)
         except Corrupt as damage:
             kept = await self._participant.disk.store.set_aside(key, str(damage))
+            self._meter.count_repair("set aside")
             log.exception("replica_set_aside", extra={"repository": key.repository, "kept": kept})
             return None
 
@@ -286,6 +292,7 @@ class Repairer:
                 return
         if await self._replace(at, record_rejoined(at.record, self._own)):
             self._activity.note_consistent(key)
+            self._meter.count_repair("rejoined")
             log.info("replica_rejoined", extra={"repository": key.repository, "generation": at.record.generation})
 
     async def _replace(self, at: RecordAt, record: Record) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, assert_never
 
 from meshnode.base.errors import CatalogUnavailable, MeshError, OutcomeUnknown
@@ -23,6 +23,7 @@ from meshnode.core.keys import encode_record, partition_key, record_key
 from meshnode.core.record import Record
 from meshnode.core.round import Round
 from meshnode.core.write import Finish, WriteRound
+from meshnode.engine.meter import Meter
 from meshnode.engine.participant import Participant
 from meshnode.engine.records import RecordAt, Records
 from meshnode.engine.shipping import Shipment
@@ -57,7 +58,7 @@ class RoundDriver:
     supervisor: Supervisor
     settings: ReplicationSettings
     on_unreachable: Callable[[NodeId], None]
-    on_finish: Callable[[Round, Finish, int], None] = field(default=lambda _round, _finish, _ms: None)
+    meter: Meter
 
     async def run(self, round_: Round, at: RecordAt, shipment: Shipment, names: NameChange) -> Finish:
         """Take the round from its votes to its end. The shipment has everything but the round itself."""
@@ -78,7 +79,8 @@ class RoundDriver:
                 "ms": elapsed_ms,
             },
         )
-        self.on_finish(round_, finish, elapsed_ms)
+        self.meter.count_round(kind=round_.kind.value, outcome=finish.outcome.value)
+        self.meter.time_round("total", elapsed_ms / 1000)
         return finish
 
 
@@ -93,6 +95,7 @@ class _Run:
         self._names = names
         self._events: asyncio.Queue[rules.Event] = asyncio.Queue()
         self._voting: asyncio.Task[None] | None = None
+        self._begun_ms = driver.clock.monotonic_ms()
         self._machine = WriteRound(
             round=round_,
             own=driver.own,
@@ -164,6 +167,8 @@ class _Run:
 
     async def _publish(self, record: Record) -> None:
         at = self._at
+        begun_ms = self._driver.clock.monotonic_ms()
+        self._driver.meter.time_round("votes", (begun_ms - self._begun_ms) / 1000)
         key = record_key(self._round.repository)
         try:
             revision = await self._driver.catalog.transact(
@@ -180,6 +185,7 @@ class _Run:
             log.warning("publish_unknown", extra={"round": self._round.round_id, "error": str(error)})
             self._events.put_nowait(rules.PublishUnknown())
         else:
+            self._driver.meter.time_round("publish", (self._driver.clock.monotonic_ms() - begun_ms) / 1000)
             self._events.put_nowait(rules.PublishConflict() if revision is None else rules.PublishDone())
 
     async def _read(self) -> None:
@@ -213,11 +219,13 @@ class _Run:
     async def _tell_commit(self, nodes: Sequence[NodeId]) -> None:
         """Apply here, then answer; the others hear of it in the background, and by the next Prepare at the latest."""
         driver, round_ = self._driver, self._round
+        begun_ms = driver.clock.monotonic_ms()
         for node in nodes:
             if node != driver.own:
                 driver.supervisor.spawn(f"round-commit-{node}", self._commit_at(node))
         try:
             await driver.participant.commit(round_.key, round_.round_id, round_.generation)
+            driver.meter.time_round("commit", (driver.clock.monotonic_ms() - begun_ms) / 1000)
         except MeshError:
             log.exception("commit_failed_here", extra={"round": round_.round_id, "repository": round_.repository})
 

@@ -21,6 +21,7 @@ from meshnode.core.record import Record
 from meshnode.core.refs import digest_of, refs_after
 from meshnode.core.repair import is_connected_history
 from meshnode.core.round import ReplicaKey, WriteKind
+from meshnode.engine.meter import Meter
 from meshnode.engine.participant import Participant, position_of
 from meshnode.ports import Entropy, Peers, RefsSnapshot, ReplicaState
 
@@ -46,6 +47,7 @@ class Synchroniser:
     participant: Participant
     peers: Peers
     entropy: Entropy
+    meter: Meter
 
     async def run(
         self, key: ReplicaKey, source: NodeId, state: ReplicaState | None, on_phase: Callable[[str], None]
@@ -109,7 +111,8 @@ class Synchroniser:
 
     async def _full_sync(self, key: ReplicaKey, source: NodeId, on_phase: Callable[[str], None]) -> None:
         on_phase("repairing: reading references")
-        state, snapshot = await self.peers.snapshot(source, key)
+        with self.meter.repair_phase("read"):
+            state, snapshot = await self.peers.snapshot(source, key)
         if state.key != key:
             raise Corrupt("the peer described another repository", peer=source)
         on_phase("repairing: fetching objects")
@@ -137,7 +140,8 @@ class Synchroniser:
         quarantine: RoundId | None = None
         if missing:
             haves = [] if local is None else _oids(local.refs.values())[:HAVES_MAX]
-            quarantine = await self._fetch(key, source, wanted.object_format, missing, haves)
+            with self.meter.repair_phase("fetch"):
+                quarantine = await self._fetch(key, source, wanted.object_format, missing, haves)
         elif tips and local is not None:
             await disk.packs.check_tips(key, tips)
         is_replaced = False
@@ -145,7 +149,8 @@ class Synchroniser:
             async with self.participant.locks.hold(key):
                 now = await disk.store.load(key)
                 if now is None or now.generation < wanted.generation:
-                    await disk.store.replace(wanted, refs, quarantine)
+                    with self.meter.repair_phase("replace"):
+                        await disk.store.replace(wanted, refs, quarantine)
                     is_replaced = True
         finally:
             if quarantine is not None and not is_replaced:

@@ -22,6 +22,7 @@ from meshnode.core.keys import ClusterSettings, Node, NodeState
 from meshnode.core.record import Partition, Record
 from meshnode.core.refs import digest_of
 from meshnode.core.round import ReplicaKey, Round
+from meshnode.engine.meter import NullMeter
 from meshnode.engine.node import NodeEngine, World
 from meshnode.engine.participant import Disk
 from meshnode.git.memory import open_memory_stores
@@ -202,6 +203,7 @@ class MemoryCluster:
                 entropy=self.entropy,
                 push_protocol=ReceivePackProtocol(PushSettings(), "test"),
                 fetch_protocol=_unused_fetch(),
+                meter=NullMeter(),
                 make_peers=lambda _membership: (CutPeers(own, self.network), _unused_remote()),
             ),
             replication=SETTINGS,
