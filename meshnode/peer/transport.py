@@ -113,11 +113,13 @@ class _ReplyBody:
         data, self._first = self._first, b""
         while not data:
             try:
-                data = parse(pb.TransportResponse, await anext(self._stream)).data
+                message = await anext(self._stream)
             except CallFailed as failed:
                 error = error_from_call(failed, self._node)
                 error.fields["is_untouched"] = False
                 raise error from failed
+            try:
+                data = parse(pb.TransportResponse, message).data
             except InvalidRequest as error:
                 await self.aclose()
                 raise PeerUnavailable("node gave a senseless answer", node=self._node, is_untouched=False) from error

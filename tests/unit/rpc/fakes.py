@@ -15,6 +15,7 @@ from meshnode.base.ids import (
     ObjectId,
     PartitionId,
     RefName,
+    RefsDigest,
     RepositoryId,
     RepositoryName,
     RoundId,
@@ -241,6 +242,8 @@ class FakeReplication:
     description: ReplicaDescription | None = field(default_factory=some_description)
     rounds: list[Round] = field(default_factory=list)
     refs: RefsSnapshot = field(default_factory=some_snapshot)
+    claimed_digest: RefsDigest | None = None
+    """Where set, what the snapshot's state says instead of the truth."""
     pack: list[bytes] = field(default_factory=lambda: [b"one", b"two"])
     error: BaseException | None = None
     gate: asyncio.Event | None = None
@@ -293,7 +296,8 @@ class FakeReplication:
 
     async def snapshot(self, key: ReplicaKey) -> tuple[ReplicaState, RefsSnapshot]:
         await self._pass("snapshot", key)
-        return state_of(self.refs), self.refs
+        state = state_of(self.refs)
+        return replace(state, refs_digest=self.claimed_digest or state.refs_digest), self.refs
 
     async def fetch_objects(
         self, key: ReplicaKey, wants: Sequence[ObjectId], haves: Sequence[ObjectId]
