@@ -20,6 +20,7 @@ class NodeActivity:
         self._counters: list[Callable[[], int]] = []
         self._repairs: dict[ReplicaKey, RepairProgress] = {}
         self._consistent_since: dict[ReplicaKey, int] = {}
+        self._damaged: set[ReplicaKey] = set()
 
     # ------------------------------------------------------------ ports.Activity
 
@@ -72,6 +73,21 @@ class NodeActivity:
         """Note that the replica matches its record; the first note counts."""
         self._consistent_since.setdefault(key, self._clock.wall_ms())
         self._count()
+
+    def note_damaged(self, key: ReplicaKey) -> bool:
+        """Note that the replica must not be used until it is out of the way; False where that was known."""
+        self.note_inconsistent(key)
+        is_news = key not in self._damaged
+        self._damaged.add(key)
+        return is_news
+
+    def note_set_aside(self, key: ReplicaKey) -> None:
+        """Note that the damaged copy is out of the way."""
+        self._damaged.discard(key)
+
+    def is_damaged(self, key: ReplicaKey) -> bool:
+        """Whether the replica must not be used."""
+        return key in self._damaged
 
     def note_inconsistent(self, key: ReplicaKey) -> None:
         """Note that the replica does not match its record."""

@@ -103,6 +103,7 @@ class NodeEngine:
             supervisor=self.supervisor,
             prepared_age_ms=replication.prepared_age_ms,
             on_repair=self._on_repair,
+            on_damaged=self._on_damaged,
             activity=self.activity,
             meter=world.meter,
         )
@@ -153,7 +154,7 @@ class NodeEngine:
             records=self.records,
             membership=self.membership,
             participant=self.participant,
-            on_diverged=self._on_repair,
+            on_damaged=self._on_damaged,
         )
         self.transport = GitTransport(
             own=own,
@@ -212,6 +213,9 @@ class NodeEngine:
 
     def _on_repair(self, key: ReplicaKey, reason: str) -> None:
         self.repairer.enqueue(key, reason)
+
+    def _on_damaged(self, key: ReplicaKey, reason: str) -> None:
+        self.repairer.take_out(key, reason)
 
     def _on_cluster_change(self) -> None:
         self.repairer.want_sweep()

@@ -90,6 +90,7 @@ class Participant:
         supervisor: Supervisor,
         prepared_age_ms: int,
         on_repair: Callable[[ReplicaKey, str], None],
+        on_damaged: Callable[[ReplicaKey, str], None],
         activity: NodeActivity,
         meter: Meter,
     ) -> None:
@@ -102,7 +103,8 @@ class Participant:
         self._supervisor = supervisor
         self._prepared_age_ms = prepared_age_ms
         self._on_repair = on_repair
-        self._activity = activity
+        self._on_damaged = on_damaged
+        self.activity = activity
         self._meter = meter
         self._open_since_ms: dict[ReplicaKey, int] = {}
 
@@ -161,6 +163,13 @@ class Participant:
 
     async def _vote(self, round_: Round) -> Vote:
         key = round_.key
+        try:
+            return await self._vote_locked(key, round_)
+        except Corrupt as damage:
+            self._on_damaged(key, str(damage))
+            raise
+
+    async def _vote_locked(self, key: ReplicaKey, round_: Round) -> Vote:
         async with self.locks.hold(key):
             for _ in range(rules.STORED_ROUNDS_MAX + 2):
                 state = await self._load(key)
@@ -195,7 +204,7 @@ class Participant:
             effects = rules.on_commit(position_of(state), state.prepared, round_id, generation)
             await self._run(key, effects, state.generation)
             state = await self._load(key)
-            if not self._activity.consistent_since_ms(key):
+            if not self.activity.consistent_since_ms(key):
                 self._on_repair(key, "may have rejoined")
             return Generation(0) if state is None else state.generation
 
@@ -321,7 +330,7 @@ class Participant:
             state = await self._load(key)
             if state is None:
                 raise RepositoryNotFound("no replica here", repository=key.repository)
-            if not self._activity.consistent_since_ms(key):
+            if not self.activity.consistent_since_ms(key):
                 raise ReplicaBehind("this replica is not known to be consistent", generation=state.generation)
             snapshot = await self.disk.reader.snapshot(key)
         if snapshot.generation != state.generation:
@@ -366,7 +375,7 @@ class Participant:
                     state = await self.disk.store.apply(round_)
                     generation = state.generation
                     if round_.kind is WriteKind.CREATE:
-                        self._activity.note_consistent(key)
+                        self.activity.note_consistent(key)
                     log.debug("round_applied", extra={"round": round_.round_id, "generation": generation})
                 case rules.Drop(round_id):
                     await self.disk.store.discard(key, round_id)

@@ -10,10 +10,11 @@ record is proof enough.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
-from meshnode.base.errors import CatalogUnavailable, ReplicaBehind, RepositoryNotFound
+from meshnode.base.errors import CatalogUnavailable, Corrupt, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import NodeId, RepositoryId, RepositoryName
 from meshnode.core.keys import NAMES
 from meshnode.core.record import Record, consistent_nodes
@@ -33,13 +34,29 @@ class Reader:
     records: Records
     membership: ClusterMembership
     participant: Participant
-    on_diverged: Callable[[ReplicaKey, str], None]
+    on_damaged: Callable[[ReplicaKey, str], None]
 
     async def view(self, name: RepositoryName, consistency: Consistency) -> ReadView:
         """Open this node's replica for a read."""
         if consistency.level is ConsistencyLevel.VERIFIED:
-            return await self.view_at(await self.records.find(name))
+            record = await self.records.find(name)
+            key = ReplicaKey(record.partition, record.repository)
+            return await self._guarded(key, self._view_at(key, record))
         key = await self._known_key(name)
+        return await self._guarded(key, self._view_unverified(key, name, consistency))
+
+    async def _guarded(self, key: ReplicaKey, work: Coroutine[Any, Any, ReadView]) -> ReadView:
+        """Serve nothing of a damaged replica, and have it taken out as soon as the damage is met."""
+        if self.participant.activity.is_damaged(key):
+            work.close()
+            raise ReplicaBehind("this replica is damaged and being replaced", node=self.own)
+        try:
+            return await work
+        except Corrupt as damage:
+            self.on_damaged(key, str(damage))
+            raise
+
+    async def _view_unverified(self, key: ReplicaKey, name: RepositoryName, consistency: Consistency) -> ReadView:
         state = await self.participant.disk.store.load(key)
         if state is None or state.is_deleted or not state.generation:
             raise ReplicaBehind("no replica here", node=self.own, generation=0)
@@ -48,9 +65,8 @@ class Reader:
         snapshot = await self.participant.disk.reader.snapshot(key)
         return ReadView(key=key, name=name, snapshot=snapshot, record=None)
 
-    async def view_at(self, record: Record) -> ReadView:
-        """This node's replica at or past a record just read (VERIFIED)."""
-        key = ReplicaKey(record.partition, record.repository)
+    async def _view_at(self, key: ReplicaKey, record: Record) -> ReadView:
+        """This node's replica at or past a record just read."""
         if self.own not in consistent_nodes(record, self.membership.partition(record.partition)):
             raise ReplicaBehind("this replica is being repaired", node=self.own, wanted=record.generation)
         state = await self.participant.disk.store.load(key)
@@ -65,8 +81,7 @@ class Reader:
                 wanted=record.generation,
             )
         if state.generation == record.generation and state.refs_digest != record.refs_digest:
-            self.on_diverged(key, "digest differs from the record's")
-            raise ReplicaBehind("this replica's references differ from the record's", node=self.own)
+            raise Corrupt("I9: this replica's references differ from the record's", node=self.own)
         snapshot = await self.participant.disk.reader.snapshot(key)
         return ReadView(key=key, name=record.name, snapshot=snapshot, record=record)
 

@@ -76,8 +76,7 @@ class Recovery:
                 if digest != state.refs_digest:
                     raise Corrupt("references on disk do not match the replica's state", repository=key.repository)
         except Corrupt as damage:
-            kept = await store.set_aside(key, str(damage))
-            log.exception("replica_set_aside", extra={"repository": key.repository, "kept": kept})
+            await self.repairer.set_aside(key, str(damage))
             return
         if self.own not in record.inconsistent and matches(position_of(state), state.refs_digest, record):
             self.activity.note_consistent(key)

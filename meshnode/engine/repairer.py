@@ -230,6 +230,34 @@ class Repairer:
                     await self._fetch(key, at.record, state, plan.sources)
         return False
 
+    def take_out(self, key: ReplicaKey, reason: str) -> None:
+        """Have a damaged replica listed, kept aside and replaced; until then nothing uses it."""
+        if self._activity.note_damaged(key):
+            log.error("replica_damaged", extra={"repository": key.repository, "reason": reason})
+            self._supervisor.spawn("repair-take-out", self._take_out(key, reason))
+
+    async def _take_out(self, key: ReplicaKey, reason: str) -> None:
+        while True:
+            try:
+                await self.exclude(key, reason)
+                break
+            except (CatalogUnavailable, OutcomeUnknown) as error:
+                log.warning("exclusion_postponed", extra={"repository": key.repository, "error": str(error)})
+                await self._clock.sleep(RETRY_MS[2])
+        await self.set_aside(key, reason)
+        self.enqueue(key, reason)
+
+    async def set_aside(self, key: ReplicaKey, reason: str) -> None:
+        """Move a damaged replica out of the way; it is kept for whoever wants to know what happened."""
+        async with self._participant.locks.hold(key):
+            try:
+                kept = await self._participant.disk.store.set_aside(key, reason)
+            except RepositoryNotFound:
+                kept = ""
+        self._activity.note_set_aside(key)
+        self._meter.count_repair("set aside")
+        log.error("replica_set_aside", extra={"repository": key.repository, "kept": kept, "reason": reason})
+
     async def exclude(self, key: ReplicaKey, reason: str) -> None:
         """List this node as inconsistent in a record, before anything of the replica is served."""
         self._activity.note_inconsistent(key)
@@ -245,9 +273,7 @@ class Repairer:
         try:
             return await self._participant.settle(key, record)
         except Corrupt as damage:
-            kept = await self._participant.disk.store.set_aside(key, str(damage))
-            self._meter.count_repair("set aside")
-            log.exception("replica_set_aside", extra={"repository": key.repository, "kept": kept})
+            await self.set_aside(key, str(damage))
             return None
 
     async def _overtaken(self, key: ReplicaKey, seen: Record) -> bool:
@@ -287,8 +313,7 @@ class Repairer:
                     return
                 digest = await self._participant.disk.reader.digest_on_disk(key)
             if digest != at.record.refs_digest:
-                kept = await self._participant.disk.store.set_aside(key, "references on disk do not match the record")
-                log.error("replica_set_aside", extra={"repository": key.repository, "kept": kept})
+                await self.set_aside(key, "references on disk do not match the record")
                 return
         if await self._replace(at, record_rejoined(at.record, self._own)):
             self._activity.note_consistent(key)

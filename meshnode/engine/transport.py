@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from meshnode.base.errors import (
+    Corrupt,
     Draining,
     MeshError,
     PeerUnavailable,
@@ -44,6 +45,8 @@ from meshnode.ports import (
 
 log = logging.getLogger("meshnode.engine")
 
+ELSEWHERE: Final = (ReplicaBehind, PeerUnavailable, Draining, Corrupt)
+"""Errors of one candidate after which another may well answer."""
 KEEP_ALIVE_S: Final = 5.0
 """Between keep-alives while a push is worked on: below the idle time-outs of common proxies."""
 DEFAULT_FORMAT: Final = "sha1"
@@ -78,7 +81,7 @@ class GitTransport:
                 if node != self.own:
                     return await self.remote.info_refs(node, replace(request, is_forwarded=True), service)
                 view = await self.reader.view(request.name, request.consistency)
-            except (ReplicaBehind, PeerUnavailable, Draining) as error:
+            except ELSEWHERE as error:
                 self._passed_over(node, error, errors)
                 continue
             if service is GitService.RECEIVE_PACK:
@@ -96,7 +99,7 @@ class GitTransport:
                 if node != self.own:
                     return await self.remote.upload_pack(node, replace(request, is_forwarded=True), body)
                 view = await self.reader.view(request.name, request.consistency)
-            except (ReplicaBehind, PeerUnavailable, Draining) as error:
+            except ELSEWHERE as error:
                 self._passed_over(node, error, errors)
                 continue
             answer = self.fetch_protocol.serve(view.key, view.snapshot, request.version, body)
@@ -112,7 +115,7 @@ class GitTransport:
                 if node != self.own:
                     return await self.remote.receive_pack(node, replace(request, is_forwarded=True), body)
                 record = await self._open_for_push(request)
-            except (ReplicaBehind, PeerUnavailable, Draining) as error:
+            except ELSEWHERE as error:
                 self._passed_over(node, error, errors)
                 continue
             generation = Generation(0) if record is None else record.generation

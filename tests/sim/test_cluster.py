@@ -9,6 +9,7 @@ import pytest
 
 from meshnode.base.errors import (
     CatalogUnavailable,
+    Corrupt,
     Fenced,
     MeshError,
     OutcomeUnknown,
@@ -288,6 +289,24 @@ def test_a_damaged_replica_is_set_aside_and_repaired() -> None:
         await cluster.wait_until_consistent(NAME)
         assert len(disk.damaged) == 1
         assert await cluster.read("n2", NAME) == A
+
+    play(story)
+
+
+def test_damage_met_while_serving_takes_the_replica_out_before_anything_of_it_is_shown() -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        await cluster.set_ref("n1", NAME, A)
+        disk = cluster.nodes[NodeId("n2")].disk
+        for one in disk.replicas.values():
+            one.is_unreadable = True
+        with pytest.raises((Corrupt, ReplicaBehind)):
+            await cluster.read("n2", NAME)
+        with pytest.raises(ReplicaBehind):
+            await cluster.read("n2", NAME)
+        await cluster.wait_until_consistent(NAME)
+        assert await cluster.read("n2", NAME) == A
+        assert len(disk.damaged) == 1
 
     play(story)
 
