@@ -6,6 +6,7 @@ without it is a failure.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -110,3 +111,14 @@ def trailing_of(metadata: grpc.aio.Metadata | None) -> dict[str, str | bytes]:
     for key, value in metadata or ():
         values.setdefault(key, value)
     return values
+
+
+def closed_meanwhile() -> CallFailed:
+    """What a call ends with whose stream or channel another task closed."""
+    return CallFailed(grpc.StatusCode.CANCELLED, "closed while the call was running", {}, was_answered=False)
+
+
+def is_cancelled_from_outside() -> bool:
+    """Whether a CancelledError is this task's own: gRPC raises one too where only the call was cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -11,12 +11,13 @@ Source: https://grpc.github.io/grpc/core/group__grpc__arg__keys.html for the opt
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 import grpc
 
-from meshnode.auth.answers import CallFailed, Trust, fail_call, trailing_of
+from meshnode.auth.answers import CallFailed, Trust, closed_meanwhile, fail_call, is_cancelled_from_outside, trailing_of
 from meshnode.auth.registry import KeyRegistry
 from meshnode.auth.stream import SignedStream
 from meshnode.auth.tokens import MessageTrace, TokenSigner
@@ -67,6 +68,8 @@ def channel_options(connect_ms: int) -> list[tuple[str, int]]:
         # The name misleads: this is how long one attempt to connect may take.
         ("grpc.min_reconnect_backoff_ms", connect_ms),
         ("grpc.max_reconnect_backoff_ms", BACKOFF_MS_MAX),
+        # A container that starts again may have another address; gRPC would ask for it only every 30 s.
+        ("grpc.dns_min_time_between_resolutions_ms", BACKOFF_MS_MAX),
     ]
 
 
@@ -118,6 +121,10 @@ class SignedChannel:
             answer = await call
         except grpc.aio.AioRpcError as error:
             raise fail_call(self._trust, request.jti, error, request=sent, response=MessageTrace()) from error
+        except asyncio.CancelledError:
+            if is_cancelled_from_outside():
+                raise
+            raise closed_meanwhile() from None
         trailing = trailing_of(await call.trailing_metadata())
         detail = await call.details() or ""
         self._trust.check_ok(request.jti, detail, trailing, request=sent, response=MessageTrace.of(answer))

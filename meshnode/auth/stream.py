@@ -22,7 +22,14 @@ from typing import Any, Self, cast
 
 import grpc
 
-from meshnode.auth.answers import CallFailed, Trust, fail_call, trailing_of
+from meshnode.auth.answers import (
+    CallFailed,
+    Trust,
+    closed_meanwhile,
+    fail_call,
+    is_cancelled_from_outside,
+    trailing_of,
+)
 from meshnode.auth.responses import MessageTrace
 from meshnode.base.errors import InvalidRequest
 from meshnode.ports import Clock
@@ -107,9 +114,11 @@ class SignedStream:
             raise fail_call(self._trust, self._jti, error, request=self._request, response=self._response) from error
         except asyncio.CancelledError:
             await self._break_off()
-            if self._source_error is not None and not _is_cancelled_from_outside():
+            if is_cancelled_from_outside():
+                raise
+            if self._source_error is not None:
                 raise self._source_error from None
-            raise
+            raise closed_meanwhile() from None
         self._response.note(message)
         return message
 
@@ -216,8 +225,3 @@ class SignedStream:
         close = getattr(self._messages, "aclose", None)
         if close is not None:
             await close()
-
-
-def _is_cancelled_from_outside() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -169,6 +169,19 @@ async def test_cancelled_call_is_cancelled_at_the_server() -> None:
         await asyncio.wait_for(echo.ended.wait(), 10)
 
 
+async def test_closing_the_channel_fails_the_calls_that_run_and_cancels_nobody() -> None:
+    echo = Echo()
+    async with running(echo) as target, channel_to(target) as channel:
+        call = asyncio.create_task(channel.unary("/echo/Hang", b"question", timeout_ms=SOON_MS))
+        await asyncio.wait_for(echo.reached.wait(), 10)
+        await channel.close()
+        with pytest.raises(CallFailed) as failure:
+            await call
+        await channel.close()
+    assert not failure.value.was_answered
+    assert not call.cancelled()
+
+
 async def test_call_without_an_end_is_not_made() -> None:
     async with channel_to("127.0.0.1:1") as channel:
         with pytest.raises(InvalidRequest, match="timeout"):

@@ -187,6 +187,22 @@ async def test_closing_a_stream_cancels_it_at_the_server_and_closes_its_source()
     assert feeders() == []
 
 
+async def test_stream_closed_by_another_task_fails_its_reader_and_cancels_nobody() -> None:
+    echo = Echo()
+    source = Source(b"a", then=asyncio.Event())
+    async with running(echo) as target, channel_to(target) as channel:
+        stream = channel.stream("/echo/Last", source.messages(), timeout_ms=SOON_MS)
+        reader = asyncio.create_task(collect(stream))
+        await asyncio.wait_for(echo.reached.wait(), 10)
+        await stream.aclose()
+        with pytest.raises(CallFailed, match="closed while") as failure:
+            await reader
+    assert failure.value.code is grpc.StatusCode.CANCELLED
+    assert not reader.cancelled()
+    assert source.is_closed
+    assert feeders() == []
+
+
 async def test_cancelled_reader_leaves_nothing_behind() -> None:
     echo = Echo()
     source = Source(b"a", then=asyncio.Event())
