@@ -8,20 +8,20 @@ await cluster.restart("n3")
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from meshnode.base.errors import MeshError, PeerUnavailable
-from meshnode.base.ids import Generation, NodeId, ObjectId, PartitionId, RefName, RefValue, RepositoryName, RoundId
+from meshnode.base.errors import MeshError
+from meshnode.base.ids import NodeId, ObjectId, PartitionId, RefName, RefValue, RepositoryName
 from meshnode.catalog.memory import FaultHook, MemoryCatalog
 from meshnode.config import LimitSettings, PushSettings, ReplicationSettings
 from meshnode.core import keys
 from meshnode.core.keys import ClusterSettings, Node, NodeState
 from meshnode.core.record import Partition, Record
 from meshnode.core.refs import digest_of
-from meshnode.core.round import ReplicaKey, Round
+from meshnode.core.round import ReplicaKey
 from meshnode.engine.meter import NullMeter
 from meshnode.engine.node import NodeEngine, World
 from meshnode.engine.participant import Disk
@@ -29,19 +29,14 @@ from meshnode.git.memory import open_memory_stores
 from meshnode.git.memory_disk import MemoryDisk
 from meshnode.git.receive_pack import ReceivePackProtocol
 from meshnode.git.stores import Step, no_step
+from meshnode.peer.memory import Links, MemoryPeers
 from meshnode.ports import (
     Consistency,
     FetchProtocol,
     Put,
     RefChange,
-    RefsSnapshot,
     RemoteTransport,
-    ReplicaDescription,
-    ReplicaState,
     Replication,
-    StageMessage,
-    StageOpen,
-    Vote,
     WriteResult,
 )
 from tests.sim.virtual_time import SeededEntropy, VirtualClock
@@ -49,81 +44,6 @@ from tests.sim.virtual_time import SeededEntropy, VirtualClock
 MAIN = RefName("refs/heads/main")
 PARTITIONS = 4
 SETTINGS = ReplicationSettings(prepared_age_ms=2_000, repair_sweep_ms=5_000)
-
-
-class Network:
-    """Which node reaches which; every call crosses it twice."""
-
-    def __init__(self) -> None:
-        self.replications: dict[NodeId, Replication] = {}
-        self._cuts: set[tuple[NodeId, NodeId]] = set()
-
-    def cut(self, source: str, target: str) -> None:
-        """Lose what `source` sends to `target`, answers included."""
-        self._cuts.add((NodeId(source), NodeId(target)))
-
-    def heal(self) -> None:
-        """Lose nothing any more."""
-        self._cuts.clear()
-
-    def check(self, source: NodeId, target: NodeId) -> None:
-        """Raise PeerUnavailable where a message from `source` does not reach `target`."""
-        if (source, target) in self._cuts or target not in self.replications:
-            raise PeerUnavailable("no way there", node=target)
-
-    def reach(self, source: NodeId, target: NodeId) -> Replication:
-        """The other node, if a message gets there."""
-        self.check(source, target)
-        return self.replications[target]
-
-
-class CutPeers:
-    """`ports.Peers` of one node over the network."""
-
-    def __init__(self, own: NodeId, network: Network) -> None:
-        self._own = own
-        self._network = network
-
-    async def prepare(self, node: NodeId, opening: StageOpen, messages: AsyncIterator[StageMessage]) -> Vote:
-        """Stream objects and the round."""
-        vote = await self._network.reach(self._own, node).prepare(opening, self._crossing(node, messages))
-        self._network.check(node, self._own)
-        return vote
-
-    async def _crossing(self, node: NodeId, messages: AsyncIterator[StageMessage]) -> AsyncIterator[StageMessage]:
-        async for message in messages:
-            self._network.check(self._own, node)
-            yield message
-
-    async def commit(self, node: NodeId, key: ReplicaKey, round_id: RoundId, generation: Generation) -> Generation:
-        """Tell that a round is published."""
-        applied = await self._network.reach(self._own, node).commit(key, round_id, generation)
-        self._network.check(node, self._own)
-        return applied
-
-    async def abort(self, node: NodeId, key: ReplicaKey, round_id: RoundId) -> None:
-        """Tell that a round will never be published."""
-        await self._network.reach(self._own, node).abort(key, round_id)
-
-    async def describe(self, node: NodeId, key: ReplicaKey, *, deep: bool) -> ReplicaDescription | None:
-        """The replica's account of itself."""
-        return await self._network.reach(self._own, node).describe(key, deep=deep)
-
-    async def history(self, node: NodeId, key: ReplicaKey, after: Generation) -> list[Round]:
-        """Applied rounds after a generation."""
-        return await self._network.reach(self._own, node).history(key, after)
-
-    async def snapshot(self, node: NodeId, key: ReplicaKey) -> tuple[ReplicaState, RefsSnapshot]:
-        """State and references."""
-        return await self._network.reach(self._own, node).snapshot(key)
-
-    async def fetch_objects(
-        self, node: NodeId, key: ReplicaKey, wants: Sequence[ObjectId], haves: Sequence[ObjectId]
-    ) -> AsyncIterator[bytes]:
-        """A pack for repair."""
-        async for chunk in self._network.reach(self._own, node).fetch_objects(key, wants, haves):
-            self._network.check(node, self._own)
-            yield chunk
 
 
 class Unused:
@@ -148,7 +68,8 @@ class MemoryCluster:
     def __init__(self, names: Sequence[str], *, seed: int = 0, factor: int = 3) -> None:
         self.clock = VirtualClock()
         self.catalog = MemoryCatalog(clock=self.clock)
-        self.network = Network()
+        self.links = Links()
+        self.replications: dict[NodeId, Replication] = {}
         self.entropy = SeededEntropy(seed)
         self.nodes = {NodeId(name): MemoryNode(MemoryDisk()) for name in names}
         self.hooks: dict[NodeId, FaultHook] = {}
@@ -204,21 +125,21 @@ class MemoryCluster:
                 push_protocol=ReceivePackProtocol(PushSettings(), "test"),
                 fetch_protocol=_unused_fetch(),
                 meter=NullMeter(),
-                make_peers=lambda _membership: (CutPeers(own, self.network), _unused_remote()),
+                make_peers=lambda _membership: (MemoryPeers(self.replications, own, self.links), _unused_remote()),
             ),
             replication=SETTINGS,
             limits=LimitSettings(),
         )
         node.engine = engine
         await engine.recover()
-        self.network.replications[own] = engine.participant
+        self.replications[own] = engine.participant
         await engine.serve()
         return engine
 
     async def crash(self, name: str) -> None:
         """Take a node's process away at once."""
         own = NodeId(name)
-        self.network.replications.pop(own, None)
+        self.replications.pop(own, None)
         engine, self.nodes[own].engine = self.nodes[own].engine, None
         if engine is not None:
             await engine.close()

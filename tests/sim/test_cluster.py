@@ -170,8 +170,8 @@ def test_participants_settle_a_round_whose_coordinator_died(*, is_published: boo
             if not died and is_publish and call.moment is wanted:
                 died = True
                 for node in ("n2", "n3"):
-                    cluster.network.cut("n1", node)
-                    cluster.network.cut(node, "n1")
+                    cluster.links.cut(NodeId("n1"), NodeId(node))
+                    cluster.links.cut(NodeId(node), NodeId("n1"))
                 raise CatalogUnavailable("the process is gone")
 
         cluster.hooks[NodeId("n1")] = hook
@@ -190,7 +190,7 @@ def test_participants_settle_a_round_whose_coordinator_died(*, is_published: boo
             assert await cluster.read(node, NAME) == (A if is_published else None)
             states = cluster.nodes[NodeId(node)].disk.replicas.values()
             assert all(not one.state.prepared for one in states), "a round was left open"
-        cluster.network.heal()
+        cluster.links.mend_all()
         await cluster.restart("n1")
         await cluster.set_ref("n2", NAME, B)
         await cluster.wait_until_consistent(NAME)
@@ -316,15 +316,15 @@ def test_a_node_cut_off_from_its_peers_answers_no_verified_read_once_it_is_exclu
         await cluster.create("n1", NAME)
         await cluster.set_ref("n1", NAME, A)
         for node in ("n1", "n2"):
-            cluster.network.cut(node, "n3")
-            cluster.network.cut("n3", node)
+            cluster.links.cut(NodeId(node), NodeId("n3"))
+            cluster.links.cut(NodeId("n3"), NodeId(node))
         await cluster.set_ref("n1", NAME, B)
         with pytest.raises(ReplicaBehind):
             await cluster.read("n3", NAME)
         old = Consistency(ConsistencyLevel.ANY)
         view = await cluster.engine("n3").reads.view(RepositoryName(NAME), old)
         assert (view.generation, view.snapshot.refs[MAIN]) == (2, A)
-        cluster.network.heal()
+        cluster.links.mend_all()
         await cluster.wait_until_consistent(NAME)
 
     play(story)

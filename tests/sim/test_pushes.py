@@ -171,7 +171,7 @@ def test_a_participant_that_goes_away_while_bytes_arrive_is_excluded() -> None:
         async def body() -> AsyncIterator[bytes]:
             async for piece in in_pieces(data[:2_000_000]):
                 yield piece
-            cluster.network.cut("n1", "n3")
+            cluster.links.cut(NodeId("n1"), NodeId("n3"))
             async for piece in in_pieces(data[2_000_000:]):
                 yield piece
 
@@ -179,7 +179,7 @@ def test_a_participant_that_goes_away_while_bytes_arrive_is_excluded() -> None:
         report = b"".join([chunk async for chunk in reply.body])
         assert b"ok refs/heads/main" in report
         assert (await cluster.record(NAME)).inconsistent == {"n3"}
-        cluster.network.heal()
+        cluster.links.mend_all()
         await cluster.wait_until_consistent(NAME)
         assert leftovers(cluster) == []
 
@@ -189,7 +189,7 @@ def test_a_participant_that_goes_away_while_bytes_arrive_is_excluded() -> None:
 def test_a_participant_that_stops_reading_is_let_go_because_the_quorum_does_not_need_it() -> None:
     async def story(cluster: MemoryCluster) -> None:
         await cluster.create("n1", NAME)
-        replication = cluster.network.replications[NodeId("n3")]
+        replication = cluster.replications[NodeId("n3")]
 
         class Stuck:
             def __getattr__(self, name: str) -> object:
@@ -201,7 +201,7 @@ def test_a_participant_that_stops_reading_is_let_go_because_the_quorum_does_not_
                     await asyncio.Event().wait()
                 raise AssertionError
 
-        cluster.network.replications[NodeId("n3")] = Stuck()  # type: ignore[assignment]
+        cluster.replications[NodeId("n3")] = Stuck()  # type: ignore[assignment]
         report = await push(cluster, "n1", NAME, [(MAIN, "", A)], padding=32 << 20)
         assert f"ok {MAIN}" in report
         assert (await cluster.record(NAME)).inconsistent == {"n3"}
