@@ -103,8 +103,6 @@ class PushSettings:
     """Largest pack of one push."""
     commands_max: int = 10_000
     """Most references one push may change."""
-    is_force_allowed: bool = True
-    """Whether a push may move a branch to a commit that is not its descendant."""
 
 
 @dataclass(frozen=True, kw_only=True)
