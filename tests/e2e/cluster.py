@@ -15,13 +15,12 @@ import signal
 import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.raw import send
 from tests.e2e.waiting import wait_until
 
 READY_S = 60.0
@@ -173,11 +172,7 @@ class Cluster:
 
     def is_ready(self, node: int) -> bool:
         """Whether the node says that it is ready."""
-        try:
-            with urllib.request.urlopen(f"{self.http(node)}/readyz", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
+        return send(self.http_port(node), "GET", "/readyz", timeout_s=5).status == 200
 
     def log_tail(self, node: int, lines: int = 30) -> str:
         """The end of a node's log."""

@@ -96,7 +96,11 @@ class Compose:
 
     def http(self, node: int) -> str:
         """A node's HTTP server as seen from outside."""
-        return f"http://127.0.0.1:{self.base_port + 10 * (node - 1) + 3}"
+        return f"http://127.0.0.1:{self.http_port(node)}"
+
+    def http_port(self, node: int) -> int:
+        """That server's port on this machine."""
+        return self.base_port + 10 * (node - 1) + 3
 
     def logs(self) -> str:
         """The end of every container's log."""

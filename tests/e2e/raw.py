@@ -45,7 +45,7 @@ def send(
         answer = connection.getresponse()
         named = {name.lower(): value for name, value in answer.getheaders()}
         return Answer(answer.status, named, answer.read())
-    except (http.client.HTTPException, ConnectionError):
+    except (http.client.HTTPException, OSError):
         return Answer(0, {}, b"")
     finally:
         connection.close()

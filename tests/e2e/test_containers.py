@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from tests.e2e.cluster import git, list_refs
 from tests.e2e.containers import Compose, running_compose
 from tests.e2e.history import SMALL, make_repository
+from tests.e2e.raw import send
 from tests.e2e.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(900)
@@ -70,8 +70,7 @@ def test_a_stopped_container_ends_before_its_grace_period(project: Compose) -> N
 
 def wait_ready(project: Compose, node: int) -> None:
     def is_ready() -> bool:
-        with urllib.request.urlopen(f"{project.http(node)}/readyz", timeout=5) as answer:
-            return bool(answer.status == 200)
+        return send(project.http_port(node), "GET", "/readyz", timeout_s=5).status == 200
 
     wait_until(is_ready, deadline_s=120, what=f"node{node} is ready")
 

@@ -24,7 +24,9 @@ def call(
     token = token or create_token(cluster, "--method", f"/mesh.v1.{method}")
     body = json.dumps(request)
     header = f"authorization: Bearer {token}"
-    answer = grpcurl_run(grpcurl, "-plaintext", "-rpc-header", header, "-d", body, cluster.grpc(node), f"mesh.v1.{method}")
+    answer = grpcurl_run(
+        grpcurl, "-plaintext", "-rpc-header", header, "-d", body, cluster.grpc(node), f"mesh.v1.{method}"
+    )
     decoded: dict[str, Any] = json.loads(answer)
     return decoded
 
