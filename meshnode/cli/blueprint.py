@@ -104,6 +104,11 @@ def plan_local_cluster(layout: Layout, *, node_count: int, base_port: int, catal
     )
 
 
+def plan_settings(blueprint: ClusterBlueprint) -> dict[NodeId, str]:
+    """The text of each node's settings file."""
+    return {node.node: render_config(_config_of(blueprint, node)) for node in blueprint.nodes}
+
+
 def make_cluster_files(layout: Layout, blueprint: ClusterBlueprint, existing: ClusterFile | None) -> ClusterFile:
     """Make every file of the cluster that is not there; what `cluster.json` says then.
 
@@ -114,13 +119,14 @@ def make_cluster_files(layout: Layout, blueprint: ClusterBlueprint, existing: Cl
         InvalidRequest: a key file cannot be used.
         ConfigError: a node would not accept its settings; nothing was made.
     """
-    settings = {node.node: render_config(_config_of(blueprint, node)) for node in blueprint.nodes}
+    settings = plan_settings(blueprint)
     for node, text in settings.items():
         parse_config(text, {}, source=f"settings of {node}")
     if existing is None:
         existing = _make_cluster_file(layout, blueprint)
-    check_same(existing, blueprint)
-    _check_keys(layout, existing)
+    else:
+        check_same(existing, blueprint)
+        _check_keys(layout, existing)
     load_or_create_private_key(layout.operator_key)
     for node, text in settings.items():
         if not layout.config_file(node).exists():

@@ -15,7 +15,7 @@ import click
 from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import parse_node_id
 from meshnode.cli.blueprint import REPLICATION_FACTOR, ClusterBlueprint, NodeBlueprint, make_cluster_files
-from meshnode.cli.launch import fill_catalog
+from meshnode.cli.launch import check_catalog_free, fill_catalog
 from meshnode.cli.layout import Layout, read_cluster_file
 from meshnode.cli.output import progress
 
@@ -107,7 +107,10 @@ def init_cluster(
         tls_path=tls_path,
     )
     with layout.lock(), progress(f"preparing {layout.data}"):
-        cluster = make_cluster_files(layout, blueprint, read_cluster_file(layout))
+        existing = read_cluster_file(layout)
+        if existing is None:
+            check_catalog_free(blueprint)
+        cluster = make_cluster_files(layout, blueprint, existing)
         written = fill_catalog(layout, cluster)
     click.echo(f"cluster {cluster.cluster_id}: {len(cluster.nodes)} nodes, {written} catalog keys written")
 

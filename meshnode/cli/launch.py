@@ -21,12 +21,12 @@ from urllib.parse import urlsplit
 
 from meshnode.base.ids import NodeId
 from meshnode.catalog.open import open_catalog
-from meshnode.cli.blueprint import nodes_of, operator_of, settings_of
+from meshnode.cli.blueprint import ClusterBlueprint, nodes_of, operator_of, plan_settings, settings_of
 from meshnode.cli.layout import ClusterFile, ClusterNode, Layout
 from meshnode.cli.local import initialise_cluster
 from meshnode.cli.outcome import CommandError, ExitCode
 from meshnode.cli.process import (
-    PORT_WAIT_MS,
+    ENDING_MS,
     NodeCommand,
     StartedNode,
     check_ports_free,
@@ -37,16 +37,47 @@ from meshnode.cli.process import (
     start_process,
     stop_processes,
 )
-from meshnode.config import load_config
+from meshnode.config import load_config, parse_config
+from meshnode.core.keys import CLUSTER, decode_settings
+from meshnode.ports import Entry
 
 READY_MS: Final = 90_000
 """A node is ready in about two seconds; on a machine that is busy with other things it takes much longer."""
 _POLL_S: Final = 0.05
 _WATCH_S: Final = 0.5
 _PROBE_S: Final = 2.0
+_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _REASON_BYTES_MAX: Final = 500
 
 OnLine = Callable[[str], None]
+
+
+def check_catalog_free(blueprint: ClusterBlueprint) -> None:
+    """Check that the catalog of a new cluster holds none yet, before anything is written down.
+
+    Raises:
+        CommandError: it does. MeshError: as `open_catalog` and `Catalog.get`.
+    """
+    text = next(iter(plan_settings(blueprint).values()))
+    settings = parse_config(text, os.environ).catalog
+
+    async def read() -> Entry | None:
+        catalog = await open_catalog(settings)
+        try:
+            (entry,) = await catalog.get([CLUSTER])
+        finally:
+            await catalog.close()
+        return entry
+
+    entry = asyncio.run(read())
+    if entry is not None:
+        raise CommandError(
+            "the catalog belongs to another cluster",
+            found=decode_settings(entry.value).cluster_id,
+            catalog=settings.url,
+            advice="use that cluster's data directory, or give this one a catalog of its own",
+            exit_code=ExitCode.REFUSED,
+        )
 
 
 def fill_catalog(layout: Layout, cluster: ClusterFile) -> int:
@@ -81,7 +112,7 @@ def start_nodes(
         CommandError: a port is in use (then nothing was started), or a process cannot be started.
     """
     missing = [entry for entry in entries if find_process(layout, entry.node) is None]
-    check_ports_free(missing, wait_ms=PORT_WAIT_MS)
+    check_ports_free(missing, wait_ms=ENDING_MS)
     started: list[StartedNode] = []
     try:
         for entry in missing:
@@ -120,7 +151,7 @@ def wait_until_ready(
                 continue
             reasons[entry.node] = reason
             if find_process(layout, entry.node) is None:
-                code = reap(children[entry.node]) if entry.node in children else None
+                code = reap(children[entry.node], wait_ms=ENDING_MS) if entry.node in children else None
                 raise _not_ready(
                     layout,
                     entry.node,
@@ -152,38 +183,44 @@ def probe_ready(entry: ClusterNode) -> str | None:
 
 
 @contextmanager
-def terminating_like_ctrl_c() -> Iterator[None]:
-    """While inside, SIGTERM and SIGHUP raise KeyboardInterrupt as Ctrl-C does, so that clean-up runs."""
-    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-    previous = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+def _handling(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    previous = {number: signal.signal(number, handler) for number in _STOP_SIGNALS}
     try:
         yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, old in previous.items():
+            signal.signal(number, old)
+
+
+@contextmanager
+def terminating_like_ctrl_c() -> Iterator[None]:
+    """While inside, SIGTERM and SIGHUP raise KeyboardInterrupt as Ctrl-C does, so that clean-up runs."""
+    with _handling(signal.default_int_handler):
+        yield
+
+
+@contextmanager
+def deferring_signals() -> Iterator[None]:
+    """While inside, signals that ask to stop wait: a process must not be started and then not be known."""
+    pending: list[int] = []
+    with _handling(lambda number, _frame: pending.append(number)):
+        yield
+    if pending:
+        signal.raise_signal(pending[0])
 
 
 def watch_nodes(started: Sequence[StartedNode], on_line: OnLine) -> None:
     """Return when SIGINT, SIGTERM or SIGHUP comes; until then say which of this call's processes ended, and reap."""
     is_over = threading.Event()
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        is_over.set()
-
-    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-    previous = {number: signal.signal(number, stop) for number in numbers}
     running = {node.pid: node.node for node in started}
-    try:
+    with _handling(lambda _number, _frame: is_over.set()):
         while not is_over.wait(_WATCH_S):
             for pid, node in list(running.items()):
                 code = reap(pid)
                 if code is not None:
                     del running[pid]
                     on_line(f"{node} ended ({_describe_exit(code)}); `meshnode start {node}` starts it again")
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _not_ready(layout: Layout, node: NodeId, message: str, reason: str, log_offsets: dict[NodeId, int]) -> CommandError:

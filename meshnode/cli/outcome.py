@@ -111,8 +111,12 @@ def advice_of(error: MeshError) -> str:
 
 
 def format_error(error: MeshError) -> str:
-    """One line: the fact, its values, what to do. Control characters of foreign texts become spaces."""
-    line = f"error: {error}; {advice_of(error)}"
+    """One line: the fact, its values, what to do. Control characters of foreign texts become spaces.
+
+    A list of facts, one a line below a first line that ends in a colon, is joined by semicolons.
+    """
+    facts = str(error).replace(":\n", ": ").replace("\n", ";")
+    line = f"error: {facts}; {advice_of(error)}"
     return " ".join("".join(character if character.isprintable() else " " for character in line).split())
 
 

@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.console import Console
@@ -18,6 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from meshnode.cli.outcome import printable
+
+_WIDTH_UNBOUNDED: Final = 1_000
+"""Into a pipe or a file, a cell is not folded."""
 
 
 def print_json(answer: Any) -> None:
@@ -68,5 +71,5 @@ def yes_no(is_so: bool) -> str:
 
 
 def _console(stream: Any) -> Console:
-    width = None if stream.isatty() else 200
+    width = None if stream.isatty() else _WIDTH_UNBOUNDED
     return Console(file=stream, highlight=False, width=width)

@@ -32,8 +32,8 @@ KILLED_MS: Final = 10_000
 """How long the kernel may take to end a killed process (it may be in a disk write)."""
 LOG_TAIL_LINES: Final = 8
 _LOG_TAIL_BYTES: Final = 8_192
-PORT_WAIT_MS: Final = 2_000
-"""A process that was killed loses its arguments in /proc a moment before its sockets are closed."""
+ENDING_MS: Final = 2_000
+"""A process that ends loses its arguments in /proc a moment before its sockets are closed and it can be reaped."""
 _PORT_POLL_S: Final = 0.02
 _DEFAULT_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 
@@ -148,12 +148,22 @@ def stop_processes(layout: Layout, nodes: Sequence[NodeId], *, stop_ms: int = ST
     return {node: results[node] for node in nodes}
 
 
-def reap(pid: int) -> int | None:
-    """The exit code of a child that has ended (negative: the signal), None while it runs or is not a child."""
+def reap(pid: int, *, wait_ms: int = 0) -> int | None:
+    """The exit code of a child that has ended (negative: the signal), None where it runs on or is not a child.
+
+    A process loses its arguments in /proc a moment before it can be reaped; `wait_ms` bridges that.
+    """
     try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    try:
+        _wait_gone(descriptor, time.monotonic() + wait_ms / 1_000)
         ended, status = os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
         return None
+    finally:
+        os.close(descriptor)
     return None if ended == 0 else os.waitstatus_to_exitcode(status)
 
 

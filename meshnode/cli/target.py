@@ -64,13 +64,18 @@ class Target:
     is_verbose: bool
 
 
+def default_data() -> Path:
+    """The directory of a command without `--data`."""
+    return Path(os.environ.get(DATA_VARIABLE) or DATA_DEFAULT)
+
+
 def data_option(command: F) -> F:
     """Add `--data DIR` to a command; it comes as an absolute `Layout` named `layout`."""
 
     @click.option(
         "--data",
         type=click.Path(file_okay=False, path_type=Path),
-        default=lambda: Path(os.environ.get(DATA_VARIABLE) or DATA_DEFAULT),
+        default=default_data,
         show_default=f"${DATA_VARIABLE} or {DATA_DEFAULT}",
         help="Directory of a cluster on this machine.",
     )

@@ -5,13 +5,17 @@ What serves a settings file is `serve_command`, unless the context's object says
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Final
+from urllib.parse import quote
 
 import click
 
 from meshnode.cli.blueprint import ClusterBlueprint, check_same, make_cluster_files, plan_local_cluster
 from meshnode.cli.launch import (
+    check_catalog_free,
+    deferring_signals,
     fill_catalog,
     start_nodes,
     stop_started,
@@ -39,7 +43,7 @@ from meshnode.cli.process import (
     serve_command,
     stop_processes,
 )
-from meshnode.cli.target import data_option
+from meshnode.cli.target import data_option, default_data
 
 _NODES: Final = 3
 _SQLITE: Final = "sqlite"
@@ -77,7 +81,8 @@ def up(
                 existing = read_cluster_file(layout)
                 blueprint = _plan(layout, existing, nodes, base_port, catalog)
                 cluster = _prepare(layout, blueprint, existing)
-                started = start_nodes(layout, cluster.nodes, command=command or serve_command)
+                with deferring_signals():
+                    started = start_nodes(layout, cluster.nodes, command=command or serve_command)
             with progress(f"waiting for {len(cluster.nodes)} nodes"):
                 wait_until_ready(layout, cluster.nodes, started)
         except BaseException:
@@ -90,7 +95,7 @@ def up(
         watch_nodes(started, print_note)
         print_note("stopping")
         _stop(layout, cluster.nodes)
-        print_note(f"stopped; the data is in {layout.data}, `meshnode up --data {layout.data}` goes on with it")
+        print_note(f"stopped; the data is in {layout.data}, `meshnode up{_data_option(layout)}` goes on with it")
 
 
 @click.command()
@@ -112,7 +117,7 @@ def start(command: NodeCommand | None, *, layout: Layout, node: str) -> None:
     started: list[StartedNode] = []
     with terminating_like_ctrl_c():
         try:
-            with layout.lock():
+            with layout.lock(), deferring_signals():
                 started = start_nodes(layout, [entry], command=command or serve_command)
             with progress(f"waiting for {node}"):
                 wait_until_ready(layout, [entry], started)
@@ -137,7 +142,7 @@ def _plan(
     """What is asked for; options that are left out are those of the directory's cluster, else the defaults."""
     if existing is not None and existing.base_port is None:
         raise _not_local(layout)
-    sqlite_url = f"sqlite://{layout.sqlite_file}"
+    sqlite_url = f"sqlite://{quote(str(layout.sqlite_file))}"
     if existing is None:
         count, port, url = nodes or _NODES, base_port or BASE_PORT, sqlite_url
     else:
@@ -154,9 +159,10 @@ def _plan(
 
 
 def _prepare(layout: Layout, blueprint: ClusterBlueprint, existing: ClusterFile | None) -> ClusterFile:
-    """Make files and catalog entries. On a new directory the ports are looked at before they are written down."""
+    """Make files and catalog entries. For a new cluster, ports and catalog are tried before they are written down."""
     if existing is None:
         check_ports_free([ClusterNode(node=n.node, grpc=n.grpc, http=n.http, public_key="") for n in blueprint.nodes])
+        check_catalog_free(blueprint)
     else:
         check_same(existing, blueprint)
     with progress(f"preparing {layout.data}"):
@@ -170,6 +176,11 @@ def _stop(layout: Layout, entries: Sequence[ClusterNode]) -> None:
         results = stop_processes(layout, [entry.node for entry in entries])
     for node, result in results.items():
         click.echo(f"{node} {result}")
+
+
+def _data_option(layout: Layout) -> str:
+    """What to add to a command line so that it finds this cluster."""
+    return "" if layout.data == default_data().absolute() else f" --data {shlex.quote(str(layout.data))}"
 
 
 def _require_local(layout: Layout) -> ClusterFile:
@@ -195,12 +206,13 @@ def _print_cluster(layout: Layout, cluster: ClusterFile) -> None:
         [[node.node, node.http, node.grpc, str(find_process(layout, node.node) or "-")] for node in cluster.nodes],
     )
     method = "mesh.v1.RepositoryService/List"
-    token = f'"authorization: Bearer $(meshnode token create --data {layout.data} | tail -n 1)"'
+    here = _data_option(layout)
+    token = f'"authorization: Bearer $(meshnode token create{here} | tail -n 1)"'
     print_facts(
         [
             ("push", f"git push {first.http}/demo/requests.git main"),
             ("clone", f"git clone {cluster.nodes[-1].http}/demo/requests.git"),
-            ("look", f"meshnode repo show demo/requests --data {layout.data}"),
+            ("look", f"meshnode repo show demo/requests{here}"),
             ("services", f"grpcurl -plaintext {first.grpc} list"),
             ("call", f"grpcurl -plaintext -H {token} {first.grpc} {method}"),
         ]

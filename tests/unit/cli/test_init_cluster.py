@@ -74,11 +74,19 @@ def test_a_run_that_fails_at_the_catalog_is_completed_by_a_later_one(layout: Lay
     result = run_cli(*arguments)
     assert result.exit_code != 0
     assert "directory does not exist" in result.stderr
-    cluster = read_cluster_file(layout)
+    assert not layout.cluster_file.exists()
     (layout.data / "not" / "there").mkdir(parents=True)
     result = run_cli(*arguments)
     assert result.exit_code == 0, result.output
-    assert read_cluster_file(layout) == cluster
+    assert read_cluster_file(layout) is not None
+
+
+def test_a_catalog_that_does_not_answer_is_unreachable(layout: Layout) -> None:
+    result = run_cli(
+        "init-cluster", "--output", layout.data, "--catalog", "etcd://127.0.0.1:1", *NODE_OPTIONS, "--allow-plaintext"
+    )
+    assert result.exit_code == 4, result.output
+    assert "no etcd member can be reached" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from meshnode.cli.outcome import (
     format_exit_codes,
     printable,
 )
+from meshnode.config import ConfigError
 
 KINDS = [
     kind
@@ -41,9 +42,14 @@ def test_what_may_have_been_written_never_counts_as_a_plain_failure() -> None:
 
 
 def test_an_error_is_one_line_without_control_characters() -> None:
-    line = format_error(RepositoryNotFound("no\nsuch\x1b[31m\trepository", name="a\x07b"))
+    line = format_error(RepositoryNotFound("no such\x1b[31m\trepository", name="a\x07b"))
     assert line.isprintable()
     assert line.startswith("error: no such [31m repository (name=a b); ")
+
+
+def test_all_problems_of_settings_fit_on_the_line() -> None:
+    line = format_error(ConfigError(["a is wrong", "b is missing"], "n1.toml"))
+    assert line.startswith("error: settings cannot be used: a is wrong; b is missing (source=n1.toml); ")
 
 
 def test_an_unknown_error_is_a_defect() -> None:

@@ -115,23 +115,28 @@ def test_a_node_that_crashes_shows_its_last_log_lines_and_leaves_nothing_running
     assert healed.exit_code == 0, healed.output
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_options_that_contradict_the_directory_are_refused(up: Up, layout: Layout) -> None:
+    up()
+    run_cli("down", "--data", layout.data)
+    for options, message in (
         (["--nodes", "2"], "cluster with other nodes"),
         (["--base-port", "9000"], "cluster with other nodes"),
         (["--catalog", "etcd://127.0.0.1:2379"], "cluster with other catalog"),
-    ],
-)
-def test_options_that_contradict_the_directory_are_refused(
-    up: Up, layout: Layout, options: list[str], message: str
-) -> None:
-    up()
-    run_cli("down", "--data", layout.data)
-    result = run_cli("up", "--data", layout.data, "--detach", *options, command=fake_command())
-    assert result.exit_code == 5, result.output
-    assert message in result.stderr
+    ):
+        result = run_cli("up", "--data", layout.data, "--detach", *options, command=fake_command())
+        assert result.exit_code == 5, result.output
+        assert message in result.stderr
     assert find_process(layout, NODES[0]) is None
+
+
+def test_a_directory_with_odd_characters_works(layout: Layout, base_port: int, tmp_path: Path) -> None:
+    odd = Layout(tmp_path / "größe 100%41 'x'")
+    layout.data.rename(odd.data)
+    options = ["--data", odd.data, "--base-port", base_port, "--nodes", "1"]
+    result = run_cli("up", *options, "--detach", command=fake_command())
+    assert result.exit_code == 0, result.output
+    assert odd.sqlite_file.exists()
+    assert run_cli("down", "--data", odd.data).stdout == "n1 stopped\n"
 
 
 @pytest.mark.parametrize(
@@ -150,6 +155,27 @@ def test_impossible_options_are_usage_errors(layout: Layout, arguments: list[str
     assert not layout.cluster_file.exists()
 
 
+def test_a_catalog_of_another_cluster_is_refused_before_anything_is_made(
+    up: Up, layout: Layout, base_port: int, tmp_path: Path
+) -> None:
+    up()
+    run_cli("down", "--data", layout.data)
+    other = Layout(tmp_path / "other")
+    options = ["--data", other.data, "--base-port", base_port, "--detach"]
+    result = run_cli("up", *options, "--catalog", f"sqlite://{layout.sqlite_file}", command=fake_command())
+    assert result.exit_code == 5, result.output
+    assert "belongs to another cluster" in result.stderr
+    assert not other.cluster_file.exists()
+
+
+def test_hints_leave_the_directory_out_where_it_is_the_default(
+    up: Up, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert f"meshnode repo show demo/requests --data {layout.data}\n" in up().stdout
+    monkeypatch.setenv("MESHNODE_DATA", str(layout.data))
+    assert "meshnode repo show demo/requests\n" in run_cli("up", "--detach").stdout
+
+
 @pytest.mark.parametrize("arguments", [["down"], ["start", "n1"], ["stop", "n1"]])
 def test_commands_on_a_directory_without_a_cluster_say_so(tmp_path: Path, arguments: list[str]) -> None:
     result = run_cli(*arguments, "--data", tmp_path)
@@ -158,15 +184,15 @@ def test_commands_on_a_directory_without_a_cluster_say_so(tmp_path: Path, argume
     assert len(result.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("verb", ["start", "stop"])
-def test_an_unknown_node_is_not_found(up: Up, layout: Layout, verb: str) -> None:
+def test_an_unknown_node_is_not_found(up: Up, layout: Layout) -> None:
     up()
-    result = run_cli(verb, "n9", "--data", layout.data)
-    assert result.exit_code == 3
-    assert "use one of n1, n2, n3" in result.stderr
+    for verb in ("start", "stop"):
+        result = run_cli(verb, "n9", "--data", layout.data)
+        assert result.exit_code == 3
+        assert "use one of n1, n2, n3" in result.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_in_the_foreground_a_signal_stops_all_nodes_and_says_where_the_data_is(
     layout: Layout, base_port: int, number: signal.Signals
 ) -> None:
