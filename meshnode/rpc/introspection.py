@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
+from google.protobuf import descriptor_pool
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha._async import ReflectionServicer
@@ -77,8 +78,20 @@ class Reflection:
 
     def server_reflection_info(self, requests: AsyncIterator[Any], _: Call) -> AsyncIterator[Any]:
         """Answer each question with descriptors."""
-        answers: Any = self._answers.ServerReflectionInfo(requests, None)
+        answers: Any = self._answers.ServerReflectionInfo(_with_services(requests), None)
         return answers  # type: ignore[no-any-return]  # the stubs take an async generator for a coroutine
+
+
+async def _with_services(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """The questions, those about a method turned into ones about its service: the pool finds no file by a method."""
+    async for request in requests:
+        service, _, method = request.file_containing_symbol.rpartition(".")
+        try:
+            if method in descriptor_pool.Default().FindServiceByName(service).methods_by_name:
+                request.file_containing_symbol = service
+        except KeyError:
+            pass  # not a method; the answer says whether it is anything else
+        yield request
 
 
 def health_methods() -> list[Method]:
