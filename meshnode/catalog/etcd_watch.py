@@ -2,7 +2,8 @@
 
     pick a member --> create from revision r --> events, each moves r on --> stream breaks
           ^                    |                                                  |
-          |                    +-- r was compacted: r = now, tell "anything"      |
+          |                    +-- r is compacted, or not reached: r = now,       |
+          |                        tell "anything"                                |
           +-----------------------------------------------------------------------+
 
 Rule: the place in the history is this client's, so a new stream goes on behind the last revision that was
@@ -35,6 +36,8 @@ SILENCE_S: Final = 3.0
 PAUSE_S: Final = (0.01, 0.05, 0.2, 0.5)
 """Between streams that broke without an event in between."""
 PICK_S: Final = 5.0
+BEHIND_MAX: Final = 6
+"""Members in a row that may lag, over about two seconds, before the history itself must have gone back."""
 
 _PATH: Final = "/etcdserverpb.Watch/Watch"
 
@@ -46,7 +49,9 @@ class _Place:
     next_revision: int = 0
     """Deliver from here on; 0: from now, and say that anything may have changed."""
     breaks: int = 0
-    """Streams that broke since the last answer."""
+    """Streams that broke since the last answer that was of use."""
+    behind: int = 0
+    """Members in a row that have not come as far as `next_revision`."""
 
 
 class _Broken(Exception):
@@ -80,9 +85,9 @@ async def watch_range(
             request.start_revision = place.next_revision
             async with aclosing(_stream(member, request, metadata)) as responses:
                 async for response in responses:
-                    place.breaks = 0
                     for event in _hints(response, place, prefix_bytes):
                         yield event
+                    place.breaks = 0
         except _Broken as broken:
             error = broken.__cause__
             details = (error.details() or "") if isinstance(error, grpc.aio.AioRpcError) else str(broken)
@@ -105,9 +110,17 @@ def _hints(response: pb.WatchResponse, place: _Place, prefix_bytes: int) -> list
         if "permission denied" in response.cancel_reason:
             raise Forbidden("etcd does not let this user watch", detail=response.cancel_reason[:200])
         raise _Broken(response.cancel_reason.removeprefix("rpc error: code = ").partition("desc = ")[2])
-    if response.created and not place.next_revision:
-        place.next_revision = response.header.revision + 1
-        return [WatchEvent("", response.header.revision)]
+    if response.created:
+        if not place.next_revision:
+            place.next_revision = response.header.revision + 1
+            return [WatchEvent("", response.header.revision)]
+        if response.header.revision + 1 < place.next_revision:
+            # A member that lags, or the whole cluster was restored from a backup and counts anew.
+            place.behind += 1
+            if place.behind >= BEHIND_MAX:
+                place.next_revision = 0
+            raise _Broken("the member has not come that far")
+        place.behind = 0
     hints = [
         WatchEvent(event.kv.key[prefix_bytes:].decode(errors="replace"), event.kv.mod_revision)
         for event in response.events

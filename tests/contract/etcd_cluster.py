@@ -113,6 +113,14 @@ class EtcdCluster:
         for member in self.members:
             member.start()
 
+    def heal(self) -> None:
+        """Resume members that are stopped, start those that are dead."""
+        for member in self.members:
+            if member.process is None:
+                member.start()
+            else:
+                member.resume()
+
     def close(self) -> None:
         """Kill every member."""
         for member in self.members:

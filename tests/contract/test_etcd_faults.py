@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -25,14 +24,23 @@ RESUME_S = 15.0
 """In which a cluster must take writes again; an election takes a second, a start up to three."""
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[EtcdCluster]:
-    cluster = EtcdCluster(tmp_path / "etcd")
+@pytest.fixture(scope="module")
+def members(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdCluster]:
+    cluster = EtcdCluster(tmp_path_factory.mktemp("etcd"))
     try:
         cluster.start()
         yield cluster
     finally:
         cluster.close()
+
+
+@pytest.fixture
+async def cluster(members: EtcdCluster) -> EtcdCluster:
+    """Three members that run, with a leader and no keys, whatever the test before did to them."""
+    members.heal()
+    await members.leader()
+    await members.control("del", "--prefix", "/test/")
+    return members
 
 
 @asynccontextmanager

@@ -200,13 +200,14 @@ async def test_a_watch_goes_on_behind_the_last_revision_it_delivered() -> None:
     streams: list[list[pb.WatchResponse | None]] = [
         [created(10), changed(("a/1", 11), ("a/2", 12)), None],
         [created(90), None],
+        [created(5)],
         [created(90), changed(("a/3", 14))],
     ]
     async with FakeEtcd({}, streams) as member, connected(member) as catalog:
         hints = catalog.watch("a/")
         seen = [await anext(hints) for _ in range(4)]
         assert seen == [WatchEvent("", 10), WatchEvent("a/1", 11), WatchEvent("a/2", 12), WatchEvent("a/3", 14)]
-        assert [watch.create_request.start_revision for watch in member.watches] == [0, 13, 13]
+        assert [watch.create_request.start_revision for watch in member.watches] == [0, 13, 13, 13]
         assert {watch.create_request.key for watch in member.watches} == {b"/meshnode/a/"}
 
 
@@ -220,6 +221,15 @@ async def test_a_watch_that_was_compacted_away_starts_anew_with_anything_may_hav
         hints = catalog.watch("a/")
         assert [await anext(hints), await anext(hints)] == [WatchEvent("", 10), WatchEvent("", 41)]
         assert [watch.create_request.start_revision for watch in member.watches] == [0, 11, 0]
+
+
+async def test_a_watch_on_a_cluster_that_was_restored_from_a_backup_starts_anew() -> None:
+    streams: list[list[pb.WatchResponse | None]] = [[created(100), None]]
+    streams += [[created(60)] for _ in range(7)]
+    async with FakeEtcd({}, streams) as member, connected(member) as catalog:
+        hints = catalog.watch("a/")
+        assert [await anext(hints), await anext(hints)] == [WatchEvent("", 100), WatchEvent("", 60)]
+        assert [watch.create_request.start_revision for watch in member.watches] == [0, *[101] * 6, 0]
 
 
 async def test_a_watch_that_is_not_allowed_says_so() -> None:
