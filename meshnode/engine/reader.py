@@ -22,7 +22,7 @@ from meshnode.core.round import ReplicaKey
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.participant import Participant
 from meshnode.engine.records import Records
-from meshnode.ports import Catalog, Consistency, ConsistencyLevel, ReadView
+from meshnode.ports import Catalog, Consistency, ConsistencyLevel, ReadView, ReplicaState
 
 
 @dataclass(kw_only=True)
@@ -60,10 +60,22 @@ class Reader:
         state = await self.participant.disk.store.load(key)
         if state is None or state.is_deleted or not state.generation:
             raise ReplicaBehind("no replica here", node=self.own, generation=0)
-        if consistency.level is ConsistencyLevel.AT_LEAST and state.generation < consistency.generation:
+        is_behind = consistency.level is ConsistencyLevel.AT_LEAST and state.generation < consistency.generation
+        if is_behind and state.prepared:
+            state = await self._caught_up(key) or state
+            is_behind = state.generation < consistency.generation
+        if is_behind:
             raise ReplicaBehind("this replica has not got there yet", node=self.own, generation=state.generation)
         snapshot = await self.participant.disk.reader.snapshot(key)
         return ReadView(key=key, name=name, snapshot=snapshot, record=None)
+
+    async def _caught_up(self, key: ReplicaKey) -> ReplicaState | None:
+        """The state after rounds that were voted for and published, but whose commit was not heard yet."""
+        try:
+            record = await self.records.find_by_id(key.repository)
+        except CatalogUnavailable:
+            return None
+        return await self.participant.settle(key, record)
 
     async def _view_at(self, key: ReplicaKey, record: Record) -> ReadView:
         """This node's replica at or past a record just read."""

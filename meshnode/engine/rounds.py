@@ -217,12 +217,18 @@ class _Run:
     # ------------------------------------------------------------ the last word
 
     async def _tell_commit(self, nodes: Sequence[NodeId]) -> None:
-        """Apply here, then answer; the others hear of it in the background, and by the next Prepare at the latest."""
+        """Let everyone apply, this node included, while the client already has its answer.
+
+        The record is published: that is what the answer promises. A read or a write that comes before the round is
+        applied here finds it in the journal, named by the record, and applies it first.
+        """
+        for node in nodes:
+            work = self._commit_here() if node == self._driver.own else self._commit_at(node)
+            self._driver.supervisor.spawn(f"round-commit-{node}", work)
+
+    async def _commit_here(self) -> None:
         driver, round_ = self._driver, self._round
         begun_ms = driver.clock.monotonic_ms()
-        for node in nodes:
-            if node != driver.own:
-                driver.supervisor.spawn(f"round-commit-{node}", self._commit_at(node))
         try:
             await driver.participant.commit(round_.key, round_.round_id, round_.generation)
             driver.meter.time_round("commit", (driver.clock.monotonic_ms() - begun_ms) / 1000)

@@ -330,6 +330,21 @@ def test_a_node_cut_off_from_its_peers_answers_no_verified_read_once_it_is_exclu
     play(story)
 
 
+def test_a_position_just_acknowledged_is_readable_everywhere_at_once() -> None:
+    """Read-your-writes by position: the commit may still be on its way, the vote is there."""
+
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        for number in range(1, 20):
+            result = await cluster.set_ref("n1", NAME, f"{number:040x}")
+            level = Consistency(ConsistencyLevel.AT_LEAST, result.generation)
+            for node in cluster.nodes:
+                view = await cluster.engine(node).reads.view(RepositoryName(NAME), level)
+                assert view.snapshot.refs[MAIN] == f"{number:040x}"
+
+    play(story)
+
+
 def test_delete_rename_and_fork_reach_a_node_that_was_away() -> None:
     async def story(cluster: MemoryCluster) -> None:
         for name in ("demo/one", "demo/two", "demo/three"):
