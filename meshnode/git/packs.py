@@ -33,6 +33,8 @@ class PackFile:
         self._index = index
         self._hash_bytes = hash_bytes
         self._count: int = struct.unpack_from(">I", index, _FANOUT + 255 * 4)[0]
+        if len(index) < _NAMES + self._count * (hash_bytes + 8) + 2 * hash_bytes:
+            raise Corrupt("pack index is cut short", bytes=len(index))
 
     def kind_of(self, oid: ObjectId) -> str | None:
         """`commit`, `tree`, `blob` or `tag`; None where the pack does not hold the object. Raises Corrupt."""

@@ -19,6 +19,7 @@ from typing import Final
 
 from meshnode.base.errors import Corrupt, Overloaded
 from meshnode.base.ids import HEAD, SYMBOLIC, ObjectId, RefName, RefValue, symbolic_target
+from meshnode.core.refs import RefEdit
 from meshnode.git.disk import read_file, remove_tree, sync_directory
 from meshnode.git.layout import NO_HEAD
 
@@ -117,11 +118,14 @@ def remove_all_refs(git_dir: Path) -> None:
     write_symbolic(git_dir, HEAD, None)
 
 
-def sync_loose(git_dir: Path, names: Collection[RefName]) -> None:
-    """Make the loose files of `names` durable as names, after git renamed them into place."""
-    directories: set[str] = set()
-    for name in names:
-        parts = name.split("/")[:-1]
+def sync_loose(git_dir: Path, edits: Collection[RefEdit]) -> None:
+    """Make the loose files of `edits` durable as names, after git renamed or removed them.
+
+    One fsync for a branch or tag without slashes, one more where git may have rewritten packed-refs to delete one.
+    """
+    directories = {"."} if any(edit.new is None for edit in edits) else set()
+    for edit in edits:
+        parts = edit.name.split("/")[:-1]
         first = 2 if parts[1:2] in (["heads"], ["tags"]) else 1
         directories.update("/".join(parts[:end]) for end in range(first, len(parts) + 1))
     for directory in sorted(directories):

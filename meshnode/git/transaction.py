@@ -44,20 +44,19 @@ async def write_edits(commands: GitCommands, git_dir: Path, object_format: str, 
         and not any(map(_is_symbolic, direct))
         and await _try_update_ref(commands, git_dir, direct)
     ):
-        await on_disk(sync_loose, git_dir, [edit.name for edit in direct])
+        await on_disk(sync_loose, git_dir, direct)
         return
     disk = await read_disk(commands, git_dir, object_format)
     check_edits(disk.refs, direct)
-    await write_whole(commands, git_dir, disk, direct)
+    rest = [edit for edit in direct if disk.refs.get(edit.name) != edit.new]
+    if rest:
+        await _write_whole(commands, git_dir, disk, rest)
+    else:
+        await on_disk(sync_loose, git_dir, direct)
 
 
-async def write_whole(
-    commands: GitCommands, git_dir: Path, disk: DiskRefs, edits: Sequence[RefEdit]
-) -> dict[RefName, ObjectId]:
-    """Write what `disk` said with `edits` applied as one packed-refs; what is peeled afterwards.
-
-    Old values are not looked at. Raises Corrupt where a new value's object is missing.
-    """
+async def _write_whole(commands: GitCommands, git_dir: Path, disk: DiskRefs, edits: Sequence[RefEdit]) -> None:
+    """Write what `disk` says with `edits` applied as one packed-refs. Raises Corrupt for a missing object."""
     refs, peeled = dict(disk.refs), dict(disk.peeled)
     for edit in edits:
         refs.pop(edit.name, None)
@@ -67,7 +66,6 @@ async def write_whole(
     new = {edit.name: ObjectId(edit.new) for edit in edits if edit.new and symbolic_target(edit.new) is None}
     peeled |= await peel(commands, git_dir, new)
     await on_disk(_write, git_dir, refs, peeled, edits)
-    return peeled
 
 
 async def read_disk(commands: GitCommands, git_dir: Path, object_format: str) -> DiskRefs:
