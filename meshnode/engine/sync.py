@@ -94,6 +94,9 @@ class Synchroniser:
         for step in history:
             refs = refs_after(refs, step.edits)
         last = history[-1]
+        if digest_of(refs) != last.refs_digest:
+            log.warning("catch_up_does_not_add_up", extra={"repository": key.repository, "peer": source})
+            return False
         wanted = replace(
             state,
             generation=last.generation,
