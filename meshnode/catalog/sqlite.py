@@ -69,29 +69,29 @@ class SqliteCatalog:
     async def get(self, keys: Sequence[str]) -> list[Entry | None]:
         """Read up to 64 keys at one revision. See `ports.Catalog`."""
         check_keys(keys)
-        return await self._reader.read(lambda file: file.read(keys))
+        return await self._reader.ask(lambda file: file.read(keys))
 
     async def range(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[Entry]:
         """Read a page of entries in key order. See `ports.Catalog`."""
         check_range(limit)
-        return await self._reader.read(lambda file: file.range(prefix, after, limit))
+        return await self._reader.ask(lambda file: file.range(prefix, after, limit))
 
     async def transact(self, compares: Sequence[Compare], writes: Sequence[Put | Delete]) -> int | None:
         """Apply all writes if all compares hold. See `ports.Catalog`."""
         check_transaction(compares, writes)
-        return await self._writer.write(lambda file: file.transact(compares, writes))
+        return await self._writer.change(lambda file: file.transact(compares, writes))
 
     async def watch(self, prefix: str) -> AsyncIterator[WatchEvent]:
         """Yield hints, the first one "" as soon as the watch stands. See `ports.Catalog`.
 
         While the file cannot be read the watch keeps its place and waits.
         """
-        revision = await self._reader.read(lambda file: file.revision())
+        revision = await self._reader.ask(lambda file: file.revision())
         yield WatchEvent("", revision)
         while not self._closing.is_set():
             try:
                 changes = await self._changes(revision, prefix)
-            except (CatalogUnavailable, OutcomeUnknown):
+            except CatalogUnavailable:
                 await self._pause()
                 continue
             if changes.is_gap:
@@ -105,15 +105,15 @@ class SqliteCatalog:
     async def open_lease(self, ttl_ms: int) -> int:
         """Start a lease. See `ports.Catalog`."""
         check_ttl(ttl_ms)
-        return await self._writer.write(lambda file: file.open_lease(ttl_ms))
+        return await self._writer.ask(lambda file: file.open_lease(ttl_ms))
 
     async def keep_lease(self, lease: int) -> bool:
         """Prolong a lease; False where it has ended."""
-        return await self._writer.write(lambda file: file.keep_lease(lease))
+        return await self._writer.ask(lambda file: file.keep_lease(lease))
 
     async def close_lease(self, lease: int) -> None:
         """End a lease and remove its keys."""
-        await self._writer.write(lambda file: file.close_lease(lease))
+        await self._writer.ask(lambda file: file.close_lease(lease))
 
     async def close(self) -> None:
         """End watches, take back what waits, and close the file."""
@@ -123,11 +123,11 @@ class SqliteCatalog:
 
     async def _changes(self, after_revision: int, prefix: str) -> Changes:
         """What changed; leases that are over end first, so that a watch sees it when nobody writes."""
-        changes = await self._reader.read(lambda file: file.changes(after_revision, prefix))
+        changes = await self._reader.ask(lambda file: file.changes(after_revision, prefix))
         if not changes.has_ended_lease:
             return changes
-        await self._writer.write(lambda file: file.expire())
-        return await self._reader.read(lambda file: file.changes(after_revision, prefix))
+        await self._writer.ask(lambda file: file.expire())
+        return await self._reader.ask(lambda file: file.changes(after_revision, prefix))
 
     async def _pause(self) -> None:
         try:
@@ -151,18 +151,16 @@ class _Worker:
 
     async def open(self) -> None:
         """Open the connection in the worker's thread."""
-        self._file = await asyncio.wrap_future(
-            self._executor.submit(CatalogFile.open, self._path, self._deadline_ms, self._now_ms)
-        )
+        await asyncio.wrap_future(self._executor.submit(self._open))
 
-    async def read(self, job: Callable[[CatalogFile], T]) -> T:
-        """Run a job without effect; raises CatalogUnavailable at the deadline."""
+    async def ask(self, job: Callable[[CatalogFile], T]) -> T:
+        """Run a job that may run twice without harm; raises CatalogUnavailable at the deadline."""
         try:
             return await self._run(job)
         except OutcomeUnknown as error:
             raise CatalogUnavailable("the catalog's file does not answer", path=str(self._path)) from error
 
-    async def write(self, job: Callable[[CatalogFile], T]) -> T:
+    async def change(self, job: Callable[[CatalogFile], T]) -> T:
         """Run a job with effect; raises OutcomeUnknown at the deadline if it has begun."""
         return await self._run(job)
 
@@ -200,6 +198,10 @@ class _Worker:
             raise
         finally:
             self._waiting -= 1
+
+    def _open(self) -> None:
+        # Kept here, not by the awaiting task: that one may be cancelled, and `close` must find what was opened.
+        self._file = CatalogFile.open(self._path, self._deadline_ms, self._now_ms)
 
     def _work(self, job: Callable[[CatalogFile], T], lock_deadline_s: float) -> T:
         assert self._file is not None

@@ -326,6 +326,8 @@ async def test_a_write_that_began_and_does_not_end_is_unknown_and_one_behind_it_
             await stuck
         with pytest.raises(CatalogUnavailable, match="too busy"):
             await behind
+        with pytest.raises(CatalogUnavailable, match="too busy"):
+            await catalog.keep_lease(1)
     finally:
         clock.is_free.set()
     await catalog.transact([], [Put("d", b"1")])
