@@ -183,8 +183,15 @@ def _final_error(failures: Sequence[tuple[NodeId, MeshError]], *, is_write: bool
     answers = [error for _, error in failures if not isinstance(error, PeerUnavailable)]
     if answers:
         return answers[-1]
+    if any(error.fields.get("code") == "UNAUTHENTICATED" for _, error in failures):
+        return CommandError(
+            "no node believes this caller, or none can be believed",
+            detail=_summary(failures),
+            advice="compare the caller's key and the servers' public keys with the cluster's, and the clocks",
+            exit_code=ExitCode.REFUSED,
+        )
     return CommandError(
-        "no node of the cluster gave a verified answer",
+        "no node of the cluster answered",
         detail=_summary(failures),
         advice="start the nodes (`meshnode up` or `meshnode start NODE`), or run `meshnode doctor`",
         exit_code=ExitCode.UNREACHABLE,

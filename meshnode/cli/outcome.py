@@ -56,7 +56,7 @@ EXIT_CODE_MEANINGS: Final[dict[ExitCode, str]] = {
     ExitCode.USAGE: "the command or a value in it is wrong",
     ExitCode.NOT_FOUND: "no such repository, node or file",
     ExitCode.UNREACHABLE: "no node, no quorum or no catalog; nothing was written, try again",
-    ExitCode.REFUSED: "refused: not allowed, the name is taken, or another write came first",
+    ExitCode.REFUSED: "refused: keys do not match, not allowed, the name is taken, or another write came first",
     ExitCode.UNKNOWN: "the write may have taken effect; look before you repeat it",
     ExitCode.SETUP: "a node cannot be set up or started here (port in use, bad config, crash)",
     ExitCode.DEFECT: "a defect of this program; please report it",

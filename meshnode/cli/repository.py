@@ -213,7 +213,18 @@ def _print_verdict(name: str, answer: repository_pb2.VerifyResponse) -> None:
             for report in answer.replicas
         ],
     )
-    click.echo("ok: the replicas agree" if answer.ok else "NOT ok: the replicas differ or are damaged")
+    click.echo(_verdict(answer))
+
+
+def _verdict(answer: repository_pb2.VerifyResponse) -> str:
+    if answer.ok:
+        return "ok: the replicas agree"
+    silent = [report.node for report in answer.replicas if not report.reachable]
+    asked = [report for report in answer.replicas if report.reachable]
+    states = {(report.generation, report.digest_on_disk, report.object_digest) for report in asked if report.consistent}
+    if silent and len(states) <= 1 and not any(report.problems for report in asked):
+        return f"NOT ok: {', '.join(silent)} could not be asked"
+    return "NOT ok: the replicas differ or are damaged"
 
 
 def _print_written(

@@ -169,6 +169,18 @@ def test_verify_ends_with_one_where_replicas_differ(scene: Scene, is_ok: bool, c
     assert json.loads(in_json.stdout)["ok"] is is_ok
 
 
+def test_verify_names_the_replicas_that_could_not_be_asked(scene: Scene) -> None:
+    reports = [
+        repository_pb2.ReplicaReport(node="n1", reachable=True, consistent=True, generation=3),
+        repository_pb2.ReplicaReport(node="n2", problems=["no answer"]),
+    ]
+    answer = repository_pb2.VerifyResponse(generation=3, ok=False, replicas=reports)
+    scene.answer(REPOSITORY + "Verify", lambda _: answer)
+    result = scene.run("repo", "verify", "demo/requests")
+    assert result.exit_code == 1
+    assert "NOT ok: n2 could not be asked" in result.stdout
+
+
 def test_delete_asks_first_and_does_nothing_without_a_yes(scene: Scene) -> None:
     scene.answer(REPOSITORY + "Delete", lambda _: repository_pb2.DeleteResponse(position=POSITION))
     refused = scene.run("repo", "delete", "demo/requests", stdin="n\n")
@@ -263,7 +275,7 @@ def test_an_unsigned_answer_is_not_believed(scene: Scene) -> None:
     for scripted in scene.nodes:
         scripted.is_unsigned = True
     result = scene.run("repo", "list")
-    assert result.exit_code == 4
+    assert result.exit_code == 5
     assert "response is not signed" in result.stderr
     assert "forged" not in result.stdout
 
@@ -277,8 +289,8 @@ def test_an_answer_signed_with_another_key_is_not_believed(scene: Scene, layout:
         )
     layout.cluster_file.write_text(json.dumps(raw))
     result = scene.run("repo", "list")
-    assert result.exit_code == 4
-    assert "no node of the cluster gave a verified answer" in result.stderr
+    assert result.exit_code == 5
+    assert "none can be believed" in result.stderr
 
 
 def test_a_caller_the_cluster_does_not_know_is_told_so(scene: Scene, tmp_path: Path) -> None:
@@ -286,7 +298,7 @@ def test_a_caller_the_cluster_does_not_know_is_told_so(scene: Scene, tmp_path: P
     stranger.touch(mode=0o600)
     stranger.write_bytes(PrivateKey.generate().private_pem())
     result = scene.run("repo", "list", "--key", stranger)
-    assert result.exit_code == 4
+    assert result.exit_code == 5
     assert "UNAUTHENTICATED key is not known" in result.stderr
 
 
@@ -336,7 +348,7 @@ def test_a_server_with_another_key_than_the_pinned_one_is_refused(scene: Scene, 
     scene.answer(REPOSITORY + "List", lambda _: repository_pb2.ListResponse())
     arguments = remote(scene, tmp_path)
     (tmp_path / "server.pub").write_text(scene.nodes[2].key.public_pem)
-    assert run_cli("repo", "list", *arguments).exit_code == 4
+    assert run_cli("repo", "list", *arguments).exit_code == 5
 
 
 @pytest.mark.parametrize(
