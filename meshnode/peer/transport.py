@@ -4,6 +4,8 @@
            <- "go on" or position      only now does a byte of the body leave
     body   -> ... <- answer
 
+The other node has as long to decide as a request may wait in a queue (`limits.queue_wait_ms`).
+
 Rule: as long as the body is untouched, the error says so and the caller may try the next node. After that nobody
 else can be given the same request, and an error never looks as if one could.
 """
@@ -53,7 +55,9 @@ class GrpcTransport:
     async def _open(self, node: NodeId, name: str, held: _Held, time_ms: int) -> TransportReply:
         stream = await self._peers.open_stream(node, _SERVICE + name, held.messages(), time_ms)
         try:
-            if CONTINUE_KEY in await stream.started():
+            async with asyncio.timeout(self._limits.queue_wait_ms / 1000):
+                is_taken = CONTINUE_KEY in await stream.started()
+            if is_taken:
                 held.release()
             first = parse(pb.TransportResponse, await anext(stream))
             held.release()
@@ -140,6 +144,8 @@ def _refusal(error: BaseException, node: NodeId, held: _Held) -> BaseException:
     match error:
         case CallFailed():
             refused = error_from_call(error, node)
+        case TimeoutError():
+            refused = PeerUnavailable("node did not take the request in time", node=node)
         case StopAsyncIteration():
             refused = PeerUnavailable("node ended the answer before it began", node=node)
         case InvalidRequest() if not held.is_touched:

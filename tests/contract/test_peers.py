@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
 
 from meshnode.auth.channel import SignedChannel
+from meshnode.auth.stream import SignedStream
 from meshnode.base.errors import Corrupt, MeshError, PeerUnavailable, ReplicaBehind
 from meshnode.base.ids import Generation, NodeId, RefsDigest, RoundId
 from meshnode.core.keys import Node
-from meshnode.peer.grpc import GrpcPeers
+from meshnode.peer.grpc import GrpcPeers, PeerTimeouts
 from meshnode.peer.memory import MemoryPeers
 from meshnode.ports import (
     PackFix,
@@ -26,6 +27,7 @@ from meshnode.ports import (
     Vote,
     VoteKind,
 )
+from meshnode.wire.status import promises_nothing_written
 from tests.unit.rpc.fakes import FakeMembership, FakeReplication, node_entry, some_description
 from tests.unit.rpc.harness import Site
 from tests.unit.wire.samples import KEY, N1, N2, N3, ROUND_ID, oid, some_round, some_snapshot, state_of
@@ -276,3 +278,44 @@ async def test_node_is_dialled_again_where_the_catalog_moves_it() -> None:
         with pytest.raises(PeerUnavailable):
             await peers.abort(N2, KEY, ROUND_ID)
     assert len(old.replication.calls) == len(new.replication.calls) == 1
+
+
+async def test_node_that_takes_too_long_may_have_done_what_it_was_told() -> None:
+    site = Site(own=N2, replication=FakeReplication(node=N2, gate=asyncio.Event()))
+    async with site.serving():
+        membership = FakeMembership({N2: node_entry(N2, f"127.0.0.1:{site.port}")})
+        peers = GrpcPeers(N1, membership, _dial(site), PeerTimeouts(call_ms=100))
+        with pytest.raises(MeshError) as late:
+            await peers.commit(N2, KEY, ROUND_ID, Generation(42))
+        await peers.close()
+    assert not promises_nothing_written(late.value)
+
+
+async def test_answer_that_is_no_message_counts_as_no_answer() -> None:
+    class Babbling:
+        async def unary(
+            self, method: str, body: bytes, *, timeout_ms: int, metadata: Sequence[tuple[str, str]] = ()
+        ) -> bytes:
+            assert method.startswith("/mesh.v1.ReplicationService/")
+            assert timeout_ms > len(metadata) == 0 < len(body)
+            return b"\xff"
+
+        def stream(
+            self,
+            method: str,
+            messages: AsyncIterator[bytes] | bytes,
+            *,
+            timeout_ms: int,
+            metadata: Sequence[tuple[str, str]] = (),
+        ) -> SignedStream:
+            raise NotImplementedError(method, messages, timeout_ms, metadata)
+
+        async def close(self) -> None:
+            return None
+
+    peers = GrpcPeers(N1, FakeMembership(), lambda _: Babbling())
+    with pytest.raises(PeerUnavailable, match="senseless"):
+        await peers.commit(N2, KEY, ROUND_ID, Generation(42))
+    with pytest.raises(PeerUnavailable, match="senseless"):
+        await peers.describe(N2, KEY, deep=False)
+    await peers.close()

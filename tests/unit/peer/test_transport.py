@@ -54,7 +54,9 @@ class Body:
 
 
 @asynccontextmanager
-async def _remote(transport: FakeTransport) -> AsyncIterator[tuple[GrpcTransport, Site]]:
+async def _remote(
+    transport: FakeTransport, limits: LimitSettings | None = None
+) -> AsyncIterator[tuple[GrpcTransport, Site]]:
     """Node n1's way to n2, whose Transport is `transport`."""
     site = Site(own=N2, transport=transport)
     async with site.serving():
@@ -74,7 +76,7 @@ async def _remote(transport: FakeTransport) -> AsyncIterator[tuple[GrpcTransport
 
         peers = GrpcPeers(N1, membership, dial)
         try:
-            yield GrpcTransport(peers, LimitSettings()), site
+            yield GrpcTransport(peers, limits or LimitSettings()), site
         finally:
             await peers.close()
 
@@ -159,6 +161,19 @@ async def test_node_that_is_down_leaves_the_body_untouched() -> None:
             assert gone.value.fields["is_untouched"] is True
         await peers.close()
     assert remote is not None
+    assert not body.is_touched
+
+
+async def test_node_that_does_not_decide_in_time_leaves_the_body_untouched() -> None:
+    body = Body()
+    transport = FakeTransport(gate=asyncio.Event())
+    async with _remote(transport, LimitSettings(queue_wait_ms=50)) as (remote, site):
+        with pytest.raises(PeerUnavailable, match="in time") as late:
+            await remote.upload_pack(N2, REQUEST, aiter(body))
+        async with asyncio.timeout(5):
+            while site.admission.running:  # noqa: ASYNC110 - what is waited for has no event
+                await asyncio.sleep(0.005)
+    assert late.value.fields["is_untouched"] is True
     assert not body.is_touched
 
 

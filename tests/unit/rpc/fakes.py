@@ -322,6 +322,8 @@ class FakeTransport:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     late_error: MeshError | None = None
     """Raised in the middle of the answer."""
+    gate: asyncio.Event | None = None
+    """Where set, upload_pack waits for it before it answers."""
 
     async def info_refs(self, request: TransportRequest, service: GitService) -> TransportReply:
         self.requests.append(request)
@@ -331,6 +333,8 @@ class FakeTransport:
 
     async def upload_pack(self, request: TransportRequest, body: AsyncIterator[bytes]) -> TransportReply:
         self.requests.append(request)
+        if self.gate is not None:
+            await self.gate.wait()
         if self.error is not None:
             raise self.error
         return self._reply(self._echo(body))
