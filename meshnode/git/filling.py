@@ -20,7 +20,7 @@ from meshnode.git.creation import create_replica
 from meshnode.git.disk import on_disk, sync_directory, write_durable
 from meshnode.git.journal import drop_record, find_complete_pack, move_pack
 from meshnode.git.quarantine import drop_quarantine
-from meshnode.git.refs import write_symbolic
+from meshnode.git.refs import sync_loose, write_symbolic
 from meshnode.git.removal import remove_deleted
 from meshnode.git.replicas import FILLING, Replicas
 from meshnode.git.state import encode_state
@@ -51,7 +51,8 @@ async def replace_replica(
     await on_disk(_take_objects, replicas, key, quarantine)
     disk = await read_disk(replicas.commands, git_dir, state.object_format)
     edits = edits_between(disk.refs, refs)
-    await write_edits(replicas.commands, git_dir, state.object_format, edits)
+    not_durable = await write_edits(replicas.commands, git_dir, state.object_format, edits)
+    await on_disk(sync_loose, git_dir, not_durable)
     if any(edit.name == HEAD for edit in edits):
         await on_disk(write_symbolic, git_dir, HEAD, refs.get(HEAD))
     replicas.step(REPLACE_REFS)

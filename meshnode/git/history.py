@@ -45,7 +45,8 @@ class History:
         try:
             end, _ = _tail(descriptor)
             try:
-                os.ftruncate(descriptor, end)
+                if end != os.fstat(descriptor).st_size:
+                    os.ftruncate(descriptor, end)
                 _write_all(descriptor, _format_line(round_), end)
                 os.fsync(descriptor)
             except OSError:

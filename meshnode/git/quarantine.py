@@ -92,6 +92,15 @@ async def open_quarantine(
     return Quarantine(replicas, key, round_id, object_format, path, git_dir)
 
 
+def remove_empty_quarantine(path: Path) -> None:
+    """Remove a quarantine whose pack was taken: three system calls where nothing else is in it."""
+    try:
+        for directory in (path / "objects" / "pack", path / "objects", path):
+            directory.rmdir()
+    except OSError:
+        remove_tree(path)
+
+
 async def drop_quarantine(replicas: Replicas, key: ReplicaKey, round_id: RoundId) -> None:
     """Remove a round's quarantine, whoever fills it; nothing happens where there is none."""
     path = replicas.quarantine(key, round_id)

@@ -13,7 +13,7 @@ index-pack` and `git rev-list`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from pathlib import Path
 from meshnode.base.errors import Corrupt, MeshError
 from meshnode.base.ids import HEAD, ObjectId, RefName, RefValue, RoundId, symbolic_target
 from meshnode.config import PushSettings, ReplicationSettings
+from meshnode.core.refs import RefEdit
 from meshnode.core.round import ReplicaKey, Round, WriteKind
 from meshnode.git.command import GitCommands
 from meshnode.git.creation import create_replica
@@ -36,9 +37,9 @@ from meshnode.git.journal import (
     write_record,
 )
 from meshnode.git.objects import GitPackStore
-from meshnode.git.quarantine import drop_quarantine
+from meshnode.git.quarantine import drop_quarantine, remove_empty_quarantine
 from meshnode.git.reader import GitReplicaReader
-from meshnode.git.refs import remove_all_refs, write_symbolic
+from meshnode.git.refs import remove_all_refs, sync_loose, write_symbolic
 from meshnode.git.removal import move_aside, remove_deleted, remove_replica, sweep, tidy_after_crash
 from meshnode.git.replicas import Replicas
 from meshnode.git.snapshot import snapshot_after
@@ -160,7 +161,7 @@ class GitReplicaStore:
             except MeshError:
                 await drop_quarantine(self._replicas, round_.key, round_.round_id)
                 raise
-            await drop_quarantine(self._replicas, round_.key, round_.round_id)
+            self._replicas.end_quarantine(round_.key, round_.round_id)
             before = state or state_at_creation(round_)
             self._replicas.remember(replace(before, prepared=in_journal_order((*before.prepared, round_))))
 
@@ -171,6 +172,7 @@ class GitReplicaStore:
         except (OSError, MeshError):
             drop_record(directory, round_.round_id)
             raise
+        self._empty_quarantine(round_)
         self._step(PREPARE_JOURNAL)
 
     def _keep_round(self, round_: Round, directory: Path) -> None:
@@ -179,8 +181,14 @@ class GitReplicaStore:
         self._step(PREPARE_OBJECTS)
         write_record(directory, JournalRecord(round_, pack_id))
 
+    def _empty_quarantine(self, round_: Round) -> None:
+        place = self._replicas.quarantine(round_.key, round_.round_id)
+        if place is not None:
+            remove_empty_quarantine(place)
+
     def _create(self, round_: Round) -> None:
         create_replica(self._layout, state_at_creation(round_), lambda path: self._keep_round(round_, path))
+        self._empty_quarantine(round_)
         self._step(PREPARE_JOURNAL)
 
     async def _apply(self, round_: Round, *, is_published: bool) -> ReplicaState:
@@ -196,25 +204,29 @@ class GitReplicaStore:
             check_applicable(state, round_, is_published=is_published)
             if round_.kind is WriteKind.DELETE:
                 return await self._delete(state, round_)
-            record = await on_disk(read_record, self._layout.journal(key), round_.round_id)
-            if record is None:
-                raise Corrupt("round is not in the journal", round=round_.round_id, repository=round_.repository)
             git_dir = self._layout.repository(key)
-            await on_disk(self._publish_objects, key, record)
-            await write_edits(self._replicas.commands, git_dir, round_.object_format, round_.edits)
+            journalled = await on_disk(self._publish_objects, key, round_.round_id)
+            edits = await write_edits(self._replicas.commands, git_dir, round_.object_format, round_.edits)
             self._step(APPLY_REFS)
-            await on_disk(self._settle, key, record.round)
+            await on_disk(self._settle, key, journalled, edits)
             after = state_after(state, round_)
             await self._move_snapshot(round_)
             self._replicas.remember(after)
             return after
 
-    def _publish_objects(self, key: ReplicaKey, record: JournalRecord) -> None:
+    def _publish_objects(self, key: ReplicaKey, round_id: RoundId) -> Round:
+        """Let git see the round's objects; the round as the journal has it."""
+        journal = self._layout.journal(key)
+        record = read_record(journal, round_id)
+        if record is None:
+            raise Corrupt("round is not in the journal", round=round_id, repository=key.repository)
         if record.pack_id:
-            publish_pack(self._layout.journal(key), record, self._layout.objects(key) / "pack")
+            publish_pack(journal, record, self._layout.objects(key) / "pack")
         self._step(APPLY_OBJECTS)
+        return record.round
 
-    def _settle(self, key: ReplicaKey, round_: Round) -> None:
+    def _settle(self, key: ReplicaKey, round_: Round, edits: Sequence[RefEdit]) -> None:
+        sync_loose(self._layout.repository(key), edits)
         for edit in round_.edits:
             if edit.name == HEAD:
                 write_symbolic(self._layout.repository(key), HEAD, edit.new)

@@ -21,7 +21,7 @@ from meshnode.base.ids import HEAD, ObjectId, RefName, RefValue, symbolic_target
 from meshnode.core.refs import RefEdit
 from meshnode.git.command import GitCommands
 from meshnode.git.disk import NO_SPACE_IN_GIT, disk_full, on_disk
-from meshnode.git.refs import DiskRefs, read_refs, sync_loose, write_packed, write_symbolic
+from meshnode.git.refs import DiskRefs, read_refs, write_packed, write_symbolic
 
 FEW_EDITS_MAX: Final = 100
 """Loose files cost an fsync each and make every later read slower; packed-refs costs 25 ms at 50,000 references."""
@@ -29,8 +29,13 @@ FEW_EDITS_MAX: Final = 100
 _CONFIG: Final = ("core.fsync=reference", "core.packedRefsTimeout=10000", "core.filesRefLockTimeout=2000")
 
 
-async def write_edits(commands: GitCommands, git_dir: Path, object_format: str, edits: Sequence[RefEdit]) -> None:
-    """Bring references to the `new` of each edit, HEAD aside, durably. Repeatable.
+async def write_edits(
+    commands: GitCommands, git_dir: Path, object_format: str, edits: Sequence[RefEdit]
+) -> Sequence[RefEdit]:
+    """Bring references to the `new` of each edit, HEAD aside. Repeatable.
+
+    Returns the edits whose names are not durable yet: the caller passes them to `refs.sync_loose`, in the same
+    thread as what it has to sync next.
 
     Raises:
         Corrupt: a reference is at neither its old nor its new value, or a new value's object is missing.
@@ -38,21 +43,20 @@ async def write_edits(commands: GitCommands, git_dir: Path, object_format: str, 
     """
     direct = [edit for edit in edits if edit.name != HEAD]
     if not direct:
-        return
+        return ()
     if (
         len(direct) <= FEW_EDITS_MAX
         and not any(map(_is_symbolic, direct))
         and await _try_update_ref(commands, git_dir, direct)
     ):
-        await on_disk(sync_loose, git_dir, direct)
-        return
+        return direct
     disk = await read_disk(commands, git_dir, object_format)
     check_edits(disk.refs, direct)
     rest = [edit for edit in direct if disk.refs.get(edit.name) != edit.new]
-    if rest:
-        await _write_whole(commands, git_dir, disk, rest)
-    else:
-        await on_disk(sync_loose, git_dir, direct)
+    if not rest:
+        return direct
+    await _write_whole(commands, git_dir, disk, rest)
+    return ()
 
 
 async def _write_whole(commands: GitCommands, git_dir: Path, disk: DiskRefs, edits: Sequence[RefEdit]) -> None:
