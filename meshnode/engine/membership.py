@@ -186,7 +186,7 @@ class ClusterMembership:
         try:
             await self._take_lease()
             await self.refresh()
-        except (CatalogUnavailable, OutcomeUnknown) as error:
+        except (CatalogUnavailable, OutcomeUnknown, NotFound) as error:
             log.warning("not_announced_yet", extra={"error": str(error)})
         self._supervisor.spawn("membership-lease", self._keep_lease_forever())
 
@@ -216,7 +216,7 @@ class ClusterMembership:
                     log.warning("lease_lost", extra={"node": self.own})
                     self._lease = 0
                     await self._take_lease()
-            except (CatalogUnavailable, OutcomeUnknown) as error:
+            except (CatalogUnavailable, OutcomeUnknown, NotFound) as error:
                 log.warning("lease_not_kept", extra={"error": str(error)})
 
     async def _refresh_forever(self) -> None:
