@@ -53,8 +53,15 @@ class ScriptedNode:
 class ScriptedCluster:
     """Serves scripted nodes on a thread of its own until the end of the `with`."""
 
-    def __init__(self, nodes: Iterable[ScriptedNode], applications: Iterable[Application], cluster_id: str) -> None:
+    def __init__(
+        self,
+        nodes: Iterable[ScriptedNode],
+        applications: Iterable[Application],
+        cluster_id: str,
+        credentials: grpc.ServerCredentials | None = None,
+    ) -> None:
         self.nodes = list(nodes)
+        self._credentials = credentials
         self._registry = KeyRegistry()
         self._registry.replace([], applications)
         self._cluster_id = cluster_id
@@ -85,7 +92,10 @@ class ScriptedCluster:
             server = grpc.aio.server(options=server_options())
             server.add_generic_rpc_handlers((_Handler(node, self._registry, self._cluster_id),))
             wanted = node.address or "127.0.0.1:0"
-            port = server.add_insecure_port(wanted)
+            if self._credentials is None:
+                port = server.add_insecure_port(wanted)
+            else:
+                port = server.add_secure_port(wanted, self._credentials)
             node.address = f"127.0.0.1:{port}"
             await server.start()
             servers.append(server)
