@@ -39,6 +39,9 @@ Streaming = Callable[[Any, Context], Awaitable[None]]
 ANSWER_HEADSTART: Final = 0.95
 """Share of the caller's deadline after which this node stops, so that its signed answer still arrives."""
 
+FIRST_MESSAGE_MS: Final = 300
+"""How long a refused stream's first message is waited for; it is sent together with the headers."""
+
 OK: Final = Status(grpc.StatusCode.OK, "")
 
 
@@ -248,7 +251,21 @@ class _Exchange:
         if status is OK:
             self._context.set_trailing_metadata(tuple(trailing))
         else:
+            await self._take_first_message()
             await self._context.abort(status.code, status.detail, tuple(trailing))
+
+    async def _take_first_message(self) -> None:
+        """Read the message that is surely on its way before the call is refused.
+
+        A client of grpc.aio whose write is cut off by the refusal reports the cut, not the refusal.
+        """
+        if not self._method.is_streaming or self._request.count:
+            return
+        try:
+            async with asyncio.timeout(FIRST_MESSAGE_MS / 1000):
+                await self._context.read()
+        except TimeoutError:
+            return
 
     def _sign(self, verified: VerifiedRequest, status: Status) -> str:
         request, response = self._request, self._response

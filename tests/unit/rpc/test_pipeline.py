@@ -386,6 +386,20 @@ async def test_request_that_ends_without_a_message_is_refused() -> None:
     assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+async def test_stream_that_never_sends_anything_is_refused_all_the_same() -> None:
+    site = Site()
+
+    async def silence() -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+    async with site.serving(), site.raw() as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            async for _ in channel.stream_stream("/mesh.v1.TransportService/UploadPack")(silence(), timeout=5):
+                pass
+    assert failed.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
 async def test_prepare_stream_that_ends_early_is_no_vote() -> None:
     site = Site()
     opening = replication_pb2.PrepareRequest(
