@@ -3,10 +3,12 @@
     <data>/repositories/<partition>/<repository>/        a bare repository that stock git can open
         mesh/state.json                                  what the replica said of itself when it was made or synced
         mesh/history                                     rounds applied since; the last one is the replica's position
+        mesh/filling                                     a sync is going on: generation 0, whatever the state says
         mesh/journal/<round>.json|.pack|.idx             rounds voted for, with their objects, not yet readable
     <data>/incoming/<repository>.<round>.<n>/objects/    a quarantine; worth nothing after a restart
     <data>/damaged/<partition>-<repository>-<number>/    replicas set aside
     <data>/trash/                                        what is being deleted
+    <data>/lock                                          held by the process that has the directory
 
 A directory without `mesh/state.json` is no replica. All of it is one file system: things move by rename.
 

@@ -150,12 +150,21 @@ def _loose_values(git_dir: Path, directory: str) -> Iterator[tuple[RefName, str]
         return
     for entry in entries:
         name = f"{directory}/{entry.name}"
+        if not name.isascii():
+            _check_utf8(name)
         if entry.is_dir(follow_symlinks=False):
             yield from _loose_values(git_dir, name)
         elif not name.endswith(".lock"):
             text = _read_text(Path(entry.path))
             if text is not None:
                 yield RefName(name), text
+
+
+def _check_utf8(name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise Corrupt("reference has a name that is not UTF-8", ref=ascii(name)[:200]) from error
 
 
 def _read_text(path: Path) -> str | None:

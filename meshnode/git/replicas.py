@@ -7,7 +7,10 @@ fails half way, memory is forgotten and the files are read again.
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import tempfile
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,7 +18,7 @@ from pathlib import Path
 from typing import Final
 from weakref import WeakValueDictionary
 
-from meshnode.base.errors import Corrupt, ReplicaBehind, RepositoryNotFound
+from meshnode.base.errors import Corrupt, MeshError, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import Generation, PartitionId, RoundId
 from meshnode.core.refs import EMPTY_DIGEST, digest_of
 from meshnode.core.round import ReplicaKey, Round
@@ -49,7 +52,7 @@ class Replicas:
         self._locks: WeakValueDictionary[ReplicaKey | PartitionId, asyncio.Lock] = WeakValueDictionary()
 
     def lock(self, of: ReplicaKey | PartitionId) -> asyncio.Lock:
-        """The lock of a replica's files, or of a partition's alternates (taken after the former)."""
+        """The lock of a replica's files, or of a partition's alternates: taken last, no other lock is taken under it."""
         return self._locks.setdefault(of, asyncio.Lock())
 
     def new_quarantine(self, key: ReplicaKey, round_id: RoundId) -> tuple[Path, Path | None]:
@@ -168,9 +171,19 @@ class Replicas:
         return replace(state, prepared=in_journal_order(rounds))
 
     def open_directories(self) -> None:
-        """Make the data directory's folders; quarantines of an earlier run become trash."""
+        """Take the data directory for this process and make its folders; old quarantines become trash.
+
+        The lock ends with the process, however that ends. Raises MeshError where another process has it.
+        """
         layout = self.layout
         with disk_errors():
+            layout.data.mkdir(parents=True, exist_ok=True)
+            lock = os.open(layout.data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            weakref.finalize(self, os.close, lock)
+            try:
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError) as error:
+                raise MeshError("data directory is in use by another process", path=str(layout.data)) from error
             for directory in (layout.repositories, layout.incoming, layout.damaged, layout.trash):
                 directory.mkdir(parents=True, exist_ok=True)
             if any(layout.incoming.iterdir()):

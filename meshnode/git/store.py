@@ -86,6 +86,7 @@ def open_stores(
     Raises:
         InvalidRequest: `push` cannot be turned into a git command line.
         Overloaded: no space left.
+        MeshError: another process has the directory.
     """
     replicas = Replicas(data, commands, (replication or ReplicationSettings()).history_rounds, step)
     push = push or PushSettings()
@@ -150,8 +151,11 @@ class GitReplicaStore:
                 return
             parent = None
             if round_.kind is WriteKind.CREATE and round_.fork_parent is not None:
+                parent_key = ReplicaKey(round_.partition, round_.fork_parent)
+                parent = await self._replicas.load(parent_key)
                 await held.enter_async_context(self._replicas.lock(round_.partition))
-                parent = await self._replicas.load(ReplicaKey(round_.partition, round_.fork_parent))
+                if not self._layout.is_replica(parent_key):  # deleted while its state was read
+                    parent = None
             check_preparable(state, parent, round_)
             try:
                 if state is None:

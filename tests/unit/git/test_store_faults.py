@@ -167,18 +167,24 @@ async def test_rounds_prepared_at_once_are_all_in_the_journal(git_disk: GitTestD
     assert state.prepared == tuple(made)
 
 
-async def test_a_fork_is_made_before_its_parents_delete_or_not_at_all(git_disk: GitTestDisk) -> None:
+@pytest.mark.parametrize("is_first_touch", [True, False])
+async def test_a_fork_is_made_before_its_parents_delete_or_not_at_all(
+    git_disk: GitTestDisk, is_first_touch: bool
+) -> None:
     stores = git_disk.open()
     parent = await created(stores)
     first = git_disk.objects.first
     await write(stores, parent, parent.update({MAIN: first}), git_disk.pack([first]))
     delete = parent.draft(WriteKind.DELETE)
     await stores.store.prepare(delete)
+    if is_first_touch:
+        stores = git_disk.open()
     fork = Writes(FORK).draft(WriteKind.CREATE, {HEAD: symbolic(MAIN), MAIN: first}, fork_parent=KEY.repository)
 
     forking = asyncio.ensure_future(stores.store.prepare(fork))
     deleting = asyncio.ensure_future(stores.store.apply(delete))
-    forked, deleted = await asyncio.gather(forking, deleting, return_exceptions=True)
+    async with asyncio.timeout(30):
+        forked, deleted = await asyncio.gather(forking, deleting, return_exceptions=True)
 
     assert not isinstance(deleted, BaseException)
     if forked is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,6 +100,13 @@ async def test_a_damaged_packed_refs_is_corrupt(repository: Path, content: bytes
     (repository / "packed-refs").write_bytes(content)
 
     with pytest.raises(Corrupt, match="packed-refs"):
+        read_refs(repository, "sha1")
+
+
+def test_a_reference_name_that_is_not_utf8_is_corrupt(repository: Path, source: Source) -> None:
+    Path(os.fsdecode(bytes(repository / "refs" / "heads") + b"/\xff")).write_text(f"{source.objects.first}\n")
+
+    with pytest.raises(Corrupt, match="not UTF-8"):
         read_refs(repository, "sha1")
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from meshnode.base.errors import Corrupt, InvalidRequest
+from meshnode.base.errors import Corrupt, InvalidRequest, MeshError
 from meshnode.base.ids import HEAD, Generation, PartitionId, RefName, RefValue, RepositoryId, symbolic
 from meshnode.config import PushSettings
 from meshnode.core.refs import digest_of
@@ -26,6 +28,7 @@ from tests.contract.replica_fixtures import (
     TAG,
     Crash,
     GitTestDisk,
+    Source,
     Writes,
     crash_at,
     created,
@@ -192,6 +195,45 @@ async def test_a_fork_set_aside_still_reads_its_parents_objects(git_disk: GitTes
     assert (place / "mesh" / "set-aside").read_text() == "testing\n"
     await write(stores, parent, parent.draft(WriteKind.DELETE))
     assert git("cat-file", "-t", objects.first, git_dir=place) == b"commit\n"
+
+
+async def test_a_data_directory_may_have_any_name(source: Source, tmp_path: Path) -> None:
+    disk = GitTestDisk(tmp_path / 'a: "strange" \\ näme', source, GitCommands())
+    stores = disk.open()
+    writes = await created(stores)
+    objects = disk.objects
+    await write(stores, writes, writes.update({MAIN: objects.first}), disk.pack([objects.first]))
+    round_ = writes.update({MAIN: objects.third}, has_pack=True)
+    await ingest(stores, round_, disk.pack([objects.third], [objects.first]), [objects.third])
+    await stores.store.prepare(round_)
+    await stores.store.apply(writes.publish(round_))
+
+    assert await stores.reader.fsck(KEY) == []
+
+
+def test_two_processes_never_share_a_data_directory(git_disk: GitTestDisk) -> None:
+    git_disk.open()
+    other = (
+        "import fcntl, sys\n"
+        "file = open(sys.argv[1], 'r+')\n"
+        "fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+        "print('held', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    free = GitTestDisk(git_disk.data.with_name("free"), git_disk.source, git_disk.commands)
+    free.data.mkdir()
+    (free.data / "lock").touch()
+    with subprocess.Popen(
+        [sys.executable, "-c", other, str(free.data / "lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(MeshError, match="another process"):
+            free.open()
+        assert holder.stdin is not None
+        holder.stdin.close()
+        holder.wait(10)
+        free.open()
 
 
 async def test_only_complete_replicas_are_listed(git_disk: GitTestDisk) -> None:
