@@ -84,6 +84,7 @@ class Site:
     transport: FakeTransport = field(default_factory=FakeTransport)
     catalog: MemoryCatalog = field(default_factory=MemoryCatalog)
     auth: AuthSettings = field(default_factory=AuthSettings)
+    observer: Observer = field(default_factory=Observer)
     calls_max: int = 100
     unary_ms_max: int = 5_000
     stream_ms_max: int = 5_000
@@ -159,7 +160,7 @@ class Site:
             admission=self.admission,
             clock=self.clock,
             entropy=self.entropy,
-            observer=Observer(),
+            observer=self.observer,
             unary_ms_max=self.unary_ms_max,
             stream_ms_max=self.stream_ms_max,
             is_open_introspection=self.auth.is_open_introspection,
