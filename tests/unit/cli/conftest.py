@@ -73,15 +73,20 @@ def layout(tmp_path: Path, keys: KeyShelf) -> Iterator[Layout]:
             pass
 
 
-@pytest.fixture
-def base_port(tmp_path: Path) -> int:
-    """The first of the ports of three local nodes, all free."""
-    start = 21_000 + hash(str(tmp_path)) % 900 * 10
+def find_base_port(seed: str) -> int:
+    """The first of the ports of three local nodes, all free; another seed begins to look elsewhere."""
+    start = 21_000 + hash(seed) % 900 * 10
     for port in range(start, 40_000, PORTS_PER_NODE):
         wanted = [port + PORTS_PER_NODE * number + offset for number in range(3) for offset in (0, 3)]
         if all(is_port_free(f"127.0.0.1:{candidate}") for candidate in wanted):
             return port
     raise RuntimeError("no free ports")
+
+
+@pytest.fixture
+def base_port(tmp_path: Path) -> int:
+    """The first of three local nodes' ports."""
+    return find_base_port(str(tmp_path))
 
 
 @pytest.fixture

@@ -45,6 +45,13 @@ class ScriptedNode:
     issuers: list[str] = field(default_factory=list)
     """Who called."""
 
+    def reset(self) -> None:
+        """Forget script and calls."""
+        self.answers.clear()
+        self.calls.clear()
+        self.issuers.clear()
+        self.is_unsigned = self.breaks_off = False
+
     def asked(self, method: str) -> list[bytes]:
         """Requests to one method."""
         return [body for called, body in self.calls if called == method]

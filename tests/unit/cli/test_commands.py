@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from meshnode.cli.blueprint import make_cluster_files, plan_local_cluster
 from meshnode.cli.layout import ClusterFile, Layout
 from meshnode.core.keys import Application, Role
 from meshnode.v1 import cluster_pb2, common_pb2, repository_pb2
-from tests.unit.cli.conftest import node, run_cli
+from tests.unit.cli.conftest import KeyShelf, find_base_port, node, run_cli
 from tests.unit.cli.signed_server import Answer, ScriptedCluster, ScriptedNode
 
 REPOSITORY = "/mesh.v1.RepositoryService/"
@@ -71,11 +72,17 @@ class Scene:
             scripted.answers[method] = answer
 
 
-@pytest.fixture
-def scene(layout: Layout, base_port: int) -> Iterator[Scene]:
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, keys: KeyShelf) -> Iterator[Scene]:
+    """One cluster for all tests: opening ports and reading keys would take longer than the tests."""
+    directory = tmp_path_factory.mktemp("served")
+    layout = Layout(directory)
+    keys.fill(layout, 3)
     url = f"sqlite://{layout.sqlite_file}"
-    blueprint = plan_local_cluster(layout, node_count=3, base_port=base_port, catalog_url=url)
-    cluster = make_cluster_files(layout, blueprint, None)
+    port = find_base_port(str(directory))
+    cluster = make_cluster_files(
+        layout, plan_local_cluster(layout, node_count=3, base_port=port, catalog_url=url), None
+    )
     nodes = [
         ScriptedNode(entry.node, load_private_key(layout.key_file(entry.node)), address=entry.grpc)
         for entry in cluster.nodes
@@ -84,6 +91,16 @@ def scene(layout: Layout, base_port: int) -> Iterator[Scene]:
     application = Application(application="operator", role=Role.ADMINISTRATOR, public_keys=(operator.public_pem,))
     with ScriptedCluster(nodes, [application], cluster.cluster_id):
         yield Scene(layout, cluster, nodes)
+
+
+@pytest.fixture
+def scene(served: Scene, tmp_path: Path) -> Scene:
+    """A copy of the cluster's files, and its nodes with nothing scripted yet."""
+    layout = Layout(tmp_path / "mesh")
+    shutil.copytree(served.layout.data, layout.data)
+    for scripted in served.nodes:
+        scripted.reset()
+    return Scene(layout, served.cluster, served.nodes)
 
 
 def failing(error: MeshError) -> Answer:
