@@ -3,7 +3,7 @@
     client --up--> proxy --up--> node          stall_up_after / stall_down_after: bytes, then nothing more passes
            <-down-       <-down-               is_answer_lost: the answer to a POST never reaches the client
 
-A stalled connection ends when either side goes away, and then both sides are closed.
+A stalled connection goes on after `resume`, or ends when either side goes away: then both sides are closed.
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ import contextlib
 import select
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 _CHUNK = 65_536
+_POLL_MS = 20
+_STALL_S = 120
+"""Longest stall: longer than any test."""
 _GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 
 
@@ -32,6 +36,7 @@ class Proxy:
         """What clients sent, one entry a connection."""
         self.stalled = threading.Event()
         self.lost = threading.Event()
+        self._resumed = threading.Event()
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -47,6 +52,10 @@ class Proxy:
             _end(connection)
         for thread in self._threads:
             thread.join(timeout=10)
+
+    def resume(self) -> None:
+        """Let stalled transfers go on, and stall none any more."""
+        self._resumed.set()
 
     def posts(self) -> list[bytes]:
         """The recorded POST requests, head and body, oldest first."""
@@ -97,11 +106,13 @@ class Proxy:
                 if asked is not None and self._is_answer_lost and b"POST /" in asked:
                     self.lost.set()
                     return
-                if stall_after >= 0 and passed + len(chunk) > stall_after:
+                if 0 <= stall_after < passed + len(chunk) and not self._resumed.is_set():
                     target.sendall(chunk[: stall_after - passed])
+                    chunk = chunk[stall_after - passed :]
+                    passed = stall_after
                     self.stalled.set()
-                    _wait_gone(source, target)
-                    return
+                    if not self._wait_resumed(source, target):
+                        return
                 target.sendall(chunk)
                 passed += len(chunk)
         except OSError:
@@ -110,6 +121,19 @@ class Proxy:
             for connection in (source, target):
                 self._open.discard(connection)
                 _end(connection)
+
+    def _wait_resumed(self, *connections: socket.socket) -> bool:
+        """Wait until `resume`; False where a side has gone away."""
+        poll = select.poll()
+        for connection in connections:
+            if connection.fileno() < 0:
+                return False
+            poll.register(connection, _GONE)
+        end = time.monotonic() + _STALL_S
+        while not self._resumed.is_set() and time.monotonic() < end:
+            if poll.poll(_POLL_MS):
+                return False
+        return self._resumed.is_set()
 
 
 @contextlib.contextmanager
@@ -122,15 +146,6 @@ def running_proxy(
     )
     with contextlib.closing(proxy):
         yield proxy
-
-
-def _wait_gone(*connections: socket.socket) -> None:
-    poll = select.poll()
-    for connection in connections:
-        if connection.fileno() < 0:
-            return
-        poll.register(connection, _GONE)
-    poll.poll(120_000)
 
 
 def _end(connection: socket.socket) -> None:

@@ -137,16 +137,28 @@ def test_a_node_killed_in_the_middle_of_a_push_does_not_lose_or_invent_it(
 def test_a_graceful_stop_lets_a_clone_in_flight_end(fragile: Cluster, name: str, bulky: Path, tmp_path: Path) -> None:
     git("push", "--quiet", "--mirror", fragile.url(1, name), cwd=bulky)
     pid = fragile.pid(2)
-    # The slow receiver keeps the clone in flight until the node has been told to stop.
-    with subprocess.Popen(
-        ["git", "clone", "--quiet", "--mirror", fragile.url(2, name), str(tmp_path / "clone")],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as client:
-        wait_until(lambda: fragile.git_processes(2) or client.poll() is not None, what="the clone is in flight")
+    with (
+        running_proxy(fragile.http_port(2), stall_down_after=_STALL) as proxy,
+        subprocess.Popen(
+            [
+                "git",
+                "clone",
+                "--quiet",
+                "--mirror",
+                f"http://127.0.0.1:{proxy.port}/{name}.git",
+                str(tmp_path / "clone"),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as client,
+    ):
+        assert proxy.stalled.wait(60)
         kill(pid, signal.SIGTERM)
+        wait_until(lambda: not fragile.is_ready(2), what="the node takes no new work")
+        assert is_running(pid)
+        proxy.resume()
         _, complaint = client.communicate(timeout=90)
     assert client.returncode == 0, complaint
     wait_until(lambda: not is_running(pid), deadline_s=60, what="the node ends")
