@@ -44,12 +44,13 @@ class Census:
         self._counted_ms: int | None = None
 
     async def counts(self) -> Counts:
-        """The count, at most two seconds old. Raises CatalogUnavailable."""
+        """The count, made at most two seconds ago. Raises CatalogUnavailable."""
         async with self._counting:
             now_ms = self._clock.monotonic_ms()
             if self._counted_ms is None or now_ms - self._counted_ms >= KEPT_MS:
                 self._counts = await self._count()
-                self._counted_ms = now_ms
+                # From its end: a count that takes longer than it is kept would be made by every caller anew.
+                self._counted_ms = self._clock.monotonic_ms()
             return self._counts
 
     async def _count(self) -> Counts:
