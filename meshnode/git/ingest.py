@@ -30,6 +30,8 @@ from meshnode.ports import PackFix
 PACK_DEADLINE_MS: Final = 3_600_000
 """The longest push that the configuration allows by default; its own deadline cancels earlier."""
 CHUNK_BYTES: Final = 512 << 10
+TAIL_BYTES_MAX: Final = 512 << 20
+"""Bases that a thin pack may leave out; what completes it is held in memory here and at every replica."""
 _HEADER_BYTES: Final = 12
 _MESSAGE_ID = re.compile(r"[A-Za-z][A-Za-z0-9]*\Z")
 _OBJECT = re.compile(r"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b")
@@ -134,6 +136,9 @@ class GitIngest:
             raise MeshError("git left no pack behind")
         pack, self._index = found
         body_end = self._bytes_raw - HASH_BYTES[self._quarantine.object_format]
+        tail_max = min(TAIL_BYTES_MAX, self._bytes_max)
+        if pack.stat().st_size - body_end > tail_max:
+            raise Overloaded("pack leaves out too many delta bases", bytes_max=tail_max)
         with pack.open("rb") as file:
             header = file.read(_HEADER_BYTES)
             file.seek(body_end)

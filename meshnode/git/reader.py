@@ -29,6 +29,7 @@ class GitReplicaReader:
 
     def __init__(self, replicas: Replicas, push: PushSettings) -> None:
         self._replicas = replicas
+        self._quiet = _QUIET if push.is_fsck_objects else (*_QUIET, "error in ")
         self._fsck_config = tuple(f"fsck.{message_id}=ignore" for message_id in push.fsck_ignore)
 
     async def snapshot(self, key: ReplicaKey) -> RefsSnapshot:
@@ -56,7 +57,10 @@ class GitReplicaReader:
             return await on_disk(lambda: digest_of(read_refs(path, state.object_format).refs))
 
     async def fsck(self, key: ReplicaKey) -> list[str]:
-        """What `git fsck` has to complain about, one line each. Raises RepositoryNotFound."""
+        """What `git fsck` has to complain about, one line each. Raises RepositoryNotFound.
+
+        Where the settings let any object in, only damage counts, not what objects say.
+        """
         state = await self._state(key)
         completed = await self._replicas.commands.run(
             ["fsck", "--full", "--no-dangling", "--no-progress"],
@@ -65,10 +69,10 @@ class GitReplicaReader:
             config=self._fsck_config,
         )
         text = (completed.stdout + b"\n" + completed.stderr).decode(errors="replace")
-        lines = [line for line in text.split("\n") if line.strip() and not line.startswith(_QUIET)]
+        lines = [line for line in text.split("\n") if line.strip() and not line.startswith(self._quiet)]
         if state.is_deleted or not state.generation:
             lines = [line for line in lines if line != "error: invalid HEAD"]
-        elif completed.returncode != 0 and not lines:
+        elif completed.returncode != 0 and not text.strip():
             lines = [f"error: git fsck ended with {completed.returncode}"]
         return lines
 

@@ -140,7 +140,7 @@ class Replicas:
                 if state.prepared or state.generation == 0:
                     raise ReplicaBehind("replica is between two generations", generation=state.generation)
                 raise Corrupt("references on disk do not have the replica's digest", repository=key.repository)
-            snapshot = snapshot_of(state.generation, disk.refs, disk.peeled, state.object_format)
+            snapshot = await on_disk(snapshot_of, state.generation, disk.refs, disk.peeled, state.object_format)
             self.snapshots.put(key, snapshot)
             return snapshot
 

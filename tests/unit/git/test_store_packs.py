@@ -79,6 +79,19 @@ async def test_a_thin_pack_without_its_bases_is_refused(git_disk: GitTestDisk) -
     assert "unresolved delta" in message
 
 
+async def test_a_thin_pack_that_leaves_out_too_much_is_refused(git_disk: GitTestDisk) -> None:
+    objects = git_disk.objects
+    stores = git_disk.open()
+    writes = await created(stores)
+    await write(stores, writes, writes.update({MAIN: objects.second}), git_disk.pack([objects.second]))
+    pack = git_disk.pack([objects.third], [objects.second])
+
+    small = git_disk.open(push=PushSettings(pack_bytes_max=len(pack)))
+    with pytest.raises(Overloaded, match="delta bases"):
+        await ingest(small, writes.update({}), pack)
+    assert incoming(git_disk) == []
+
+
 def bad_commit(source: Source) -> tuple[bytes, ObjectId]:
     """A pack of a commit that fsck does not like: its e-mail address is missing."""
     tree = git("rev-parse", f"{source.objects.first}^{{tree}}", git_dir=source.git_dir).decode().strip()
@@ -96,9 +109,10 @@ async def test_objects_are_checked_as_the_settings_say(tmp_path: Path) -> None:
     assert "missingEmail" in await refused(disk, disk.open(), pack)
     for push in (PushSettings(fsck_ignore=("missingEmail",)), PushSettings(is_fsck_objects=False)):
         stores = disk.open(push=push)
-        round_ = replace((await created(stores, KEY)).update({}), round_id=ROUND)
-        assert await ingest(stores, round_, pack, [oid]) is not None
-        await stores.store.discard(KEY, ROUND)
+        writes = await created(stores, KEY)
+        await write(stores, writes, writes.update({MAIN: oid}), pack)
+        assert await stores.reader.fsck(KEY) == []
+        assert any("missingEmail" in line for line in await disk.open().reader.fsck(KEY))
         await stores.store.set_aside(KEY, "again")
 
 
