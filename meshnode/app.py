@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -40,6 +38,7 @@ from meshnode.config import Config
 from meshnode.core.keys import CLUSTER, Application, Node, decode_node, decode_settings, node_key
 from meshnode.engine.node import NodeEngine, World
 from meshnode.engine.participant import Disk
+from meshnode.engine.system import SystemClock, SystemEntropy
 from meshnode.git.command import GitCommands
 from meshnode.git.layout import Layout
 from meshnode.git.receive_pack import ReceivePackProtocol
@@ -78,34 +77,6 @@ loop is busy: at Python's 5 ms, a call that takes 0.3 ms took 19 ms (measured)."
 REPLAY_ENTRIES_MAX: Final = 1_000_000
 """At 1,700 signed calls a second (measured) the window holds about 500,000."""
 AGENT: Final = f"meshnode/{__version__}"
-
-
-class SystemClock:
-    """`ports.Clock` of the machine."""
-
-    def monotonic_ms(self) -> int:
-        """Milliseconds of the monotonic clock."""
-        return time.monotonic_ns() // 1_000_000
-
-    def wall_ms(self) -> int:
-        """Milliseconds since 1970."""
-        return time.time_ns() // 1_000_000
-
-    async def sleep(self, duration_ms: int) -> None:
-        """Return after `duration_ms`."""
-        await asyncio.sleep(duration_ms / 1000)
-
-
-class SystemEntropy:
-    """`ports.Entropy` of the machine."""
-
-    def new_id(self) -> str:
-        """128 random bits in hex."""
-        return secrets.token_hex(16)
-
-    def below(self, limit: int) -> int:
-        """A number from 0 to limit - 1."""
-        return secrets.randbelow(limit)
 
 
 @dataclass(frozen=True, kw_only=True)

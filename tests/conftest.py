@@ -1,4 +1,6 @@
-"""What holds for every test: the environment of `tests.environment`, put back afterwards."""
+"""What holds for every test: the environment of `tests.environment`, put back afterwards; and examples made by
+hypothesis that are the same in every run and take as long as they take.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,14 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.environment import clean_environment
 
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+settings.register_profile("meshnode", deadline=None, derandomize=True)
+settings.load_profile("meshnode")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -10,7 +10,6 @@ node said what became of it, the command says so and does not call it a failure.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -27,6 +26,7 @@ from meshnode.cli.outcome import CommandError, ExitCode
 from meshnode.cli.output import print_note
 from meshnode.cli.target import Endpoint, Target
 from meshnode.core.keys import Node, NodeState
+from meshnode.engine.system import SystemClock
 from meshnode.wire.status import error_from_call, promises_nothing_written
 
 CALL_MS: Final = 30_000
@@ -35,22 +35,6 @@ CONNECT_MS: Final = 2_000
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
-
-
-class SystemClock:
-    """Port `Clock` on the machine's clocks."""
-
-    def monotonic_ms(self) -> int:
-        """See `ports.Clock`."""
-        return time.monotonic_ns() // 1_000_000
-
-    def wall_ms(self) -> int:
-        """See `ports.Clock`."""
-        return time.time_ns() // 1_000_000
-
-    async def sleep(self, duration_ms: int) -> None:
-        """See `ports.Clock`."""
-        await asyncio.sleep(duration_ms / 1_000)
 
 
 class ClusterClient:

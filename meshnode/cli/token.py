@@ -9,9 +9,10 @@ import click
 
 from meshnode.auth.tokens import LIFETIME_MS
 from meshnode.auth.users import LIFETIME_S_MAX, issue_user_token
-from meshnode.cli.client import SystemClock, signer_of
+from meshnode.cli.client import signer_of
 from meshnode.cli.output import print_note
 from meshnode.cli.target import Target, target_options
+from meshnode.engine.system import SystemClock
 
 _METHOD = re.compile(r"/?(?P<service>[A-Za-z_][\w.]*)/(?P<method>[A-Za-z_]\w*)\Z")
 _TTL = re.compile(r"(?P<number>[0-9]{1,9})(?P<unit>[smhd]?)\Z")

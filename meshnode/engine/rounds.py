@@ -133,7 +133,7 @@ class _Run:
         try:
             vote = await self._driver.participant.vote(self._round)
         except MeshError as error:
-            self._events.put_nowait(rules.VoteMissing(own, str(error)))
+            self._events.put_nowait(rules.VoteMissing(own, error.message))
             return
         if vote.kind is VoteKind.GRANTED:
             self._events.put_nowait(rules.VoteGranted(own))

@@ -132,7 +132,7 @@ class Shipment:
         except MeshError as error:
             if isinstance(error, PeerUnavailable):
                 self._on_unreachable(node)
-            self._lose(node, str(error))
+            self._lose(node, error.message)
             return
         if vote.kind is VoteKind.GRANTED:
             self._on_vote(VoteGranted(node))
