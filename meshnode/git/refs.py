@@ -25,7 +25,7 @@ from meshnode.git.layout import NO_HEAD
 
 _PACKED_HEADER: Final = b"# pack-refs with: peeled fully-peeled sorted \n"
 _HEX: Final = {"sha1": re.compile(r"[0-9a-f]{40}\Z"), "sha256": re.compile(r"[0-9a-f]{64}\Z")}
-_LOCK_WAIT_S: Final = 10.0
+LOCK_WAIT_S: Final = 10.0
 """How long a lock of git's housekeeping is waited for; packing 50,000 references takes 0.1 s."""
 _LOCK_RETRY_S: Final = 0.01
 
@@ -82,13 +82,15 @@ def write_packed(
     refs: Mapping[RefName, RefValue],
     peeled: Mapping[RefName, ObjectId],
     changed: Collection[RefName],
+    *,
+    lock_wait_s: float = LOCK_WAIT_S,
 ) -> None:
     """Make `packed-refs` say `refs`, durably, then remove the loose files of `changed` that would hide it.
 
     One fsync of a file and one of a directory, however many references: a loose file each costs one fsync each.
     Symbolic references stay loose. Raises Overloaded where git's housekeeping keeps the lock too long.
     """
-    with _locked(git_dir / "packed-refs") as file:
+    with _locked(git_dir / "packed-refs", lock_wait_s) as file:
         file.write(_PACKED_HEADER)
         for name in sorted(refs):
             if name != HEAD and symbolic_target(refs[name]) is None:
@@ -226,10 +228,10 @@ class _Lock:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[_Lock]:
+def _locked(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[_Lock]:
     """Hold git's lock on `path`; what was written replaces it on the way out, nothing does after an error."""
     lock = path.with_name(path.name + ".lock")
-    descriptor = _take_lock(lock)
+    descriptor = _take_lock(lock, wait_s)
     try:
         try:
             file = _Lock(descriptor)
@@ -243,8 +245,8 @@ def _locked(path: Path) -> Iterator[_Lock]:
         raise
 
 
-def _take_lock(lock: Path) -> int:
-    deadline = time.monotonic() + _LOCK_WAIT_S
+def _take_lock(lock: Path, wait_s: float) -> int:
+    deadline = time.monotonic() + wait_s
     while True:
         try:
             return os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)

@@ -14,6 +14,7 @@ from meshnode.core.round import Round
 from meshnode.git.history import History
 from meshnode.git.journal import JournalRecord, drop_strays, read_journal, read_record, take_pack, write_record
 from tests.contract.replica_fixtures import (
+    FORK,
     KEY,
     MAIN,
     SIDE,
@@ -163,6 +164,34 @@ def test_a_damaged_journal_record_is_corrupt(tmp_path: Path) -> None:
     path.rename(tmp_path / f"{'e' * 32}.json")
     with pytest.raises(Corrupt, match="another round"):
         read_journal(tmp_path)
+
+
+def test_a_journal_record_that_names_no_pack_is_corrupt(tmp_path: Path) -> None:
+    (one,) = rounds(1)
+    write_record(tmp_path, JournalRecord(one, "../../config"))
+
+    with pytest.raises(Corrupt, match="names no pack"):
+        read_journal(tmp_path)
+
+
+def test_an_index_cut_short_is_corrupt(tmp_path: Path) -> None:
+    (one,) = rounds(1)
+    (tmp_path / f"{one.round_id}.pack").touch()
+    (tmp_path / f"{one.round_id}.idx").write_bytes(b"short")
+
+    with pytest.raises(Corrupt, match="cut short"):
+        take_pack(None, tmp_path, one)
+
+
+async def test_a_history_of_another_repository_is_corrupt(git_disk: GitTestDisk) -> None:
+    stores = git_disk.open()
+    await created(stores)
+    await created(stores, FORK)
+    history = (git_disk.repository(KEY) / "mesh" / "history").read_bytes()
+    (git_disk.repository(FORK) / "mesh" / "history").write_bytes(history)
+
+    with pytest.raises(Corrupt, match="another repository"):
+        await git_disk.open().store.load(FORK)
 
 
 def test_a_pack_without_its_index_is_no_pack(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from meshnode.base.errors import Corrupt
+from meshnode.base.errors import Corrupt, Overloaded
 from meshnode.base.ids import HEAD, ObjectId, RefName, RefValue, symbolic
 from meshnode.core.refs import RefEdit
 from meshnode.git.command import GitCommands
@@ -268,6 +268,15 @@ async def test_a_writer_waits_for_housekeeping_to_release_its_lock(repository: P
     await asyncio.wait_for(writing, 10)
 
     assert len(await refs_of(repository)) == len(edits)
+
+
+def test_a_lock_that_is_never_released_is_told(repository: Path, source: Source) -> None:
+    (repository / "packed-refs.lock").touch()
+
+    with pytest.raises(Overloaded, match="stays locked"):
+        write_packed(repository, {MAIN: RefValue(source.objects.first)}, {}, [MAIN], lock_wait_s=0.05)
+
+    assert read_refs(repository, "sha1").refs == {}
 
 
 async def test_snapshots_of_many_references_move_on_by_edits_in_name_order(git_disk: GitTestDisk) -> None:
