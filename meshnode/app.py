@@ -37,6 +37,7 @@ from meshnode.catalog.open import open_catalog
 from meshnode.config import Config
 from meshnode.core.keys import CLUSTER, Application, Node, decode_node, decode_settings, node_key
 from meshnode.engine.node import NodeEngine, World
+from meshnode.engine.pack_admission import PackAdmission
 from meshnode.engine.participant import Disk
 from meshnode.engine.system import SystemClock, SystemEntropy
 from meshnode.git.command import GitCommands
@@ -173,6 +174,7 @@ class RunningNode:
         self._registry = KeyRegistry()
         self._signer = TokenSigner(identity.issuer, identity.key, self._clock)
         self._metrics = Metrics(node=identity.node, version=__version__)
+        self._packs = PackAdmission(config.limits)
         self._commands = GitCommands()
         stores = open_stores(config.node.data, self._commands, config.push, config.replication)
         self._peers: GrpcPeers | None = None
@@ -203,7 +205,15 @@ class RunningNode:
         config, engine = self._config, self.engine
         audiences = frozenset({self._identity.node, self._identity.cluster_id})
         users = UserVerifier(self._registry, audiences, self._clock)
-        self._http = HttpServer(engine.transport, engine.activity, self._metrics, users, config, self._identity.node)
+        self._http = HttpServer(
+            engine.transport,
+            engine.activity,
+            self._metrics,
+            users,
+            config,
+            self._identity.node,
+            admission=self._packs,
+        )
         engine.activity.count_with(lambda: self._http.requests_in_flight if self._http else 0)
         await self._http.start()
         recovery = engine.supervisor.spawn("recovery", engine.recover())
@@ -276,7 +286,7 @@ class RunningNode:
                 outcomes=outcomes,
             ),
             "mesh.v1.RefService": RefServicer(own=own, reads=engine.reads, writes=engine.writes, forwarder=forwarder),
-            "mesh.v1.TransportService": TransportServicer(engine.transport),
+            "mesh.v1.TransportService": TransportServicer(engine.transport, self._packs),
             "mesh.v1.ReplicationService": ReplicationServicer(replication=engine.participant, accounts=accounts),
             "mesh.v1.ClusterService": ClusterServicer(
                 own=own, census=census, membership=engine.membership, activity=engine.activity

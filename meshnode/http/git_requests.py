@@ -21,13 +21,13 @@ from aiohttp import web
 from meshnode.base.errors import DeadlineExceeded, MeshError, OutcomeUnknown, Overloaded
 from meshnode.base.ids import NodeId
 from meshnode.config import Config
+from meshnode.engine.pack_admission import NODE_LIMIT, REPOSITORY_LIMIT, PackAdmission
 from meshnode.http.access_log import CLIENT_GONE, SERVER_LABEL, AccessLine
-from meshnode.http.admission import REPOSITORY_LIMIT, Admission
 from meshnode.http.bounds import HttpBounds
 from meshnode.http.identity import REALM, Gate
 from meshnode.http.reply import ReplyWriter
 from meshnode.http.request_body import RequestBody
-from meshnode.http.status import NODE_LIMIT, Refused, answer_of
+from meshnode.http.status import Refused, answer_of
 from meshnode.http.target import Step, Target, parse_consistency, parse_protocol_version, parse_target
 from meshnode.ports import GitService, Transport, TransportReply, TransportRequest
 from meshnode.telemetry.logs import bound, logger
@@ -47,7 +47,7 @@ class GitRequests:
         self,
         transport: Transport,
         gate: Gate,
-        admission: Admission,
+        admission: PackAdmission,
         metrics: Metrics,
         *,
         config: Config,

@@ -14,7 +14,7 @@ from typing import Final
 from aiohttp import web
 
 from meshnode.base.ids import NodeId
-from meshnode.http.admission import Admission
+from meshnode.engine.pack_admission import PackAdmission
 from meshnode.http.reply import NO_CACHE, SERVER
 from meshnode.http.target import HEALTH, METRICS, READY
 from meshnode.ports import Activity
@@ -32,7 +32,7 @@ PACK_QUEUE: Final = "http_packs"
 class MachinePages:
     """The three pages."""
 
-    def __init__(self, activity: Activity, metrics: Metrics, admission: Admission, *, own: NodeId) -> None:
+    def __init__(self, activity: Activity, metrics: Metrics, admission: PackAdmission, *, own: NodeId) -> None:
         self._activity = activity
         self._metrics = metrics
         self._admission = admission

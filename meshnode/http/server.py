@@ -21,13 +21,13 @@ from meshnode.base.errors import DeadlineExceeded, Draining, InvalidRequest, Mes
 from meshnode.base.ids import NodeId
 from meshnode.config import Config
 from meshnode.config.checks import is_loopback, parse_address
-from meshnode.http.admission import RETRY_AFTER_MS, Admission
+from meshnode.engine.pack_admission import NODE_LIMIT, RETRY_AFTER_MS, PackAdmission
 from meshnode.http.bounds import HttpBounds
 from meshnode.http.git_requests import GitRequests
 from meshnode.http.identity import REALM, Gate, TokenVerifier
 from meshnode.http.machine_pages import METHODS, MachinePages
 from meshnode.http.reply import ReplyWriter
-from meshnode.http.status import NODE_LIMIT, Refused, answer_of
+from meshnode.http.status import Refused, answer_of
 from meshnode.ports import Activity, Transport
 from meshnode.telemetry.metrics import Metrics
 
@@ -54,6 +54,7 @@ class HttpServer:
         config: Config,
         own: NodeId,
         *,
+        admission: PackAdmission | None = None,
         bounds: HttpBounds | None = None,
     ) -> None:
         """Put the parts together; nothing is opened yet.
@@ -65,7 +66,7 @@ class HttpServer:
             raise InvalidRequest("anonymous http access needs a loopback listener", listen=config.listen.http)
         self._bounds = bounds or HttpBounds()
         self._own = own
-        self.admission: Final = Admission(config.limits)
+        self.admission: Final = admission or PackAdmission(config.limits)
         self._pages = MachinePages(activity, metrics, self.admission, own=own)
         self._git = GitRequests(
             transport,

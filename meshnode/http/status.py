@@ -19,9 +19,7 @@ from typing import Final
 
 from meshnode.base import errors
 from meshnode.base.errors import InvalidRequest, MeshError, Overloaded
-
-NODE_LIMIT: Final = "packs_per_node"
-"""Value of an Overloaded's field `limit` that says the whole node is full, not one repository."""
+from meshnode.engine.pack_admission import NODE_LIMIT
 
 RETRY_AFTER_MS_DEFAULT: Final = 1_000
 """One second, the smallest that the header can say: longer than a usual write takes."""

@@ -9,8 +9,10 @@ to another node unchanged.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from meshnode.base.errors import InvalidRequest
+from meshnode.engine.pack_admission import PackAdmission
 from meshnode.ports import Transport, TransportReply, TransportRequest
 from meshnode.rpc.call import Answer, Call, closing, first_message
 from meshnode.v1 import transport_pb2
@@ -23,8 +25,10 @@ Chunks = AsyncIterator[transport_pb2.TransportChunk]
 class TransportServicer:
     """mesh.v1.TransportService."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, admission: PackAdmission) -> None:
+        """`admission` is the node's one set of places for packs; a forwarded pack has its place where it came in."""
         self._transport = transport
+        self._admission = admission
 
     async def info_refs(
         self, requests: AsyncIterator[transport_pb2.InfoRefsRequest], call: Call
@@ -41,7 +45,7 @@ class TransportServicer:
         """One stateless upload-pack request."""
         first = await first_message(chunks)
         request = _request(first.header, call)
-        async with closing(_body(first, chunks)) as body:
+        async with self._place(request), closing(_body(first, chunks)) as body:
             reply = await self._transport.upload_pack(request, body)
             async with closing(_answers(reply)) as answers:
                 async for answer in answers:
@@ -51,11 +55,14 @@ class TransportServicer:
         """One push."""
         first = await first_message(chunks)
         request = _request(first.header, call)
-        async with closing(_body(first, chunks)) as body:
+        async with self._place(request), closing(_body(first, chunks)) as body:
             reply = await self._transport.receive_pack(request, body)
             async with closing(_answers(reply)) as answers:
                 async for answer in answers:
                     yield answer
+
+    def _place(self, request: TransportRequest) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if request.is_forwarded else self._admission.place(request.name)
 
 
 def _request(header: transport_pb2.TransportHeader, call: Call) -> TransportRequest:

@@ -18,8 +18,9 @@ from meshnode.auth.replay import ReplayCache
 from meshnode.auth.tokens import RequestVerifier, ResponseSigner, TokenSigner, replay_window_ms
 from meshnode.base.ids import NodeId
 from meshnode.catalog.memory import MemoryCatalog
-from meshnode.config import AuthSettings
+from meshnode.config import AuthSettings, LimitSettings
 from meshnode.core.keys import Application, Node, Role
+from meshnode.engine.pack_admission import PackAdmission
 from meshnode.ports import Clock, Entropy
 from meshnode.rpc.accounts import Accounts
 from meshnode.rpc.admission import Admission
@@ -138,7 +139,7 @@ class Site:
         return {
             "mesh.v1.RepositoryService": repository,
             "mesh.v1.RefService": RefServicer(own=self.own, reads=self.reads, writes=self.writes, forwarder=forwarder),
-            "mesh.v1.TransportService": TransportServicer(self.transport),
+            "mesh.v1.TransportService": TransportServicer(self.transport, PackAdmission(LimitSettings())),
             "mesh.v1.ReplicationService": ReplicationServicer(replication=self.replication, accounts=accounts),
             "mesh.v1.ClusterService": ClusterServicer(
                 own=self.own, census=census, membership=self.membership, activity=self.activity

@@ -18,9 +18,9 @@ from typing import Final
 from meshnode.base.errors import Overloaded
 from meshnode.base.ids import RepositoryName
 from meshnode.config import LimitSettings
-from meshnode.http.status import NODE_LIMIT
 
 REPOSITORY_LIMIT: Final = "packs_per_repository"
+NODE_LIMIT: Final = "packs_per_node"
 
 RETRY_AFTER_MS: Final = 5_000
 """What a refused client is told to wait: a line that is full now moves within seconds."""
@@ -87,7 +87,7 @@ class Lane:
         return Overloaded(message, limit=self._limit, places=self._places, retry_after_ms=RETRY_AFTER_MS)
 
 
-class Admission:
+class PackAdmission:
     """The places of one node."""
 
     def __init__(self, limits: LimitSettings) -> None:

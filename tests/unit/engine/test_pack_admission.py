@@ -9,15 +9,15 @@ import pytest
 from meshnode.base.errors import Overloaded
 from meshnode.base.ids import RepositoryName
 from meshnode.config import LimitSettings
-from meshnode.http.admission import Admission, Lane
+from meshnode.engine.pack_admission import Lane, PackAdmission
 from tests.unit.http.fakes import until, within
 
 ONE = RepositoryName("demo/one")
 TWO = RepositoryName("demo/two")
 
 
-def admission(*, repository: int = 1, node: int = 8, queue: int = 2, wait_ms: int = 60_000) -> Admission:
-    return Admission(
+def admission(*, repository: int = 1, node: int = 8, queue: int = 2, wait_ms: int = 60_000) -> PackAdmission:
+    return PackAdmission(
         LimitSettings(
             packs_per_repository=repository, packs_per_node=node, queue_per_repository=queue, queue_wait_ms=wait_ms
         )
@@ -27,12 +27,12 @@ def admission(*, repository: int = 1, node: int = 8, queue: int = 2, wait_ms: in
 class Holder:
     """A task that holds a place until it is told to let go."""
 
-    def __init__(self, places: Admission, name: RepositoryName) -> None:
+    def __init__(self, places: PackAdmission, name: RepositoryName) -> None:
         self.is_in = False
         self._go = asyncio.Event()
         self.task = asyncio.create_task(self._hold(places, name))
 
-    async def _hold(self, places: Admission, name: RepositoryName) -> None:
+    async def _hold(self, places: PackAdmission, name: RepositoryName) -> None:
         async with places.place(name):
             self.is_in = True
             await self._go.wait()
@@ -43,7 +43,7 @@ class Holder:
 
 
 @asynccontextmanager
-async def holding(places: Admission, name: RepositoryName) -> AsyncIterator[Holder]:
+async def holding(places: PackAdmission, name: RepositoryName) -> AsyncIterator[Holder]:
     holder = Holder(places, name)
     await until(lambda: holder.is_in)
     try:
