@@ -20,9 +20,9 @@ from meshnode.auth.replay import ReplayCache
 from meshnode.auth.tokens import AUTHORIZATION, RESPONSE_METADATA, RequestVerifier, ResponseSigner
 from meshnode.base.errors import MeshError
 from meshnode.base.ids import NodeId
-from meshnode.cli.client import SystemClock
 from meshnode.config import AuthSettings
 from meshnode.core.keys import Application
+from meshnode.engine.system import SystemClock
 from meshnode.wire.status import status_of
 
 Answer = Callable[[bytes], Message]

@@ -1,0 +1,104 @@
+"""What the engine needs from the world, and what the servers need from the engine, as Protocols.
+
+Each port has a memory implementation beside its real one and one contract suite over both (`tests/contract`).
+
+    catalog/  -> Catalog                         peer/ -> Peers
+    git/      -> ReplicaStore, ReplicaReader,    engine/system.py -> Clock, Entropy
+                 PackStore, PushProtocol, FetchProtocol
+    engine/   -> Transport, Writes, Reads, Router, Replication, Membership, Activity:
+                 what http/ and rpc/ serve
+
+Errors are those of `base.errors`; every method may be cancelled at any await, and then leaves nothing running.
+"""
+
+from __future__ import annotations
+
+from meshnode.ports.catalog import Catalog, Compare, Delete, Entry, Put, WatchEvent
+from meshnode.ports.git_wire import CommandResult, FetchProtocol, Push, PushCommand, PushProtocol
+from meshnode.ports.packs import PackFix, PackIngest, PackReceive, PackStore
+from meshnode.ports.peers import (
+    Peers,
+    ReplicaDescription,
+    Replication,
+    StageChunk,
+    StageFix,
+    StageIndex,
+    StageMessage,
+    StageOpen,
+    StagePrepare,
+    Vote,
+    VoteKind,
+)
+from meshnode.ports.replicas import RefsSnapshot, ReplicaReader, ReplicaState, ReplicaStore
+from meshnode.ports.services import (
+    Activity,
+    Membership,
+    Reads,
+    ReadView,
+    RefChange,
+    RepairProgress,
+    Router,
+    WriteResult,
+    Writes,
+)
+from meshnode.ports.system import Clock, Entropy
+from meshnode.ports.transport import (
+    Consistency,
+    ConsistencyLevel,
+    GitService,
+    RemoteTransport,
+    Transport,
+    TransportReply,
+    TransportRequest,
+)
+
+__all__ = [
+    "Activity",
+    "Catalog",
+    "Clock",
+    "CommandResult",
+    "Compare",
+    "Consistency",
+    "ConsistencyLevel",
+    "Delete",
+    "Entropy",
+    "Entry",
+    "FetchProtocol",
+    "GitService",
+    "Membership",
+    "PackFix",
+    "PackIngest",
+    "PackReceive",
+    "PackStore",
+    "Peers",
+    "Push",
+    "PushCommand",
+    "PushProtocol",
+    "Put",
+    "ReadView",
+    "Reads",
+    "RefChange",
+    "RefsSnapshot",
+    "RemoteTransport",
+    "RepairProgress",
+    "ReplicaDescription",
+    "ReplicaReader",
+    "ReplicaState",
+    "ReplicaStore",
+    "Replication",
+    "Router",
+    "StageChunk",
+    "StageFix",
+    "StageIndex",
+    "StageMessage",
+    "StageOpen",
+    "StagePrepare",
+    "Transport",
+    "TransportReply",
+    "TransportRequest",
+    "Vote",
+    "VoteKind",
+    "WatchEvent",
+    "WriteResult",
+    "Writes",
+]
