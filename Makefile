@@ -41,7 +41,7 @@ demo-etcd: setup  ## the same over a three-member etcd cluster
 	@$(PY) -m tests.e2e.demo --catalog etcd
 
 .PHONY: check
-check: $(VENV)/stamp-dev check-proto  ## format, lint, types, floors, generated code, fast tests (under three minutes)
+check: check-setup check-proto  ## format, lint, types, floors, generated code, fast tests (under three minutes)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
@@ -58,9 +58,13 @@ check-proto: $(VENV)/stamp-dev
 	@diff -r -x __pycache__ meshnode build/proto-check/meshnode \
 		|| { echo 'generated code is not current: run make proto' >&2; exit 1; }
 
+.PHONY: check-setup
+check-setup: $(VENV)/stamp-dev
+	@sh tests/install-tools.sh check
+
 .PHONY: test-setup
 test-setup: $(VENV)/stamp-dev  ## install the programs the tests need (etcd, nginx, podman, grpcurl ...)
-	@sh tests/install-tools.sh
+	@sh tests/install-tools.sh all
 
 .PHONY: test
 test: test-setup check  ## everything: check, end-to-end tests with real git, etcd and sockets, the demo

@@ -1,10 +1,15 @@
 #!/bin/sh
 # Install the programs the tests drive: Debian packages as root, grpcurl with Go. What is there already is left alone.
 # Debian starts etcd and nginx when they are installed; a policy-rc.d forbids that while this runs.
+#
+# usage: tests/install-tools.sh check|all        check: what unit, contract and simulator tests need
 set -eu
 
-packages="etcd-server etcd-client nginx-light fcgiwrap podman buildah runc netavark aardvark-dns debootstrap
-    docker-compose iproute2 openssl curl ca-certificates procps"
+packages="etcd-server etcd-client ca-certificates"
+if [ "${1:-all}" = all ]; then
+    packages="$packages nginx-light fcgiwrap podman buildah runc netavark aardvark-dns debootstrap docker-compose
+        iproute2 openssl procps"
+fi
 grpcurl=github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.8.9
 
 missing=
