@@ -145,6 +145,7 @@ class Participant:
                             if receive is None or fix_bytes:
                                 raise InvalidRequest("the round came before its objects were complete")
                             await receive.finish_index()
+                        if receive is not None:
                             await receive.close()
                         is_complete = True
                         return await self.vote(round_)
@@ -155,7 +156,7 @@ class Participant:
             if not is_complete:
                 if receive is not None:
                     await receive.close()
-                await self.disk.store.discard(opening.key, opening.round_id)
+                await self._forget_unvoted(opening.key, opening.round_id)
 
     async def vote(self, round_: Round) -> Vote:
         """Decide on a round whose objects are in the quarantine; the coordinator's own vote comes here too."""
@@ -183,11 +184,17 @@ class Participant:
                 vote = await self._run(key, effects, position.generation)
                 if vote is not None:
                     self._meter.count_vote(vote.kind.value)
-                    if vote.kind is VoteKind.REFUSED:
+                    if vote.kind is VoteKind.REFUSED and not _holds(state, round_.round_id):
                         await self.disk.store.discard(key, round_.round_id)
                         log.info("vote_refused", extra={"round": round_.round_id, "reason": vote.reason})
                     return vote
             raise Corrupt("the journal does not settle", repository=key.repository)
+
+    async def _forget_unvoted(self, key: ReplicaKey, round_id: RoundId) -> None:
+        """Drop what a broken stream brought, unless the round was voted for through another stream (I3)."""
+        async with self.locks.hold(key):
+            if not _holds(await self._load(key), round_id):
+                await self.disk.store.discard(key, round_id)
 
     # ------------------------------------------------------------ commit, abort, record
 
@@ -392,6 +399,11 @@ class Participant:
                 case _:
                     assert_never(effect)
         return vote
+
+
+def _holds(state: ReplicaState | None, round_id: RoundId) -> bool:
+    """Whether a round is in the journal."""
+    return state is not None and any(known.round_id == round_id for known in state.prepared)
 
 
 def position_of(state: ReplicaState | None) -> Position:

@@ -10,23 +10,25 @@ Transferring happens outside the replica's lock; only replacing holds it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final
 
 from meshnode.base.errors import Corrupt, RepositoryNotFound
-from meshnode.base.ids import SYMBOLIC, NodeId, ObjectId, RefName, RefValue, RoundId
+from meshnode.base.ids import SYMBOLIC, Generation, NodeId, ObjectId, RefName, RefValue, RoundId
 from meshnode.core.record import Record
 from meshnode.core.refs import digest_of, refs_after
 from meshnode.core.repair import is_connected_history
-from meshnode.core.round import ReplicaKey, WriteKind
+from meshnode.core.round import ReplicaKey, Round, WriteKind
 from meshnode.engine.meter import Meter
 from meshnode.engine.participant import Participant, position_of
 from meshnode.ports import Entropy, Peers, RefsSnapshot, ReplicaState
 
 log = logging.getLogger("meshnode.engine")
 
+HISTORY_TAKEN: Final = 200
+"""Rounds taken over from a peer: those a client may repeat, or a peer may ask for, in the next minutes."""
 HAVES_MAX: Final = 100_000
 """Tips told to the peer; beyond that a few more objects travel than needed."""
 
@@ -38,6 +40,8 @@ class _Goal:
     state: ReplicaState
     refs: Mapping[RefName, RefValue]
     news: Collection[RefValue]
+    missed: Sequence[Round] = ()
+    """The rounds between this replica and the goal, where they are known."""
 
 
 @dataclass(kw_only=True)
@@ -108,7 +112,7 @@ class Synchroniser:
         news = {edit.new for step in history for edit in step.edits if edit.new is not None}
         on_phase(f"repairing: {len(history)} missed writes")
         log.info("catch_up", extra={"repository": key.repository, "peer": source, "rounds": len(history)})
-        goal = _Goal(wanted, refs, news & set(refs.values()))
+        goal = _Goal(wanted, refs, news & set(refs.values()), history)
         await self._transfer(key, source, goal, local)
         return True
 
@@ -147,17 +151,27 @@ class Synchroniser:
                 quarantine = await self._fetch(key, source, wanted.object_format, missing, haves)
         elif tips and local is not None:
             await disk.packs.check_tips(key, tips)
+        history = await self._recent_history(key, source, goal)
         is_replaced = False
         try:
             async with self.participant.locks.hold(key):
                 now = await disk.store.load(key)
                 if now is None or now.generation < wanted.generation:
                     with self.meter.repair_phase("replace"):
-                        await disk.store.replace(wanted, refs, quarantine)
+                        await disk.store.replace(wanted, refs, quarantine, history=history)
                     is_replaced = True
         finally:
             if quarantine is not None and not is_replaced:
                 await disk.store.discard(key, quarantine)
+
+    async def _recent_history(self, key: ReplicaKey, source: NodeId, goal: _Goal) -> Sequence[Round]:
+        """Rounds that led to the goal, as far back as the peer tells: to recognise repetitions, and for other peers."""
+        at = goal.state.generation
+        rounds = await self.peers.history(source, key, Generation(max(0, at - HISTORY_TAKEN)))
+        rounds = [known for known in rounds if known.generation <= at]
+        if rounds and rounds[-1].round_id == goal.state.round_id:
+            return rounds
+        return goal.missed
 
     async def _fetch(
         self, key: ReplicaKey, source: NodeId, object_format: str, wants: list[ObjectId], haves: list[ObjectId]

@@ -9,7 +9,7 @@ filled again, and keeps the objects it has.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from meshnode.base.errors import Corrupt
@@ -23,22 +23,30 @@ from meshnode.git.quarantine import drop_quarantine
 from meshnode.git.refs import sync_loose, write_symbolic
 from meshnode.git.removal import remove_deleted
 from meshnode.git.replicas import FILLING, Replicas
-from meshnode.git.state import encode_state
+from meshnode.git.state import check_history, encode_state
 from meshnode.git.stores import REPLACE_BEGUN, REPLACE_OBJECTS, REPLACE_REFS, REPLACE_STATE
 from meshnode.git.transaction import read_disk, write_edits
 from meshnode.ports import ReplicaState
 
 
-async def replace_replica(
-    replicas: Replicas, state: ReplicaState, refs: Mapping[RefName, RefValue], quarantine: RoundId | None
-) -> None:
-    """Make the replica `refs` at `state.generation`; the caller holds its lock and forgets it on failure.
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """What a sync brought: references, the quarantine of a pack, the rounds that led there."""
+
+    refs: Mapping[RefName, RefValue]
+    quarantine: RoundId | None
+    history: tuple[Round, ...]
+
+
+async def replace_replica(replicas: Replicas, state: ReplicaState, filling: Filling) -> None:
+    """Make the replica what `filling` says at `state.generation`; the caller holds its lock and forgets it on failure.
 
     Raises:
         Corrupt: references and digest do not match, the quarantine holds no pack, an object is missing.
         Overloaded: no space left.
     """
-    key = state.key
+    key, refs, quarantine = state.key, filling.refs, filling.quarantine
+    check_history(state, filling.history)
     old = await replicas.load_locked(key)
     if state.is_deleted:
         refs = {}
@@ -59,7 +67,7 @@ async def replace_replica(
     prepared = () if old is None else old.prepared
     kept = tuple(one for one in prepared if one.base_generation >= state.generation)
     dropped = tuple(one for one in prepared if one.base_generation < state.generation)
-    await on_disk(_end, replicas, replace(state, prepared=()), dropped)
+    await on_disk(_end, replicas, replace(state, prepared=()), dropped, filling.history)
     replicas.snapshots.drop(key)
     replicas.remember(replace(state, prepared=kept))
     if quarantine is not None:
@@ -107,9 +115,9 @@ def _take_objects(replicas: Replicas, key: ReplicaKey, quarantine: RoundId | Non
     replicas.step(REPLACE_OBJECTS)
 
 
-def _end(replicas: Replicas, state: ReplicaState, dropped: tuple[Round, ...]) -> None:
+def _end(replicas: Replicas, state: ReplicaState, dropped: tuple[Round, ...], history: tuple[Round, ...]) -> None:
     mesh = replicas.layout.mesh(state.key)
-    replicas.history(state.key).clear()
+    replicas.history(state.key).rewrite(history)
     write_durable(mesh / "state.json", encode_state(state))
     for one in dropped:
         drop_record(mesh / "journal", one.round_id)

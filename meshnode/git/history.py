@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -59,9 +60,11 @@ class History:
         if round_.generation % _CHECK_EVERY == 0:
             self._compact(round_.generation)
 
-    def clear(self) -> None:
-        """Forget everything, durably: what comes next does not follow on it."""
-        if self._path.exists():
+    def rewrite(self, rounds: Sequence[Round]) -> None:
+        """Hold these rounds and no others, durably: what was here before does not lead to what comes next."""
+        if rounds:
+            write_durable(self._path, b"".join(map(_format_line, rounds)))
+        elif self._path.exists():
             self._path.unlink()
             sync_directory(self._path.parent)
 

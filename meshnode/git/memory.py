@@ -28,6 +28,7 @@ from meshnode.git.memory_reader import MemoryPackStore, MemoryReplicaReader
 from meshnode.git.snapshot import SnapshotCache, snapshot_after
 from meshnode.git.state import (
     check_applicable,
+    check_history,
     check_preparable,
     find_prepared,
     in_journal_order,
@@ -174,8 +175,16 @@ class MemoryReplicaStore:
             del self._disk.replicas[key]
             self._snapshots.drop(key)
 
-    async def replace(self, state: ReplicaState, refs: Mapping[RefName, RefValue], quarantine: RoundId | None) -> None:
-        """Make the replica what a full sync brought. Raises Corrupt, Overloaded."""
+    async def replace(
+        self,
+        state: ReplicaState,
+        refs: Mapping[RefName, RefValue],
+        quarantine: RoundId | None,
+        *,
+        history: Sequence[Round] = (),
+    ) -> None:
+        """Make the replica what a sync brought. Raises Corrupt, Overloaded."""
+        check_history(state, history)
         if not state.is_deleted and digest_of(refs) != state.refs_digest:
             raise Corrupt("references of the sync do not have its digest", repository=state.key.repository)
         self._disk.check_space()
@@ -197,6 +206,7 @@ class MemoryReplicaStore:
         self._step(REPLACE_REFS)
         kept = tuple(one for one in replica.state.prepared if one.base_generation >= state.generation)
         replica.state = replace(state, prepared=kept)
+        replica.history = list(history)
         replica.packs = {one.round_id: replica.packs[one.round_id] for one in kept if one.round_id in replica.packs}
         self._step(REPLACE_STATE)
         if quarantine is not None:

@@ -8,8 +8,9 @@ A replica at generation 0 is being created or filled: it answers nothing and vot
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, Final
 
 from meshnode.base.errors import Corrupt, InvariantViolated, MeshError, ReplicaBehind
@@ -202,3 +203,12 @@ def _object_format(text: str) -> str:
     if text not in {"sha1", "sha256"}:
         raise ValueError(f"object format {text!r}")
     return text
+
+
+def check_history(state: ReplicaState, history: Sequence[Round]) -> None:
+    """Check that rounds lead without a gap to a state. Raises Corrupt."""
+    for before, after in pairwise(history):
+        if (after.base_generation, after.base_round_id) != (before.generation, before.round_id):
+            raise Corrupt("rounds of the sync have a gap", generation=after.generation)
+    if history and (history[-1].generation, history[-1].round_id) != (state.generation, state.round_id):
+        raise Corrupt("rounds of the sync do not lead to its generation", generation=state.generation)

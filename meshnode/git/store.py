@@ -26,7 +26,7 @@ from meshnode.core.round import ReplicaKey, Round, WriteKind
 from meshnode.git.command import GitCommands
 from meshnode.git.creation import create_replica
 from meshnode.git.disk import finish_once_begun, on_disk, sync_directory
-from meshnode.git.filling import replace_replica
+from meshnode.git.filling import Filling, replace_replica
 from meshnode.git.journal import (
     JournalRecord,
     drop_record,
@@ -126,9 +126,16 @@ class GitReplicaStore:
         """Drop a round's record and quarantine; a CREATE's directory goes with it."""
         await finish_once_begun(self._discard(key, round_id))
 
-    async def replace(self, state: ReplicaState, refs: Mapping[RefName, RefValue], quarantine: RoundId | None) -> None:
-        """Make the replica what a full sync brought. Raises Corrupt, Overloaded."""
-        await finish_once_begun(self._replace(state, refs, quarantine))
+    async def replace(
+        self,
+        state: ReplicaState,
+        refs: Mapping[RefName, RefValue],
+        quarantine: RoundId | None,
+        *,
+        history: Sequence[Round] = (),
+    ) -> None:
+        """Make the replica what a sync brought. Raises Corrupt, Overloaded."""
+        await finish_once_begun(self._replace(state, Filling(refs, quarantine, tuple(history))))
 
     async def set_aside(self, key: ReplicaKey, reason: str) -> str:
         """Move a replica to `damaged/`; forks go on reading its objects there. Raises RepositoryNotFound."""
@@ -294,9 +301,9 @@ class GitReplicaStore:
                 await on_disk(remove_replica, self._layout, key)
                 self._replicas.forget(key)
 
-    async def _replace(self, state: ReplicaState, refs: Mapping[RefName, RefValue], quarantine: RoundId | None) -> None:
+    async def _replace(self, state: ReplicaState, filling: Filling) -> None:
         async with self._replicas.changing(state.key):
-            await replace_replica(self._replicas, state, refs, quarantine)
+            await replace_replica(self._replicas, state, filling)
 
     async def _set_aside(self, key: ReplicaKey, reason: str) -> str:
         async with self._replicas.lock(key), self._replicas.lock(key.partition):

@@ -84,11 +84,20 @@ class ReplicaStore(Protocol):
         """Drop a round's journal record and quarantine; a CREATE's directory goes with it. Idempotent."""
         ...
 
-    async def replace(self, state: ReplicaState, refs: Mapping[RefName, RefValue], quarantine: RoundId | None) -> None:
-        """Make the replica exactly `refs` at `state.generation`: what a full sync ends with.
+    async def replace(
+        self,
+        state: ReplicaState,
+        refs: Mapping[RefName, RefValue],
+        quarantine: RoundId | None,
+        *,
+        history: Sequence[Round] = (),
+    ) -> None:
+        """Make the replica exactly `refs` at `state.generation`: what a sync ends with.
 
         The pack of `quarantine` is moved in first. The directory is created where it is missing; `state.prepared`
-        is ignored: journal records at or below the new base are dropped, later ones stay.
+        is ignored: journal records at or below the new base are dropped, later ones stay. `history` holds the
+        rounds that led to `state.generation`, without a gap and the last one making it; they are kept as applied
+        ones, for peers and for recognising repetitions. Without any, the replica's history begins anew.
         """
         ...
 

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
-from meshnode.base.errors import CatalogUnavailable, OutcomeUnknown
+from meshnode.base.errors import CatalogUnavailable, InvalidRequest, OutcomeUnknown
 from meshnode.base.ids import HEAD, NodeId
 from meshnode.catalog.memory import CatalogCall, Moment
 from meshnode.core.keys import RECORDS
@@ -118,6 +118,61 @@ def test_a_repeated_push_that_took_effect_is_ok_again_without_a_second_round() -
         await push(cluster, "n1", NAME, [(MAIN, A, B)])
         assert f"ok {MAIN}" in await push(cluster, "n1", NAME, [(MAIN, "", A)])
         assert await cluster.read("n1", NAME) == B, "a late repetition does not undo what came after"
+
+    play(story)
+
+
+@pytest.mark.parametrize("is_wiped", [False, True])
+def test_a_node_that_was_repaired_recognises_a_push_it_never_saw(*, is_wiped: bool) -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        await cluster.crash("n3")
+        await push(cluster, "n1", NAME, [(MAIN, "", A)])
+        await push(cluster, "n1", NAME, [(MAIN, A, B)])
+        if is_wiped:
+            cluster.nodes[NodeId("n3")].disk.replicas.clear()
+        await cluster.restart("n3")
+        await cluster.wait_until_consistent(NAME)
+        assert f"ok {MAIN}" in await push(cluster, "n3", NAME, [(MAIN, "", A)])
+        assert (await cluster.record(NAME)).generation == 3
+
+    play(story)
+
+
+def test_a_second_stream_of_a_round_that_breaks_off_does_not_take_the_vote_back() -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        replication = cluster.replications[NodeId("n2")]
+        voted: list[Vote] = []
+
+        class Doubling:
+            def __getattr__(self, name: str) -> object:
+                return getattr(replication, name)
+
+            async def prepare(self, opening: StageOpen, messages: AsyncIterator[StageMessage]) -> Vote:
+                kept: list[StageMessage] = []
+
+                async def noted() -> AsyncIterator[StageMessage]:
+                    async for message in messages:
+                        kept.append(message)
+                        yield message
+
+                async def again() -> AsyncIterator[StageMessage]:
+                    for message in kept[:-1]:
+                        yield message
+
+                vote = await replication.prepare(opening, noted())
+                with pytest.raises(InvalidRequest):
+                    await replication.prepare(opening, again())
+                voted.append(vote)
+                return vote
+
+        cluster.replications[NodeId("n2")] = Doubling()  # type: ignore[assignment]
+        assert f"ok {MAIN}" in await push(cluster, "n1", NAME, [(MAIN, "", A)])
+        assert [vote.kind.value for vote in voted] == ["granted"]
+        record = await cluster.wait_until_consistent(NAME)
+        assert record.generation == 2
+        assert await cluster.read("n2", NAME) == A
 
     play(story)
 

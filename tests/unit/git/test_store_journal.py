@@ -58,7 +58,7 @@ def test_history_keeps_what_is_appended(tmp_path: Path) -> None:
     assert history.after(Generation(3), 1) == made[3:4]
     assert history.at(Generation(2)) == made[1]
     assert history.find_request("key 4") == made[3]
-    history.clear()
+    history.rewrite(())
     assert history.last() is None
 
 
