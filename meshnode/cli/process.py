@@ -56,6 +56,10 @@ class StartedNode:
     """Where its own lines begin in the log file."""
 
 
+_EMPTY_READS_MAX: Final = 50
+_EMPTY_READ_PAUSE_S: Final = 0.01
+
+
 def find_process(layout: Layout, node: NodeId) -> int | None:
     """The pid of a node's running process; a pid file that is stale is removed."""
     pid = _read_pid(layout.pid_file(node))
@@ -66,12 +70,22 @@ def find_process(layout: Layout, node: NodeId) -> int | None:
 
 
 def is_serving(pid: int, config_file: Path) -> bool:
-    """Whether `pid` is alive (not a zombie) and has the settings file among its arguments."""
-    try:
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return False
-    return os.fsencode(config_file) in arguments
+    """Whether `pid` is alive (not a zombie) and has the settings file among its arguments.
+
+    A process whose memory is busy just then shows no arguments, as a zombie does; it is looked at again.
+    """
+    for _ in range(_EMPTY_READS_MAX):
+        try:
+            line = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if line:
+                return os.fsencode(config_file) in line.split(b"\0")
+            state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            return False
+        if state in {"Z", "X"}:
+            return False
+        time.sleep(_EMPTY_READ_PAUSE_S)
+    return False
 
 
 def start_process(layout: Layout, node: NodeId, command: NodeCommand = serve_command) -> StartedNode:
