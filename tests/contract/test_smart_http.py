@@ -92,10 +92,14 @@ class GitTransport:
                 os.kill(process.pid, signal.SIGKILL)
             raise
         finally:
-            feeder.cancel()
-            await asyncio.wait([feeder])
-            await process.communicate()
-            self.running.discard(process.pid)
+            await asyncio.shield(self._end(process, feeder))
+
+    async def _end(self, process: asyncio.subprocess.Process, feeder: asyncio.Task[None]) -> None:
+        """Reap to the end, even where whoever waits for it is cancelled once more."""
+        feeder.cancel()
+        await asyncio.wait([feeder])
+        await process.communicate()
+        self.running.discard(process.pid)
 
     async def _feed(self, process: asyncio.subprocess.Process, body: AsyncIterator[bytes] | None) -> None:
         assert process.stdin is not None
@@ -391,4 +395,4 @@ async def test_a_git_client_that_is_killed_leaves_no_process(transport: GitTrans
         await process.wait()
         await until(lambda: server.requests_in_flight == 0)
         assert server.admission.running == 0
-    assert transport.running == set()
+        await until(lambda: transport.running == set())
