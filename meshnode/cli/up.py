@@ -5,8 +5,12 @@ What serves a settings file is `serve_command`, unless the context's object says
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
@@ -199,6 +203,14 @@ def _not_local(layout: Layout) -> CommandError:
     )
 
 
+def _program() -> str:
+    """How this command is typed: by its name where the shell finds it, else by where it lies."""
+    if shutil.which("meshnode"):
+        return "meshnode"
+    beside = Path(sys.executable).with_name("meshnode")
+    return os.path.relpath(beside) if beside.exists() else f"{sys.executable} -m meshnode"
+
+
 def _print_cluster(layout: Layout, cluster: ClusterFile) -> None:
     first = cluster.nodes[0]
     print_table(
@@ -207,12 +219,13 @@ def _print_cluster(layout: Layout, cluster: ClusterFile) -> None:
     )
     method = "mesh.v1.RepositoryService/List"
     here = _data_option(layout)
-    token = f'"authorization: Bearer $(meshnode token create{here} | tail -n 1)"'
+    program = _program()
+    token = f'"authorization: Bearer $({program} token create{here} | tail -n 1)"'
     print_facts(
         [
             ("push", f"git push {first.http}/demo/requests.git main"),
             ("clone", f"git clone {cluster.nodes[-1].http}/demo/requests.git"),
-            ("look", f"meshnode repo show demo/requests{here}"),
+            ("look", f"{program} repo show demo/requests{here}"),
             ("services", f"grpcurl -plaintext {first.grpc} list"),
             ("call", f"grpcurl -plaintext -H {token} {first.grpc} {method}"),
         ]

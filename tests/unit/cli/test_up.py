@@ -176,6 +176,13 @@ def test_hints_leave_the_directory_out_where_it_is_the_default(
     assert "meshnode repo show demo/requests\n" in run_cli("up", "--detach").stdout
 
 
+def test_what_is_said_to_be_typed_can_be_typed(up: Up) -> None:
+    (line,) = [line for line in up().stdout.splitlines() if " repo show " in line]
+    program = line.removeprefix("look").split(" repo show ")[0].strip()
+    shown = subprocess.run([*program.split(), "--version"], capture_output=True, text=True, check=True)
+    assert "meshnode" in shown.stdout
+
+
 @pytest.mark.parametrize("arguments", [["down"], ["start", "n1"], ["stop", "n1"]])
 def test_commands_on_a_directory_without_a_cluster_say_so(tmp_path: Path, arguments: list[str]) -> None:
     result = run_cli(*arguments, "--data", tmp_path)
