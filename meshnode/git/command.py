@@ -20,6 +20,7 @@ import errno
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,10 @@ _CONFIG: Final = (
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _EXHAUSTED: Final = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 _RETRY_AFTER_MS: Final = 1_000
+_PIPES: Final = 5
+"""What a spawn needs at most: three pipes, one of Popen's own, and a pidfd."""
+_IS_LEAKING: Final = sys.version_info < (3, 11, 4)
+"""Popen leaves pipes open where it runs out of descriptors between two of them (CPython issue 87474)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +179,8 @@ class GitCommands:
     def _start(
         self, argv: Sequence[str], environment: Mapping[str, str], *, has_stdin: bool
     ) -> subprocess.Popen[bytes]:
+        if _IS_LEAKING:
+            _check_descriptors()
         return subprocess.Popen(
             [self._git, *argv],
             stdin=subprocess.PIPE if has_stdin else subprocess.DEVNULL,
@@ -201,6 +208,17 @@ class GitCommands:
             result["GIT_DIR"] = str(git_dir.absolute())
         result.update(extra)
         return result
+
+
+def _check_descriptors() -> None:
+    """Check that a spawn will not run out of descriptors. Raises OSError, with none taken."""
+    taken: list[int] = []
+    try:
+        for _ in range(_PIPES):
+            taken.extend(os.pipe())
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
 
 
 class _Places:
