@@ -46,7 +46,7 @@ check: check-setup check-proto  ## format, lint, types, floors, generated code, 
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(PY) -m pytest tests/unit tests/contract tests/sim
+	$(PY) -m pytest -n 3 --dist loadfile tests/unit tests/contract tests/sim
 
 .PHONY: check-proto
 check-proto: $(VENV)/stamp-dev
