@@ -54,6 +54,7 @@ from meshnode.rpc.admission import Admission
 from meshnode.rpc.census import Census
 from meshnode.rpc.cluster import ClusterServicer
 from meshnode.rpc.forward import Forwarder
+from meshnode.rpc.maintenance import MaintenanceServicer
 from meshnode.rpc.observer import Observer
 from meshnode.rpc.outcome import OutcomeFinder
 from meshnode.rpc.pipeline import Pipeline
@@ -196,6 +197,7 @@ class RunningNode:
             ),
             replication=config.replication,
             limits=config.limits,
+            scrub=config.scrub,
         )
         self._rpc: RpcServer | None = None
         self._http: HttpServer | None = None
@@ -290,6 +292,15 @@ class RunningNode:
             "mesh.v1.ReplicationService": ReplicationServicer(replication=engine.participant, accounts=accounts),
             "mesh.v1.ClusterService": ClusterServicer(
                 own=own, census=census, membership=engine.membership, activity=engine.activity
+            ),
+            "mesh.v1.MaintenanceService": MaintenanceServicer(
+                own=own,
+                reads=engine.reads,
+                membership=engine.membership,
+                scrubs=engine.scrubber,
+                losses=engine.losses,
+                remote=self._peers,
+                clock=self._clock,
             ),
         }
         replay = ReplayCache(replay_window_ms(config.auth.skew_ms), REPLAY_ENTRIES_MAX)

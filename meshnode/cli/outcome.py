@@ -52,7 +52,7 @@ class ExitCode(IntEnum):
 
 EXIT_CODE_MEANINGS: Final[dict[ExitCode, str]] = {
     ExitCode.OK: "done",
-    ExitCode.CHECK_FAILED: "a check failed (doctor, config check, repo verify)",
+    ExitCode.CHECK_FAILED: "a check failed (doctor, config check, repo verify, repo scrub)",
     ExitCode.USAGE: "the command or a value in it is wrong",
     ExitCode.NOT_FOUND: "no such repository, node or file",
     ExitCode.UNREACHABLE: "no node, no quorum or no catalog; nothing was written, try again",

@@ -1,4 +1,4 @@
-"""`meshnode repo`: create, list, show, verify, fork, rename and delete repositories."""
+"""`meshnode repo`: create, list, show, verify, fork, rename and delete repositories; scrub is in `maintenance.py`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from meshnode.base.ids import RepositoryName, parse_repository_name
 from meshnode.cli.client import ClusterClient, ask, run_client
+from meshnode.cli.maintenance import accept_data_loss, scrub
 from meshnode.cli.outcome import ExitCode
 from meshnode.cli.output import print_facts, print_json, print_table, progress, yes_no
 from meshnode.cli.target import Target, json_option, target_options
@@ -42,6 +43,10 @@ NAME: Final = _NameType()
 @click.group()
 def repo() -> None:
     """Create, list, inspect and change repositories. A name is project/repo or deeper."""
+
+
+repo.add_command(scrub)
+repo.add_command(accept_data_loss)
 
 
 @repo.command()

@@ -19,6 +19,7 @@ from meshnode.config.settings import (
     NodeSettings,
     PushSettings,
     ReplicationSettings,
+    ScrubSettings,
     TlsSettings,
 )
 
@@ -33,6 +34,7 @@ __all__ = [
     "NodeSettings",
     "PushSettings",
     "ReplicationSettings",
+    "ScrubSettings",
     "TlsSettings",
     "load_config",
     "parse_config",

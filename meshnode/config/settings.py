@@ -152,6 +152,20 @@ class ReplicationSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScrubSettings:
+    """`[scrub]`: looking for damage on the own disk."""
+
+    interval_ms: int = 604_800_000
+    """From one reading of every object to the next, a week; 0 means only on demand."""
+    quick_interval_ms: int = 60_000
+    """From one look at positions and references (no objects) to the next; 0 means only on demand."""
+    bytes_per_s_max: int = 20 << 20
+    """Average rate of the background reading: a fifth of what a slow disk gives, so that pushes hardly notice."""
+    slots: int = 1
+    """Replicas read at once, asked for or not."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LogSettings:
     """`[log]`."""
 
@@ -173,4 +187,5 @@ class Config:
     push: PushSettings = field(default_factory=PushSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     replication: ReplicationSettings = field(default_factory=ReplicationSettings)
+    scrub: ScrubSettings = field(default_factory=ScrubSettings)
     log: LogSettings = field(default_factory=LogSettings)

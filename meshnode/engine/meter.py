@@ -29,6 +29,10 @@ class Meter(Protocol):
         """A repair is in this phase inside."""
         ...
 
+    def count_scrub(self, verdict: str) -> None:
+        """A replica was scrubbed."""
+        ...
+
     def set_replicas(self, *, consistent: int, inconsistent: int) -> None:
         """Replicas known to match their record, and those under repair."""
         ...
@@ -53,6 +57,9 @@ class NullMeter:
         """Ignore."""
         del phase
         return nullcontext()
+
+    def count_scrub(self, verdict: str) -> None:
+        """Ignore."""
 
     def set_replicas(self, *, consistent: int, inconsistent: int) -> None:
         """Ignore."""

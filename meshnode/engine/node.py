@@ -15,11 +15,12 @@ from dataclasses import dataclass
 
 from meshnode.base.errors import CatalogUnavailable
 from meshnode.base.ids import NodeId
-from meshnode.config import LimitSettings, ReplicationSettings
+from meshnode.config import LimitSettings, ReplicationSettings, ScrubSettings
 from meshnode.core.keys import Application, Node
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.activity import NodeActivity
 from meshnode.engine.api_writes import ApiWrites
+from meshnode.engine.losses import DataLosses
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.meter import Meter
 from meshnode.engine.participant import Disk, Participant
@@ -29,6 +30,7 @@ from meshnode.engine.recovery import CATALOG_PAUSE_MS, Recovery
 from meshnode.engine.repairer import Repairer
 from meshnode.engine.rounds import RoundDriver
 from meshnode.engine.router import CandidateRouter
+from meshnode.engine.scrubber import Scrubber
 from meshnode.engine.slots import KeyedLocks
 from meshnode.engine.supervisor import Supervisor
 from meshnode.engine.sync import Synchroniser
@@ -76,6 +78,7 @@ class NodeEngine:
         world: World,
         replication: ReplicationSettings,
         limits: LimitSettings,
+        scrub: ScrubSettings | None = None,
     ) -> None:
         self.own = own
         self.world = world
@@ -121,6 +124,26 @@ class NodeEngine:
             supervisor=self.supervisor,
             settings=replication,
             meter=world.meter,
+        )
+        self.scrubber = Scrubber(
+            own=own,
+            records=self.records,
+            participant=self.participant,
+            repairer=self.repairer,
+            activity=self.activity,
+            clock=world.clock,
+            supervisor=self.supervisor,
+            settings=scrub or ScrubSettings(),
+            meter=world.meter,
+        )
+        self.losses = DataLosses(
+            own=own,
+            catalog=world.catalog,
+            records=self.records,
+            online=self.membership.online,
+            peers=self.peers,
+            participant=self.participant,
+            entropy=world.entropy,
         )
         self.driver = RoundDriver(
             own=own,
@@ -194,6 +217,7 @@ class NodeEngine:
         self.participant.start()
         await self.membership.announce()
         self.repairer.start()
+        self.scrubber.start()
         self.activity.note_started()
 
     async def drain(self) -> None:

@@ -16,9 +16,10 @@ from typing import Final, TypeVar
 from meshnode.base.errors import CatalogUnavailable, Corrupt, OutcomeUnknown
 from meshnode.base.ids import NodeId
 from meshnode.core.keys import RECORDS, decode_record
-from meshnode.core.record import Record, RepositoryState
+from meshnode.core.record import Partition, Record, RepositoryState
 from meshnode.core.repair import matches
 from meshnode.core.round import ReplicaKey
+from meshnode.core.scrub import may_be_taken_out
 from meshnode.engine.activity import NodeActivity
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.participant import Participant, position_of
@@ -97,10 +98,19 @@ class Recovery:
                     continue
                 if self.own in partition.replicas and self.own not in record.inconsistent:
                     await self.repairer.exclude(key, "does not match the record at start")
+                    await self._keep_rolled_back(key, record, partition)
                     excluded += 1
                 self.repairer.enqueue(key, "start", len(partition.replicas) - len(record.inconsistent))
             if len(page) < PAGE:
                 return excluded
+
+    async def _keep_rolled_back(self, key: ReplicaKey, record: Record, partition: Partition) -> None:
+        """Set aside a replica that lost what it had voted for: what else is missing cannot be told."""
+        state = await self.participant.disk.store.load(key)
+        is_behind = state is not None and 0 < state.generation < record.generation
+        if state is not None and is_behind and may_be_taken_out(self.own, record, partition):
+            reason = f"believed at generation {record.generation}, files and journal end at {state.generation}"
+            await self.repairer.set_aside(key, reason)
 
     async def _is_good(self, key: ReplicaKey, record: Record) -> bool:
         if self.own in record.inconsistent:

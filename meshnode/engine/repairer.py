@@ -196,6 +196,8 @@ class Repairer:
     async def repair(self, key: ReplicaKey, reason: str) -> bool:
         """Walk the steps for one replica; False means: try again later."""
         for _ in range(STEPS_MAX):
+            if self._activity.is_damaged(key):
+                return False  # on its way out: it must neither rejoin nor be built upon
             at = await self._records.read(key)
             if at.record is None:
                 return True
@@ -230,13 +232,17 @@ class Repairer:
                     await self._fetch(key, at.record, state, plan.sources)
         return False
 
-    def take_out(self, key: ReplicaKey, reason: str) -> None:
-        """Have a damaged replica listed, kept aside and replaced; until then nothing uses it."""
-        if self._activity.note_damaged(key):
-            log.error("replica_damaged", extra={"repository": key.repository, "reason": reason})
-            self._supervisor.spawn("repair-take-out", self._take_out(key, reason))
+    def take_out(self, key: ReplicaKey, reason: str) -> asyncio.Task[str] | None:
+        """Have a damaged replica listed, kept aside and replaced; until then nothing uses it.
 
-    async def _take_out(self, key: ReplicaKey, reason: str) -> None:
+        The task ends with where the damaged copy is kept; None where another call has begun it already.
+        """
+        if not self._activity.note_damaged(key):
+            return None
+        log.error("replica_damaged", extra={"repository": key.repository, "reason": reason})
+        return self._supervisor.spawn("repair-take-out", self._take_out(key, reason))
+
+    async def _take_out(self, key: ReplicaKey, reason: str) -> str:
         while True:
             try:
                 await self.exclude(key, reason)
@@ -244,10 +250,13 @@ class Repairer:
             except (CatalogUnavailable, OutcomeUnknown) as error:
                 log.warning("exclusion_postponed", extra={"repository": key.repository, "error": str(error)})
                 await self._clock.sleep(RETRY_MS[2])
-        await self.set_aside(key, reason)
+        while key in self._running:  # a repair that fetches on top of the damaged objects must not end in its place
+            await self._clock.sleep(RETRY_MS[0])
+        kept = await self.set_aside(key, reason)
         self.enqueue(key, reason)
+        return kept
 
-    async def set_aside(self, key: ReplicaKey, reason: str) -> None:
+    async def set_aside(self, key: ReplicaKey, reason: str) -> str:
         """Move a damaged replica out of the way; it is kept for whoever wants to know what happened."""
         async with self._participant.locks.hold(key):
             try:
@@ -257,6 +266,7 @@ class Repairer:
         self._activity.note_set_aside(key)
         self._meter.count_repair("set aside")
         log.error("replica_set_aside", extra={"repository": key.repository, "kept": kept, "reason": reason})
+        return kept
 
     async def exclude(self, key: ReplicaKey, reason: str) -> None:
         """List this node as inconsistent in a record, before anything of the replica is served."""

@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Final
 
-from meshnode.base.errors import InvalidRequest, NotFound, RepositoryNotFound
+from meshnode.base.errors import Corrupt, InvalidRequest, NotFound, RepositoryNotFound
 from meshnode.base.ids import Generation, ObjectId, RefsDigest, RoundId, symbolic_target
 from meshnode.core.refs import digest_of
 from meshnode.core.round import ReplicaKey, Round
 from meshnode.git.memory_disk import MemoryDisk, MemoryReplica
 from meshnode.git.memory_packs import MemoryIngest, MemoryQuarantines, MemoryReceive
 from meshnode.git.snapshot import SnapshotCache, snapshot_of
-from meshnode.ports import PackIngest, PackReceive, RefsSnapshot
+from meshnode.ports import Inspection, PackIngest, PackReceive, RefsSnapshot
 
 _CHUNK_BYTES: Final = 512 << 10
 
@@ -61,6 +61,16 @@ class MemoryReplicaReader:
             for name, value in sorted(replica.refs.items())
             if symbolic_target(value) is None and ObjectId(value) not in objects
         ]
+
+    async def inspect(self, key: ReplicaKey, *, is_deep: bool) -> Inspection:
+        """The replica as it is, and what `fsck` says of it. Raises Corrupt where a test made it unreadable."""
+        replica = self._disk.replicas.get(key)
+        if replica is None:
+            return Inspection(state=None, refs_digest=None)
+        if replica.is_unreadable:
+            raise Corrupt("replica state cannot be decoded", repository=key.repository)
+        problems = await self.fsck(key) if is_deep else []
+        return Inspection(state=replica.state, refs_digest=digest_of(replica.refs), problems=tuple(problems))
 
     async def size_bytes(self, key: ReplicaKey) -> int:
         """A figure that grows with references and objects."""

@@ -15,11 +15,13 @@ from meshnode.core.round import ReplicaKey, Round
 from meshnode.git.disk import on_disk
 from meshnode.git.refs import read_refs
 from meshnode.git.replicas import Replicas
-from meshnode.ports import RefsSnapshot, ReplicaState
+from meshnode.ports import Inspection, RefsSnapshot, ReplicaState
 
 _SLOW_MS: Final = 3_600_000
 """Time for a walk over all objects; git/git's 841,000 take 7 s to list and a minute to check."""
 _READ_BYTES: Final = 1 << 20
+_PACKS_PER_PROCESS: Final = 100
+"""Paths of one command line; far below what the system allows."""
 _QUIET: Final = ("notice: ", "dangling ", "warning in ", "warning: ", "Checking ")
 """What fsck says of sound repositories: unborn branches, unreachable objects, old sins let in on purpose."""
 
@@ -62,8 +64,11 @@ class GitReplicaReader:
         Where the settings let any object in, only damage counts, not what objects say.
         """
         state = await self._state(key)
+        return await self._fsck(key, state, ["fsck", "--full", "--no-dangling", "--no-progress"])
+
+    async def _fsck(self, key: ReplicaKey, state: ReplicaState, arguments: list[str]) -> list[str]:
         completed = await self._replicas.commands.run(
-            ["fsck", "--full", "--no-dangling", "--no-progress"],
+            arguments,
             git_dir=self._replicas.layout.repository(key),
             deadline_ms=_SLOW_MS,
             config=self._fsck_config,
@@ -75,6 +80,38 @@ class GitReplicaReader:
         elif completed.returncode != 0 and not text.strip():
             lines = [f"error: git fsck ended with {completed.returncode}"]
         return lines
+
+    async def inspect(self, key: ReplicaKey, *, is_deep: bool) -> Inspection:
+        """What the files say now, and with `is_deep` what git says of them. Raises Corrupt."""
+        layout = self._replicas.layout
+        async with self._replicas.lock(key):
+            state = await on_disk(self._replicas.read_files, key)
+            if state is None:
+                return Inspection(state=None, refs_digest=None)
+            path, object_format = layout.repository(key), state.object_format
+            digest = await on_disk(lambda: digest_of(read_refs(path, object_format).refs))
+        problems = await self._check_objects(key, state) if is_deep else []
+        return Inspection(state=state, refs_digest=digest, problems=tuple(problems))
+
+    async def _check_objects(self, key: ReplicaKey, state: ReplicaState) -> list[str]:
+        """Every byte of the replica's own packs and loose objects, then what its references reach.
+
+        `git fsck --full` would also read the packs of alternates: a fork would be blamed for its parent.
+        """
+        layout, commands = self._replicas.layout, self._replicas.commands
+        names = await on_disk(lambda: sorted(str(path) for path in (layout.objects(key) / "pack").glob("pack-*.idx")))
+        lines: list[str] = []
+        for start in range(0, len(names), _PACKS_PER_PROCESS):
+            completed = await commands.run(
+                ["verify-pack", *names[start : start + _PACKS_PER_PROCESS]],
+                git_dir=layout.repository(key),
+                deadline_ms=_SLOW_MS,
+                config=("pack.threads=1",),
+            )
+            said = (completed.stdout + b"\n" + completed.stderr).decode(errors="replace").split("\n")
+            if completed.returncode != 0:
+                lines += [line for line in said if line.strip()] or ["error: git verify-pack failed"]
+        return lines + await self._fsck(key, state, ["fsck", "--no-full", "--no-dangling", "--no-progress"])
 
     async def size_bytes(self, key: ReplicaKey) -> int:
         """Bytes of all files of the replica. Raises RepositoryNotFound."""

@@ -5,7 +5,7 @@ Each port has a memory implementation beside its real one and one contract suite
     catalog/  -> Catalog                         peer/ -> Peers
     git/      -> ReplicaStore, ReplicaReader,    engine/system.py -> Clock, Entropy
                  PackStore, PushProtocol, FetchProtocol
-    engine/   -> Transport, Writes, Reads, Router, Replication, Membership, Activity:
+    engine/   -> Transport, Writes, Reads, Router, Replication, Membership, Activity, Scrubs, Losses:
                  what http/ and rpc/ serve
 
 Errors are those of `base.errors`; every method may be cancelled at any await, and then leaves nothing running.
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from meshnode.ports.catalog import Catalog, Compare, Delete, Entry, Put, WatchEvent
 from meshnode.ports.git_wire import CommandResult, FetchProtocol, Push, PushCommand, PushProtocol
+from meshnode.ports.maintenance import Losses, LossPlan, LostRound, MemberAccount, ScrubReport, Scrubs
 from meshnode.ports.packs import PackFix, PackIngest, PackReceive, PackStore
 from meshnode.ports.peers import (
     Peers,
@@ -29,7 +30,7 @@ from meshnode.ports.peers import (
     Vote,
     VoteKind,
 )
-from meshnode.ports.replicas import RefsSnapshot, ReplicaReader, ReplicaState, ReplicaStore
+from meshnode.ports.replicas import Inspection, RefsSnapshot, ReplicaReader, ReplicaState, ReplicaStore
 from meshnode.ports.services import (
     Activity,
     Membership,
@@ -65,6 +66,11 @@ __all__ = [
     "Entry",
     "FetchProtocol",
     "GitService",
+    "Inspection",
+    "LossPlan",
+    "Losses",
+    "LostRound",
+    "MemberAccount",
     "Membership",
     "PackFix",
     "PackIngest",
@@ -87,6 +93,8 @@ __all__ = [
     "ReplicaStore",
     "Replication",
     "Router",
+    "ScrubReport",
+    "Scrubs",
     "StageChunk",
     "StageFix",
     "StageIndex",

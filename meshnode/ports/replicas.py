@@ -41,6 +41,18 @@ class RefsSnapshot:
     """Names below `refs/` in byte order."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inspection:
+    """What a replica's files say now, nothing cached."""
+
+    state: ReplicaState | None
+    """None: there is no replica."""
+    refs_digest: RefsDigest | None
+    """Of the references as they are; None without a replica."""
+    problems: tuple[str, ...] = ()
+    """What git says of the replica's own objects and of what its references reach; empty without `is_deep`."""
+
+
 class ReplicaStore(Protocol):
     """Replicas on this node's disk: states and the durable steps between them."""
 
@@ -133,6 +145,17 @@ class ReplicaReader(Protocol):
 
     async def fsck(self, key: ReplicaKey) -> list[str]:
         """`git fsck` of the replica; its complaints, empty for none."""
+        ...
+
+    async def inspect(self, key: ReplicaKey, *, is_deep: bool) -> Inspection:
+        """Read the files as if for the first time; `is_deep` also checks every byte of the replica's own objects.
+
+        Unlike `fsck`, damage in a parent's directory is no problem of its fork. For state and references the caller
+        holds off changes; objects are checked while writes go on.
+
+        Raises:
+            Corrupt: state, history, journal or references cannot be read back.
+        """
         ...
 
     async def size_bytes(self, key: ReplicaKey) -> int:

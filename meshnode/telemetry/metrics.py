@@ -90,6 +90,12 @@ class Metrics:
         )
         self._votes = Counter("meshnode_votes", "Votes given by this node.", ["vote"], registry=registry)
         self._repairs = Counter("meshnode_repairs", "Repairs ended, by outcome.", ["outcome"], registry=registry)
+        self._scrubs = Counter(
+            "meshnode_scrubs",
+            "Replicas scrubbed: every deep look, and quick ones that met damage.",
+            ["verdict"],
+            registry=registry,
+        )
         self._repair_seconds = Histogram(
             "meshnode_repair_phase_duration_seconds",
             "Time of a repair's phases.",
@@ -155,6 +161,10 @@ class Metrics:
     def count_repair(self, outcome: str) -> None:
         """A repair on this node ended: "done", "failed", "set aside"."""
         self._repairs.labels(outcome).inc()
+
+    def count_scrub(self, verdict: str) -> None:
+        """A replica was scrubbed: "sound", "unfinished" or "damaged"."""
+        self._scrubs.labels(verdict).inc()
 
     @contextmanager
     def repair_phase(self, phase: str) -> Iterator[None]:

@@ -23,15 +23,20 @@ from meshnode.base.ids import (
 from meshnode.core.keys import ClusterSettings, Node, NodeState, OnlineNode
 from meshnode.core.record import Partition, Record
 from meshnode.core.round import ReplicaKey, Round
+from meshnode.core.scrub import Verdict
 from meshnode.ports import (
     Consistency,
     GitService,
+    LossPlan,
+    LostRound,
+    MemberAccount,
     ReadView,
     RefChange,
     RefsSnapshot,
     RepairProgress,
     ReplicaDescription,
     ReplicaState,
+    ScrubReport,
     StageMessage,
     StageOpen,
     StagePrepare,
@@ -41,7 +46,18 @@ from meshnode.ports import (
     VoteKind,
     WriteResult,
 )
-from tests.unit.wire.samples import KEY, N1, N2, N3, ROUND_ID, some_partition, some_record, some_snapshot, state_of
+from tests.unit.wire.samples import (
+    KEY,
+    N1,
+    N2,
+    N3,
+    NAME,
+    ROUND_ID,
+    some_partition,
+    some_record,
+    some_snapshot,
+    state_of,
+)
 
 
 class SystemClock:
@@ -364,3 +380,57 @@ class FakeTransport:
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:
     yield data
+
+
+@dataclass
+class FakeScrubs:
+    """Finds what it is told to find."""
+
+    report: ScrubReport = field(default_factory=lambda: ScrubReport(node=N1, verdict=Verdict.SOUND))
+    error: MeshError | None = None
+    gate: asyncio.Event | None = None
+
+    async def scrub(self, key: ReplicaKey) -> ScrubReport:
+        assert key == KEY
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        return self.report
+
+
+def some_plan(obstacle: str = "") -> LossPlan:
+    return LossPlan(
+        name=NAME,
+        chosen=N1,
+        record=some_record(),
+        chosen_generation=Generation(3),
+        new_generation=Generation(50),
+        members=(MemberAccount(node=N2, is_believed=True, trouble="no answer"),),
+        lost=(
+            LostRound(
+                round_id=ROUND_ID,
+                generation=Generation(4),
+                actor="a",
+                refs=tuple(f"refs/heads/b{number}" for number in range(60)),
+                known_to=N2,
+            ),
+        ),
+        obstacle=obstacle,
+    )
+
+
+@dataclass
+class FakeLosses:
+    """Remembers who decided."""
+
+    actors: list[str] = field(default_factory=list)
+
+    async def plan_loss(self, name: RepositoryName) -> LossPlan:
+        assert name == NAME
+        return some_plan("n2 is consistent")
+
+    async def accept_loss(self, name: RepositoryName, *, actor: str) -> LossPlan:
+        assert name == NAME
+        self.actors.append(actor)
+        return some_plan()

@@ -27,6 +27,7 @@ from meshnode.rpc.admission import Admission
 from meshnode.rpc.census import Census
 from meshnode.rpc.cluster import ClusterServicer
 from meshnode.rpc.forward import Forwarder, UnaryForwarding
+from meshnode.rpc.maintenance import MaintenanceServicer
 from meshnode.rpc.observer import Observer
 from meshnode.rpc.outcome import OutcomeFinder
 from meshnode.rpc.pipeline import Pipeline
@@ -38,10 +39,12 @@ from meshnode.rpc.transport import TransportServicer
 from meshnode.rpc.verify import Verifier
 from tests.unit.rpc.fakes import (
     FakeActivity,
+    FakeLosses,
     FakeMembership,
     FakeReads,
     FakeReplication,
     FakeRouter,
+    FakeScrubs,
     FakeTransport,
     FakeWrites,
     SystemClock,
@@ -83,6 +86,8 @@ class Site:
     peers: object = None
     remote: UnaryForwarding | None = None
     transport: FakeTransport = field(default_factory=FakeTransport)
+    scrubs: FakeScrubs = field(default_factory=FakeScrubs)
+    losses: FakeLosses = field(default_factory=FakeLosses)
     catalog: MemoryCatalog = field(default_factory=MemoryCatalog)
     auth: AuthSettings = field(default_factory=AuthSettings)
     observer: Observer = field(default_factory=Observer)
@@ -143,6 +148,15 @@ class Site:
             "mesh.v1.ReplicationService": ReplicationServicer(replication=self.replication, accounts=accounts),
             "mesh.v1.ClusterService": ClusterServicer(
                 own=self.own, census=census, membership=self.membership, activity=self.activity
+            ),
+            "mesh.v1.MaintenanceService": MaintenanceServicer(
+                own=self.own,
+                reads=self.reads,
+                membership=self.membership,
+                scrubs=self.scrubs,
+                losses=self.losses,
+                remote=self.remote,  # type: ignore[arg-type]
+                clock=self.clock,
             ),
         }
 
