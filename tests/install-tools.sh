@@ -8,7 +8,7 @@ set -eu
 packages="etcd-server etcd-client ca-certificates"
 if [ "${1:-all}" = all ]; then
     packages="$packages nginx-light fcgiwrap podman buildah runc netavark aardvark-dns debootstrap docker-compose
-        iproute2 openssl procps"
+        iptables iproute2 openssl procps"
 fi
 grpcurl=github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.8.9
 
