@@ -24,8 +24,14 @@ def shell(script: str) -> list[str]:
     return ["-c", f"alias.script=!{script} #", "script"]
 
 
+_KNOWN: set[int] = set()
+"""Children of the test run itself, such as a catalog that lives for the session."""
+
+
 def children() -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    """Processes that the running test has started and that are not reaped."""
+    pids = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return [int(pid) for pid in pids if int(pid) not in _KNOWN]
 
 
 def descriptors() -> list[str]:
@@ -50,6 +56,8 @@ async def until_dead(pid: int) -> None:
 def _nothing_left() -> Iterator[None]:
     """Whatever a test does to a process, neither it nor a descriptor of it is left."""
     before = descriptors()
+    _KNOWN.clear()
+    _KNOWN.update(children())
     yield
     assert children() == []
     assert descriptors() == before
