@@ -58,6 +58,8 @@ class Compose:
             **ports,
             "CONTAINERS_CONF": str(self.directory / "containers.conf"),
             "CONTAINERS_STORAGE_CONF": str(self.directory / "storage.conf"),
+            # Without it, `run` wants the docker program.
+            "COMPOSE_INTERACTIVE_NO_CLI": "1",
             "DOCKER_HOST": f"unix://{self.directory}/podman.sock",
             "MESHNODE_IMAGE": _NODE,
             "ETCD_IMAGE": _ETCD,
