@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import pytest
 import uvloop
 
+from tests.unit.git.processes import note_known_children
+
 Run: TypeAlias = Callable[[Coroutine[Any, Any, None]], None]
 
 
@@ -17,6 +19,11 @@ def _settled_uvloop() -> None:
     """uvloop's first loop opens descriptors that stay; tests that count descriptors come after it."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(asyncio.sleep(0))
+
+
+@pytest.fixture(autouse=True)
+def _known_children() -> None:
+    note_known_children()
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])

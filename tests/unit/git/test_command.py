@@ -17,21 +17,12 @@ from meshnode.base.errors import DeadlineExceeded, MeshError, Overloaded
 from meshnode.git.command import Completed, GitCommands
 from meshnode.git.process import STDERR_TAIL_BYTES, GitProcess
 from tests.unit.git.conftest import Run
+from tests.unit.git.processes import children
 
 
 def shell(script: str) -> list[str]:
     """Arguments that make git run a shell script, so that tests need no other way to spawn."""
     return ["-c", f"alias.script=!{script} #", "script"]
-
-
-_KNOWN: set[int] = set()
-"""Children of the test run itself, such as a catalog that lives for the session."""
-
-
-def children() -> list[int]:
-    """Processes that the running test has started and that are not reaped."""
-    pids = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    return [int(pid) for pid in pids if int(pid) not in _KNOWN]
 
 
 def descriptors() -> list[str]:
@@ -56,8 +47,6 @@ async def until_dead(pid: int) -> None:
 def _nothing_left() -> Iterator[None]:
     """Whatever a test does to a process, neither it nor a descriptor of it is left."""
     before = descriptors()
-    _KNOWN.clear()
-    _KNOWN.update(children())
     yield
     assert children() == []
     assert descriptors() == before

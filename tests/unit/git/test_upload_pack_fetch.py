@@ -20,6 +20,7 @@ from meshnode.git.pktline import DELIMITER, FLUSH, PacketParser, format_packet
 from meshnode.git.upload_pack import UploadPackProtocol
 from meshnode.ports import RefsSnapshot
 from tests.unit.git.conftest import Run
+from tests.unit.git.processes import children
 from tests.unit.git.sample import build_repository, git, read_snapshot
 
 KEY = ReplicaKey(PartitionId(1), RepositoryId("0" * 32))
@@ -94,14 +95,9 @@ def check_pack(pack: bytes, wanted: str, directory: Path) -> None:
     git("rev-list", "--objects", wanted, path=directory / "check.git")
 
 
-def running_children() -> list[int]:
-    """Children of this process, unreaped ones included."""
-    return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
-
-
 async def until_no_children() -> None:
     async with asyncio.timeout(10):
-        while running_children():  # noqa: ASYNC110 - the kernel sets no event
+        while children():  # noqa: ASYNC110 - the kernel sets no event
             await asyncio.sleep(0.005)
 
 
@@ -231,9 +227,9 @@ def test_git_dies_when_the_client_goes_away(large: Path, run: Run) -> None:
     async def scenario() -> None:
         answer = Served(large).serve(stream(clone_request(large)))
         await anext(answer)
-        assert running_children()
+        assert children()
         await answer.aclose()
-        assert not running_children()
+        assert not children()
 
     run(scenario())
 
@@ -254,11 +250,11 @@ def test_git_dies_when_the_reader_is_cancelled(large: Path, run: Run) -> None:
 
         task = asyncio.ensure_future(read_all())
         await started.wait()
-        assert len(running_children()) == 1
+        assert len(children()) == 1
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert not running_children()
+        assert not children()
 
     run(scenario())
 
@@ -287,7 +283,7 @@ def test_request_that_breaks_off_ends_git_and_is_the_error_seen(repository: Path
         with pytest.raises(ClientGone):
             async for _ in Served(repository).serve(broken()):
                 pass
-        assert not running_children()
+        assert not children()
 
     run(scenario())
 
@@ -305,7 +301,7 @@ async def test_error_of_git_does_not_wait_for_a_client_that_keeps_its_request_op
 async def test_git_killed_from_outside_is_an_error_even_after_output(large: Path) -> None:
     answer = Served(large).serve(stream(clone_request(large)))
     await anext(answer)
-    (pid,) = running_children()
+    (pid,) = children()
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(MeshError, match="killed"):
         async for _ in answer:
