@@ -169,6 +169,9 @@ class Participant:
         except Corrupt as damage:
             self._on_damaged(key, str(damage))
             raise
+        except MeshError:
+            await self._forget_unvoted(key, round_.round_id)
+            raise
 
     async def _vote_locked(self, key: ReplicaKey, round_: Round) -> Vote:
         async with self.locks.hold(key):
@@ -176,6 +179,7 @@ class Participant:
                 state = await self._load(key)
                 if state is None and round_.kind is not WriteKind.CREATE:
                     self._on_repair(key, "no replica")
+                    await self.disk.store.discard(key, round_.round_id)
                     return Vote(kind=VoteKind.REFUSED, generation=Generation(0), reason="no replica here")
                 position = position_of(state)
                 refs = {} if state is None or not state.generation else (await self.disk.reader.snapshot(key)).refs
@@ -187,11 +191,13 @@ class Participant:
                     if vote.kind is VoteKind.REFUSED and not _holds(state, round_.round_id):
                         await self.disk.store.discard(key, round_.round_id)
                         log.info("vote_refused", extra={"round": round_.round_id, "reason": vote.reason})
+                    elif round_.has_pack and not any(isinstance(effect, rules.Journal) for effect in effects):
+                        await self.disk.store.prepare(round_)  # drops what a second stream of the round brought
                     return vote
             raise Corrupt("the journal does not settle", repository=key.repository)
 
     async def _forget_unvoted(self, key: ReplicaKey, round_id: RoundId) -> None:
-        """Drop what a broken stream brought, unless the round was voted for through another stream (I3)."""
+        """Drop objects of a stream that led to no vote, unless the round was voted for through another one (I3)."""
         async with self.locks.hold(key):
             if not _holds(await self._load(key), round_id):
                 await self.disk.store.discard(key, round_id)
@@ -376,7 +382,10 @@ class Participant:
         for effect in effects:
             match effect:
                 case rules.Journal(round_):
-                    await self.disk.store.prepare(round_)
+                    try:
+                        await self.disk.store.prepare(round_)
+                    except Corrupt as lost:  # an Abort was faster than the vote: the replica itself is whole
+                        return Vote(kind=VoteKind.REFUSED, generation=generation, reason=lost.message)
                     self._open_since_ms.setdefault(key, self._clock.monotonic_ms())
                 case rules.Apply(round_):
                     state = await self.disk.store.apply(round_)

@@ -151,9 +151,9 @@ class Synchroniser:
                 quarantine = await self._fetch(key, source, wanted.object_format, missing, haves)
         elif tips and local is not None:
             await disk.packs.check_tips(key, tips)
-        history = await self._recent_history(key, source, goal)
         is_replaced = False
         try:
+            history = await self._recent_history(key, source, goal)
             async with self.participant.locks.hold(key):
                 now = await disk.store.load(key)
                 if now is None or now.generation < wanted.generation:

@@ -115,6 +115,7 @@ class MemoryReplicaStore:
         if state is not None and (
             find_prepared(state, round_) or (is_past(state, round_) and state.round_id == round_.round_id)
         ):
+            self._quarantines.drop(round_.key, round_.round_id)
             return
         if self._disk.is_full:
             self._quarantines.drop(round_.key, round_.round_id)

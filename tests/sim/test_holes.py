@@ -1,0 +1,186 @@
+"""Holes that seeds led to, each told as a story of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from meshnode.base.errors import Overloaded, PeerUnavailable
+from meshnode.base.ids import NodeId, ObjectId, RefName, RefValue, RepositoryId, RoundId
+from meshnode.core.refs import RefEdit, digest_after
+from meshnode.core.round import ReplicaKey, Round, WriteKind
+from meshnode.git.memory_packs import MemoryPack
+from meshnode.ports import PackFix, StageChunk, StageFix, StageIndex, StageMessage, StageOpen, StagePrepare, VoteKind
+from tests.sim.memory_cluster import MAIN, MemoryCluster
+from tests.sim.test_cluster import NAME, A, B, play
+
+TOPIC = RefName("refs/heads/topic")
+
+
+def round_with_pack(cluster: MemoryCluster, at: str, oid: str, *, ref: str = MAIN) -> Round:
+    """The next round of the only repository at a node, with a pack."""
+    (one,) = cluster.nodes[NodeId(at)].disk.replicas.values()
+    state = one.state
+    edits = (RefEdit(RefName(ref), None, RefValue(oid)),)
+    return Round(
+        round_id=RoundId(f"{int(oid[:8], 16):032x}"),
+        repository=state.key.repository,
+        partition=state.key.partition,
+        kind=WriteKind.UPDATE,
+        base_generation=state.generation,
+        base_round_id=state.round_id,
+        edits=edits,
+        refs_digest=digest_after(state.refs_digest, edits),
+        name=state.name,
+        object_format="sha1",
+        coordinator=NodeId("n1"),
+        request_key="",
+        actor="t",
+        fork_root=state.key.repository,
+        has_pack=True,
+    )
+
+
+def stream_of(round_: Round, *, before_round: Callable[[], object] = lambda: None) -> AsyncIterator[StageMessage]:
+    """A prepare stream of a round; `before_round` is called when only the round itself is still to come."""
+    data = b"PACK" + bytes(8) + b" ".join(str(edit.new).encode() for edit in round_.edits)
+    pack = MemoryPack(data)
+    fix = PackFix(pack_id=pack.pack_id, header=data[:12], body_end=len(data), tail=b"", index_bytes=len(pack.index))
+
+    async def messages() -> AsyncIterator[StageMessage]:
+        for message in (StageChunk(data), StageFix(fix), StageIndex(pack.index)):
+            yield message
+        before_round()
+        yield StagePrepare(round_)
+
+    return messages()
+
+
+def opening_of(round_: Round) -> StageOpen:
+    return StageOpen(key=round_.key, round_id=round_.round_id, object_format="sha1", coordinator=round_.coordinator)
+
+
+def quarantines(cluster: MemoryCluster, at: str) -> Sequence[object]:
+    """Packs at a node that no round has claimed."""
+    packs: object = cluster.engine(at).world.disk.packs
+    return list(packs._quarantines._packs)  # type: ignore[attr-defined]
+
+
+def test_an_abort_that_is_faster_than_the_vote_refuses_it_and_leaves_the_replica_in_use() -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        await cluster.wait_until_consistent(NAME)
+        participant = cluster.engine("n2").participant
+        round_ = round_with_pack(cluster, "n2", A)
+        stream = stream_of(round_)
+
+        async def with_abort() -> AsyncIterator[StageMessage]:
+            async for message in stream:
+                if isinstance(message, StagePrepare):
+                    finished.append(True)
+                yield message
+
+        finished: list[bool] = []
+        async with participant.locks.hold(round_.key):
+            vote = cluster.engine("n2").supervisor.spawn("vote", participant.prepare(opening_of(round_), with_abort()))
+            while not finished:
+                await cluster.clock.sleep(1)
+            await participant.disk.store.discard(round_.key, round_.round_id)
+        assert (await vote).kind is VoteKind.REFUSED
+        await cluster.clock.sleep(1_000)
+        assert cluster.nodes[NodeId("n2")].disk.damaged == []
+        assert (await cluster.record(NAME)).inconsistent == frozenset()
+        assert quarantines(cluster, "n2") == []
+
+    play(story)
+
+
+def test_a_round_with_objects_leaves_none_of_them_where_there_is_no_replica() -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        await cluster.wait_until_consistent(NAME)
+        round_ = round_with_pack(cluster, "n2", A)
+        elsewhere = replace(round_, repository=RepositoryId("f" * 32))
+        vote = await cluster.engine("n2").participant.prepare(opening_of(elsewhere), stream_of(elsewhere))
+        assert (vote.kind, vote.reason) == (VoteKind.REFUSED, "no replica here")
+        assert quarantines(cluster, "n2") == []
+
+    play(story)
+
+
+def test_a_vote_that_fails_because_its_base_cannot_be_applied_leaves_no_objects() -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        await cluster.wait_until_consistent(NAME)
+        disk = cluster.nodes[NodeId("n2")].disk
+        participant = cluster.engine("n2").participant
+        base = round_with_pack(cluster, "n2", A)
+        assert (await participant.prepare(opening_of(base), stream_of(base))).kind is VoteKind.GRANTED
+        edits = (RefEdit(TOPIC, None, RefValue(B)),)
+        following = replace(
+            base,
+            round_id=RoundId("e" * 32),
+            base_generation=base.generation,
+            base_round_id=base.round_id,
+            edits=edits,
+            refs_digest=digest_after(base.refs_digest, edits),
+        )
+
+        def fill() -> None:
+            disk.is_full = True
+
+        with pytest.raises(Overloaded):
+            await participant.prepare(opening_of(following), stream_of(following, before_round=fill))
+        disk.is_full = False
+        assert quarantines(cluster, "n2") == []
+
+    play(story)
+
+
+def test_a_second_stream_of_a_round_leaves_no_objects_behind() -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        await cluster.wait_until_consistent(NAME)
+        participant = cluster.engine("n2").participant
+        round_ = round_with_pack(cluster, "n2", A)
+        for _ in range(2):
+            assert (await participant.prepare(opening_of(round_), stream_of(round_))).kind is VoteKind.GRANTED
+        assert quarantines(cluster, "n2") == []
+        (one,) = cluster.nodes[NodeId("n2")].disk.replicas.values()
+        assert [known.round_id for known in one.state.prepared] == [round_.round_id]
+
+    play(story)
+
+
+def test_a_sync_whose_peer_goes_away_after_the_objects_came_leaves_no_objects() -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        await cluster.set_ref("n1", NAME, A)
+        await cluster.crash("n3")
+        await cluster.set_ref("n1", NAME, B)
+        cluster.nodes[NodeId("n3")].disk.replicas.clear()
+        engine = await cluster.restart("n3")
+        peers = engine.repairer._synchroniser.peers
+        asked: list[ReplicaKey] = []
+
+        class Leaving:
+            def __getattr__(self, name: str) -> object:
+                return getattr(peers, name)
+
+            async def history(self, node: NodeId, key: ReplicaKey, _after: int) -> list[Round]:
+                asked.append(key)
+                raise PeerUnavailable("node did not answer", node=node)
+
+        engine.repairer._synchroniser.peers = Leaving()  # type: ignore[assignment]
+        while not asked:
+            await cluster.clock.sleep(10)
+        await cluster.clock.sleep(100)
+        assert quarantines(cluster, "n3") == []
+        engine.repairer._synchroniser.peers = peers
+        await cluster.wait_until_consistent(NAME)
+        (one,) = cluster.nodes[NodeId("n3")].disk.replicas.values()
+        assert ObjectId(B) in one.objects
+
+    play(story)
