@@ -40,9 +40,9 @@ async def in_pieces(data: bytes, size: int = 1 << 16) -> AsyncIterator[bytes]:
         yield data[start : start + size]
 
 
-def request(name: str, *, may_create: bool = False) -> TransportRequest:
+def request(name: str, *, may_create: bool = False, actor: str = "t") -> TransportRequest:
     """A push handed to the node that leads it."""
-    return TransportRequest(name=RepositoryName(name), actor="t", is_forwarded=True, may_create=may_create)
+    return TransportRequest(name=RepositoryName(name), actor=actor, is_forwarded=True, may_create=may_create)
 
 
 async def push(

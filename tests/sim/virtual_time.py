@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import random
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
+from contextvars import Context
+from itertools import count
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -33,6 +35,15 @@ class _JumpingSelector(selectors.SelectSelector):
         return []
 
 
+class NumberedTask(asyncio.Task[Any]):
+    """A task whose place in a set follows from when it was made, not from where it lies in memory."""
+
+    number = 0
+
+    def __hash__(self) -> int:
+        return self.number
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """A loop in virtual time, starting at 0."""
 
@@ -40,6 +51,20 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
         self._clock_resolution = 1e-9
+        self._numbers = count(1)
+        self.set_task_factory(self._make_task)
+
+    def _make_task(
+        self,
+        _loop: asyncio.AbstractEventLoop,
+        work: Coroutine[Any, Any, Any] | Generator[Any, None, Any],
+        context: Context | None = None,
+    ) -> NumberedTask:
+        number = next(self._numbers)
+        task: NumberedTask = NumberedTask.__new__(NumberedTask)
+        task.number = number
+        task.__init__(work, loop=self, name=f"task-{number}", context=context)  # type: ignore[misc]
+        return task
 
     def time(self) -> float:
         """Virtual seconds."""

@@ -1,0 +1,227 @@
+"""Sees everything the nodes cannot: the catalog's true history and every disk. Checks the invariants as they happen.
+
+    record changes    I4 one generation at a time, I8 a quorum of disks holds the round, I3/I5 nobody was told abort,
+                      and every replica the record believes in has, or can reach from its own journal, what it says
+    a store changes   I2 only published rounds are applied; a believed replica never loses what it promised
+    a read answers    I1 the references of a published generation, not older than the level allows
+
+The truth is a list of reference maps for each repository, one a generation, made from the rounds the records name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from meshnode.base.ids import Generation, NodeId, RefName, RefsDigest, RefValue, RepositoryId, RoundId
+from meshnode.catalog.memory import MemoryCatalog
+from meshnode.core.keys import NAMES, PARTITIONS, RECORDS, decode_partition, decode_record
+from meshnode.core.participant import Position, published_path
+from meshnode.core.quorum import quorum_size
+from meshnode.core.record import Partition, Record, RepositoryState, consistent_nodes
+from meshnode.core.refs import digest_after, refs_after
+from meshnode.core.round import ReplicaKey, Round, WriteKind
+from meshnode.git.memory_disk import MemoryDisk
+from tests.sim.story import Story
+
+EMPTY: RefsDigest = RefsDigest("0" * 64)
+
+
+@dataclass
+class Truth:
+    """One repository as the catalog's history tells it."""
+
+    record: Record
+    refs: list[Mapping[RefName, RefValue]] = field(default_factory=lambda: [{}])
+    """By generation; 0 is nothing."""
+    rounds: list[RoundId] = field(default_factory=list)
+
+
+class Auditor:
+    """One for a whole run. Keeps every violation it meets."""
+
+    def __init__(self, catalog: MemoryCatalog, disks: Mapping[NodeId, MemoryDisk], story: Story) -> None:
+        self.violations: list[str] = []
+        self.truths: dict[RepositoryId, Truth] = {}
+        self.published: dict[RoundId, Round] = {}
+        self.rounds_of: dict[str, list[Round]] = {}
+        """Published rounds by the actor who asked for them."""
+        self.partitions: dict[int, Partition] = {}
+        self._catalog = catalog
+        self._disks = disks
+        self._story = story
+        self._known: dict[RoundId, Round] = {}
+        self._aborted: dict[RoundId, NodeId] = {}
+        self._revisions: dict[str, int] = {}
+        self._names: dict[str, str] = {}
+        self._name_changes: dict[str, int] = {}
+        self._changes: list[tuple[Collection[str], asyncio.Event]] = []
+
+    def violate(self, what: str) -> None:
+        """Keep a violation."""
+        self._story.tell("!!!", what)
+        self.violations.append(what)
+
+    # ------------------------------------------------------------ what is told
+
+    def note_round(self, round_: Round) -> None:
+        """A round reached a disk."""
+        known = self._known.setdefault(round_.round_id, round_)
+        if known != round_:
+            self.violate(f"two rounds have the id {round_.round_id[:6]}")
+
+    def note_abort(self, coordinator: NodeId, round_id: RoundId) -> None:
+        """A coordinator calls a round dead."""
+        self._aborted[round_id] = coordinator
+        if round_id in self.published:
+            self.violate(f"I5: {coordinator} aborts round {round_id[:6]}, which is published")
+
+    def note_set_aside(self, node: NodeId, key: ReplicaKey, reason: str) -> None:
+        """A node calls its replica damaged; nothing in a run damages one."""
+        self.violate(f"{node} set the replica of {key.repository[:6]} aside: {reason}")
+
+    async def next_change(self, keys: Collection[str]) -> None:
+        """Return right after one of the keys is written."""
+        event = asyncio.Event()
+        self._changes.append((keys, event))
+        await event.wait()
+
+    # ------------------------------------------------------------ the catalog
+
+    def look(self, keys: Sequence[str]) -> None:
+        """Take note of what the catalog holds now at some keys."""
+        for key, entry in zip(keys, self._catalog._store.read(keys), strict=True):
+            revision = 0 if entry is None else entry.revision
+            if revision == self._revisions.get(key, 0):
+                continue
+            self._revisions[key] = revision
+            if key.startswith(NAMES):
+                self._name_changes[key] = self._name_changes.get(key, 0) + 1
+                if entry is None:
+                    self._names.pop(key, None)
+                else:
+                    self._names[key] = entry.value.decode()
+            elif entry is not None and key.startswith(PARTITIONS):
+                placed = decode_partition(entry.value)
+                self.partitions[placed.partition] = placed
+            elif entry is not None and key.startswith(RECORDS):
+                self._on_record(decode_record(entry.value))
+            for waiting in [one for one in self._changes if key in one[0]]:
+                self._changes.remove(waiting)
+                waiting[1].set()
+        self._check_names(keys)
+
+    def _check_names(self, keys: Sequence[str]) -> None:
+        if not any(key.startswith(NAMES) for key in keys):
+            return
+        led = {repository: key.removeprefix(NAMES) for key, repository in self._names.items()}
+        for repository, truth in self.truths.items():
+            wanted = truth.record.name if truth.record.state is RepositoryState.ACTIVE else None
+            if led.get(repository) != wanted:
+                self.violate(f"the name of {repository[:6]} is {wanted}, the catalog leads {led.get(repository)} there")
+
+    def _on_record(self, record: Record) -> None:
+        partition = self.partitions[record.partition]
+        truth = self.truths.get(record.repository)
+        old = None if truth is None else truth.record
+        before = Generation(0) if old is None else old.generation
+        who = f"{record.name} {record.repository[:6]} at generation {record.generation}"
+        away = f", without {' '.join(sorted(record.inconsistent))}" if record.inconsistent else ""
+        if truth is None:
+            truth = self.truths[record.repository] = Truth(record)
+        truth.record = record
+        if record.generation == before:
+            self._story.tell("cat", f"{who}: fence {record.fence}, {record.state.value}{away}")
+            if old is not None and (old.round_id, old.refs_digest) != (record.round_id, record.refs_digest):
+                self.violate(f"I4: {who} changed without a generation")
+        elif record.generation != before + 1 or record.round_id is None:
+            self.violate(f"I4: {who} follows generation {before}")
+        else:
+            self._story.tell("cat", f"{who}: round {record.round_id[:6]}{away}")
+            self._on_publish(truth, old, record, partition, record.round_id)
+        for node in consistent_nodes(record, partition):
+            self.check_replica(node, ReplicaKey(record.partition, record.repository), f"believed by {who}")
+
+    def _on_publish(
+        self, truth: Truth, old: Record | None, record: Record, partition: Partition, round_id: RoundId
+    ) -> None:
+        round_ = self._known.get(round_id)
+        if round_ is None:
+            self.violate(f"I8: round {round_id[:6]} is published and on no disk")
+            truth.refs.append(truth.refs[-1])
+            return
+        if round_id in self._aborted:
+            self.violate(f"I5: round {round_id[:6]} is published after {self._aborted[round_id]} called it aborted")
+        believed = partition.replicas if old is None else consistent_nodes(old, partition)
+        voters = [node for node in believed if self._has(node, round_)]
+        if len(voters) < quorum_size(len(partition.replicas)):
+            self.violate(f"I8: round {round_id[:6]} is published with {voters} of {partition.replicas} holding it")
+        digest = digest_after(EMPTY if old is None else old.refs_digest, round_.edits)
+        if digest != record.refs_digest:
+            self.violate(f"I9: the edits of round {round_id[:6]} do not lead to the record's digest")
+        self.published[round_id] = round_
+        self.rounds_of.setdefault(round_.actor, []).append(round_)
+        truth.rounds.append(round_id)
+        truth.refs.append({} if round_.kind is WriteKind.DELETE else refs_after(truth.refs[-1], round_.edits))
+
+    def _has(self, node: NodeId, round_: Round) -> bool:
+        replica = self._disks[node].replicas.get(round_.key)
+        if replica is None:
+            return False
+        return replica.state.round_id == round_.round_id or any(
+            known.round_id == round_.round_id for known in replica.state.prepared
+        )
+
+    # ------------------------------------------------------------ disks
+
+    def check_apply(self, node: NodeId, round_: Round) -> None:
+        """I2: only what is published may take effect."""
+        if round_.round_id not in self.published:
+            self.violate(f"I2: {node} applies round {round_.round_id[:6]}, which is not published")
+
+    def check_replica(self, node: NodeId, key: ReplicaKey, when: str) -> None:
+        """A replica that its record believes in has the record's generation, applied or in the journal."""
+        truth = self.truths.get(key.repository)
+        if truth is None or node not in consistent_nodes(truth.record, self.partitions[key.partition]):
+            return
+        record = truth.record
+        if record.state is not RepositoryState.ACTIVE:
+            return
+        replica = self._disks[node].replicas.get(key)
+        if replica is None:
+            self.violate(f"I1: {node} has no replica of {key.repository[:6]}, {when}")
+            return
+        state = replica.state
+        position = Position(state.generation, state.round_id)
+        if state.generation > record.generation:
+            self.violate(f"I2: {node} is at {state.generation}, past {record.generation}, {when}")
+        elif (state.generation, state.round_id) != (record.generation, record.round_id):
+            journal = {known.round_id: known for known in state.prepared}
+            if not published_path(position, journal, record.round_id):
+                self.violate(f"I1: {node} is at {state.generation} of {record.generation} and cannot get there, {when}")
+
+    # ------------------------------------------------------------ reads
+
+    def generation_of(self, repository: RepositoryId) -> int:
+        """The published generation now."""
+        truth = self.truths.get(repository)
+        return 0 if truth is None else truth.record.generation
+
+    def name_now(self, name: str) -> tuple[str, int]:
+        """The repository a name leads to ("" for none), and how often that has changed."""
+        key = NAMES + name
+        return self._names.get(key, ""), self._name_changes.get(key, 0)
+
+    def check_read(
+        self, repository: RepositoryId, generation: Generation, refs: Mapping[RefName, RefValue], *, at_least: int
+    ) -> None:
+        """An answer shows a published generation as it was, and one that is new enough."""
+        truth = self.truths[repository]
+        if generation >= len(truth.refs):
+            self.violate(f"I2: a read of {repository[:6]} shows generation {generation}, not published")
+            return
+        if generation < at_least:
+            self.violate(f"a read of {repository[:6]} shows generation {generation}, {at_least} was the least")
+        if dict(refs) != truth.refs[generation]:
+            self.violate(f"I1: a read of {repository[:6]} shows other references than generation {generation} had")

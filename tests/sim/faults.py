@@ -1,0 +1,106 @@
+"""Makes the faults of a plan happen, each at its time and for its while."""
+
+from __future__ import annotations
+
+import asyncio
+
+from meshnode.base.ids import NodeId
+from tests.sim.network import CATALOG
+from tests.sim.plan import Fault
+from tests.sim.world import World
+
+
+class FaultInjector:
+    """Runs beside the clients; cancelling it leaves what is wrong as it is, for `World.heal`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def run(self) -> None:
+        """Let every fault begin and end."""
+        self._world.network.weather = self._world.plan.weather
+        for pace in self._world.paces.values():
+            pace.slow = self._world.plan.weather.disk_slow
+        async with asyncio.TaskGroup() as group:
+            for fault in self._world.plan.faults:
+                group.create_task(self._happen(fault))
+
+    async def _happen(self, fault: Fault) -> None:
+        await asyncio.sleep(fault.at_ms / 1000)
+        self._world.story.tell("***", f"{fault.kind} {' '.join(fault.nodes)} for {fault.duration_ms} ms")
+        self._world.network.count(f"fault: {fault.kind}")
+        await self._begin_and_end(fault, NodeId(fault.nodes[0]))
+
+    async def _begin_and_end(self, fault: Fault, node: NodeId) -> None:
+        world, network = self._world, self._world.network
+        match fault.kind:
+            case "crash":
+                await self._die([node], fault)
+            case "restart_all":
+                await self._die(list(world.disks), fault)
+            case "crash_at_step":
+                if (process := world.processes[node]).is_alive:
+                    process.steps_until_death = 1 + fault.detail
+                await asyncio.sleep(2)
+                process.steps_until_death = 0
+                await self._last(fault)
+                await world.start(node)
+            case "pause":
+                world.processes[node].pause()
+                await self._last(fault)
+                world.processes[node].resume()
+            case "cut":
+                network.cut(node, NodeId(fault.nodes[1]))
+                await self._last(fault)
+                network.mend(node, NodeId(fault.nodes[1]))
+            case "isolate":
+                await self._apart([(node, other) for other in world.disks], fault, both=True)
+            case "one_way_isolate":
+                pairs = [(node, other) for other in world.disks]
+                await self._apart(pairs if fault.detail % 2 else [(b, a) for a, b in pairs], fault, both=False)
+            case "split":
+                inside = [NodeId(name) for name in fault.nodes]
+                outside = [name for name in world.disks if name not in inside]
+                await self._apart([(a, b) for a in inside for b in outside], fault, both=fault.detail % 3 > 0)
+            case "catalog_cut":
+                await self._apart([(node, CATALOG)], fault, both=fault.detail % 2 > 0)
+            case "catalog_deaf":
+                await self._apart([(CATALOG, node)], fault, both=False)
+            case "catalog_storm":
+                for faults in world.catalog_faults.values():
+                    faults.is_stormy = True
+                await self._last(fault)
+                for faults in world.catalog_faults.values():
+                    faults.is_stormy = False
+            case "full_disk":
+                world.disks[node].is_full = True
+                await self._last(fault)
+                world.disks[node].is_full = False
+            case "clock_step":
+                world.clock_offsets[node] += (fault.detail - 20) * 60_000
+                world.step_clock(node)
+            case "slow_disk":
+                world.paces[node].is_crawling = True
+                await self._last(fault)
+                world.paces[node].is_crawling = False
+            case kind:
+                raise AssertionError(f"no such fault: {kind}")
+
+    async def _die(self, nodes: list[NodeId], fault: Fault) -> None:
+        for node in nodes:
+            self._world.processes[node].die()
+        await self._last(fault)
+        for node in nodes:
+            await self._world.start(node)
+
+    async def _apart(self, pairs: list[tuple[NodeId, NodeId]], fault: Fault, *, both: bool) -> None:
+        ways = [(a, b) for a, b in pairs if a != b]
+        ways += [(b, a) for a, b in ways] if both else []
+        for source, target in ways:
+            self._world.network.cut(source, target)
+        await self._last(fault)
+        for source, target in ways:
+            self._world.network.mend(source, target)
+
+    async def _last(self, fault: Fault) -> None:
+        await asyncio.sleep(fault.duration_ms / 1000)

@@ -1,0 +1,201 @@
+"""Bugs to be put into a simulated engine in place of a production rule: the simulator must catch each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from meshnode.base.errors import ReplicaBehind
+from meshnode.base.ids import Generation, NodeId, RoundId
+from meshnode.core import participant as participant_rules
+from meshnode.core import write as write_rules
+from meshnode.core.record import Partition, Record
+from meshnode.core.refs import refs_after
+from meshnode.core.round import ReplicaKey, Round
+from meshnode.engine.node import NodeEngine
+from meshnode.engine.records import RecordAt
+from meshnode.engine.rounds import NameChange, RoundDriver, _Run
+from meshnode.engine.shipping import Shipment
+from meshnode.git.state import state_after
+from meshnode.ports import ReadView, Vote, VoteKind
+from tests.sim.world import Plant
+
+
+class _BuggyDriver(RoundDriver):
+    """Drives rounds with another machine."""
+
+    machine: Callable[[write_rules.WriteRound], write_rules.WriteRound]
+
+    async def run(self, round_: Round, at: RecordAt, shipment: Shipment, names: NameChange) -> write_rules.Finish:
+        run = _Run(self, round_, at, shipment, names)
+        run._machine = self.machine(run._machine)
+        return await run.drive()
+
+
+def _with_machine(kind: type[write_rules.WriteRound]) -> Plant:
+    def plant(engine: NodeEngine) -> None:
+        fields = {name: getattr(engine.driver, name) for name in RoundDriver.__dataclass_fields__}
+        driver = _BuggyDriver(**fields)
+        driver.machine = lambda right: kind(
+            round=right.round, own=right.own, base=right.base, partition=right.partition, invited=right.invited
+        )
+        engine.driver = engine.writer.driver = driver
+
+    return plant
+
+
+class _PublishesEarly(write_rules.WriteRound):
+    """Counts those who were asked as if they had voted, once its own vote is there."""
+
+    def _after_vote(self) -> list[write_rules.Effect]:
+        if self.own not in self.granted:
+            return super()._after_vote()
+        self.granted |= self.invited
+        return self._publish(self.base, self.partition)
+
+
+class _ForgetsLaggards(write_rules.WriteRound):
+    """Publishes with a quorum and leaves whoever did not vote among the believed."""
+
+    def _publish(self, base: Record | None, partition: Partition) -> list[write_rules.Effect]:
+        effects = super()._publish(base, partition)
+        assert self.pending is not None
+        before = frozenset() if base is None else base.inconsistent
+        self.pending = replace(self.pending, inconsistent=self.pending.inconsistent & before)
+        return [write_rules.Publish(self.pending) if isinstance(one, write_rules.Publish) else one for one in effects]
+
+
+class _AbortsOnUnknown(write_rules.WriteRound):
+    """Takes "no answer" for "it did not happen"."""
+
+    def on(self, event: write_rules.Event) -> list[write_rules.Effect]:
+        if isinstance(event, write_rules.PublishUnknown) and self.phase is write_rules.Phase.PUBLISHING:
+            event = write_rules.PublishRefused("the catalog did not answer")
+        return super().on(event)
+
+
+class _CountsLearners(write_rules.WriteRound):
+    """Counts every vote, whether or not the record believes in the voter."""
+
+    def _believed(self) -> set[NodeId]:
+        return set(self.partition.members)
+
+    def _publish(self, base: Record | None, partition: Partition) -> list[write_rules.Effect]:
+        trusting = None if base is None else replace(base, inconsistent=frozenset())
+        return super()._publish(trusting, partition)
+
+
+class _RepublishesOverFences(write_rules.WriteRound):
+    """Meets a fence and publishes again all the same."""
+
+    def _republish(self, record: Record | None, partition: Partition) -> list[write_rules.Effect]:
+        if record is not None and self.base is not None:
+            self.base = replace(self.base, fence=record.fence)
+        return super()._republish(record, partition)
+
+
+def _skip_journal(engine: NodeEngine) -> None:
+    """Votes without having written anything down."""
+    participant = engine.participant
+    right = participant._run
+
+    async def run(key: ReplicaKey, effects: Any, generation: Generation) -> Vote | None:
+        kept = list(effects)
+        if any(isinstance(effect, participant_rules.Grant) for effect in kept):
+            journals = [one for one in kept if isinstance(one, participant_rules.Journal)]
+            for one in journals:
+                engine.supervisor.spawn("late-journal", late(one.round))
+            return Vote(kind=VoteKind.GRANTED, generation=generation)
+        return await right(key, kept, generation)
+
+    async def late(round_: Round) -> None:
+        await engine.world.clock.sleep(40)
+        await participant.disk.store.prepare(round_)
+
+    participant._run = run  # type: ignore[method-assign]
+
+
+def _serve_while_inconsistent(engine: NodeEngine) -> None:
+    """Answers verified reads with whatever is there."""
+    reader = engine.reads
+
+    async def view_at(key: ReplicaKey, record: Record) -> ReadView:
+        state = await reader.participant.disk.store.load(key)
+        if state is None or not state.generation:
+            raise ReplicaBehind("no replica here")
+        snapshot = await reader.participant.disk.reader.snapshot(key)
+        return ReadView(key=key, name=record.name, snapshot=snapshot, record=record)
+
+    reader._view_at = view_at  # type: ignore[method-assign]
+
+
+def _abort_without_fence(engine: NodeEngine) -> None:
+    """Drops old rounds that the record does not name yet, without a fence."""
+    participant = engine.participant
+
+    async def drop(key: ReplicaKey, at: RecordAt, round_: Round) -> None:
+        async with participant.locks.hold(key):
+            if at.record is None or at.record.round_id != round_.round_id:
+                await participant.disk.store.discard(key, round_.round_id)
+
+    participant._fence = drop  # type: ignore[method-assign]
+
+
+def _apply_on_vote(engine: NodeEngine) -> None:
+    """Applies what it has voted for, published or not."""
+    participant = engine.participant
+    right = participant._vote_locked
+
+    async def vote_locked(key: ReplicaKey, round_: Round) -> Vote:
+        vote = await right(key, round_)
+        if vote.kind is VoteKind.GRANTED:
+            async with participant.locks.hold(key):
+                await participant.disk.store.apply(round_)
+        return vote
+
+    participant._vote_locked = vote_locked  # type: ignore[method-assign]
+
+
+def _vote_without_base(engine: NodeEngine) -> None:
+    """Grants rounds on bases it has not applied."""
+    participant = engine.participant
+    right = participant._run
+
+    async def run(key: ReplicaKey, effects: Any, generation: Generation) -> Vote | None:
+        vote = await right(key, effects, generation)
+        return replace(vote, kind=VoteKind.GRANTED) if vote is not None and vote.kind is VoteKind.STORED else vote
+
+    participant._run = run  # type: ignore[method-assign]
+
+
+def _apply_without_base(engine: NodeEngine) -> None:
+    """Applies a committed round whether or not it stands on what is here."""
+    participant = engine.participant
+    right = participant._commit
+
+    async def commit(key: ReplicaKey, round_id: RoundId, generation: Generation) -> Generation:
+        result = await right(key, round_id, generation)
+        replica = participant.disk.store._inner._disk.replicas.get(key)  # type: ignore[attr-defined]
+        for known in () if replica is None else replica.state.prepared:
+            if known.round_id == round_id and known.base_generation > replica.state.generation:
+                replica.refs = dict(refs_after(replica.refs, known.edits))
+                replica.state = state_after(replica.state, known)
+        return result
+
+    participant._commit = commit  # type: ignore[method-assign]
+
+
+BUGS: dict[str, Plant] = {
+    "publish before the votes": _with_machine(_PublishesEarly),
+    "forget to exclude a laggard": _with_machine(_ForgetsLaggards),
+    "abort on unknown instead of fencing": _with_machine(_AbortsOnUnknown),
+    "count a learner's vote": _with_machine(_CountsLearners),
+    "publish over a fence": _with_machine(_RepublishesOverFences),
+    "vote before the journal": _skip_journal,
+    "serve while inconsistent": _serve_while_inconsistent,
+    "drop an old round without a fence": _abort_without_fence,
+    "apply at the vote": _apply_on_vote,
+    "vote without the base": _vote_without_base,
+    "apply without the base": _apply_without_base,
+}

@@ -1,0 +1,70 @@
+"""Seeds by the hundred: production engines under faults, then convergence. A failing one prints its shrunk story."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Final
+
+import pytest
+
+from tests.sim.plan import FAULT_KINDS, make_plan
+from tests.sim.run import format_failure, run_many, shrink
+from tests.sim.runs import run_seed
+
+RUNS: Final = 1_000
+BLOCK: Final = 125
+"""One test's share: about six seconds of two quiet cores."""
+
+REGRESSIONS: Final = {
+    0: "an Abort that was faster than the vote made a whole replica look damaged",
+    3: "a sync that lost its peer after the objects came kept their quarantine",
+    72: "a push refused for want of a replica kept its quarantine",
+    84: "a vote that met a full disk kept its quarantine",
+}
+"""Seeds that once failed, and what was wrong."""
+
+
+@pytest.mark.parametrize("start", range(0, RUNS, BLOCK))
+def test_no_seed_loses_a_write_or_shows_a_past_state_and_all_of_them_heal(start: int) -> None:
+    failed, counts = run_many(start, BLOCK, jobs=2)
+    assert counts["runs"] == BLOCK
+    assert counts["published"] > 10 * BLOCK, "the cluster did some work"
+    if failed:
+        seed = failed[0][0]
+        pytest.fail(f"{len(failed)} of {BLOCK} seeds fail\n{format_failure(shrink(make_plan(seed)))}")
+
+
+@pytest.mark.parametrize("seed", REGRESSIONS)
+def test_a_seed_that_once_failed_stays_mended(seed: int) -> None:
+    result = run_seed(seed)
+    assert not result.violations, format_failure(shrink(result.plan))
+
+
+def test_one_seed_is_one_run_byte_for_byte() -> None:
+    """In this process again, and in others that hash strings differently."""
+    script = "from tests.sim.runs import run_seed\nfor seed in range(6): print(run_seed(seed, is_verbose=True).digest)"
+    here = [run_seed(seed, is_verbose=True).digest for seed in range(6)]
+    assert here == [run_seed(seed, is_verbose=True).digest for seed in range(6)]
+    for hash_seed in ("1", "2"):
+        there = subprocess.run(
+            [sys.executable, "-c", script],
+            env=os.environ | {"PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=100,
+        )
+        assert there.stdout.split() == here
+
+
+def test_every_kind_of_fault_is_in_some_plan() -> None:
+    drawn = {fault.kind for seed in range(RUNS) for fault in make_plan(seed).faults}
+    assert drawn == set(FAULT_KINDS)
+
+
+def test_plans_have_three_to_seven_nodes_and_both_factors() -> None:
+    plans = [make_plan(seed) for seed in range(RUNS)]
+    assert {len(plan.nodes) for plan in plans} == {3, 4, 5, 7}
+    assert {plan.factor for plan in plans} == {3, 5}

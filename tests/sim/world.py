@@ -1,0 +1,227 @@
+"""A simulated cluster: production engines over a network, disks and a catalog that fail as a plan says.
+
+One world is one run. Nodes are processes that die and come back on the same disk; `heal` ends every fault, after
+which `unfinished` must become empty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from random import Random
+
+from meshnode.base.ids import NodeId, PartitionId
+from meshnode.catalog.memory import MemoryCatalog
+from meshnode.config import LimitSettings, PushSettings, ReplicationSettings
+from meshnode.core import keys
+from meshnode.core.keys import ClusterSettings, Node, NodeState
+from meshnode.core.record import Partition, RepositoryState
+from meshnode.core.refs import digest_of
+from meshnode.core.round import ReplicaKey
+from meshnode.engine.meter import NullMeter
+from meshnode.engine.node import NodeEngine
+from meshnode.engine.node import World as Adapters
+from meshnode.git.memory_disk import MemoryDisk
+from meshnode.git.receive_pack import ReceivePackProtocol
+from meshnode.ports import Put
+from tests.sim.auditor import Auditor
+from tests.sim.catalog_faults import CatalogFaults
+from tests.sim.disks import DiskPace, open_disk
+from tests.sim.memory_cluster import _unused_fetch, _unused_remote
+from tests.sim.network import Network, SimPeers
+from tests.sim.plan import CALM, Plan
+from tests.sim.process import NodeClock, Process
+from tests.sim.story import Story
+from tests.sim.virtual_time import SeededEntropy, VirtualClock
+
+PARTITIONS = 3
+SETTINGS = ReplicationSettings(
+    prepared_age_ms=1_500, prepare_ms=4_000, publish_ms=5_000, repair_sweep_ms=2_000, lease_ms=3_000
+)
+
+Plant = Callable[[NodeEngine], None]
+"""Puts a bug into an engine that was just assembled."""
+
+
+def no_bug(_engine: NodeEngine) -> None:
+    """Leave the engine as it is."""
+
+
+class World:
+    """Everything of one run but its clients and faults."""
+
+    def __init__(self, plan: Plan, story: Story, plant: Plant = no_bug) -> None:
+        self.plan = plan
+        self.story = story
+        self.clock = VirtualClock()
+        self.catalog = MemoryCatalog(clock=self.clock)
+        self.disks = {NodeId(name): MemoryDisk() for name in plan.nodes}
+        self.auditor = Auditor(self.catalog, self.disks, story)
+        self.network = Network(Random(f"network {plan.seed}"), story)
+        self.network.aborted = self.auditor.note_abort
+        self.paces = {name: DiskPace(Random(f"disk {name} {plan.seed}")) for name in self.disks}
+        self.entropy = SeededEntropy(plan.seed)
+        self.processes: dict[NodeId, Process] = {}
+        self.catalog_faults: dict[NodeId, CatalogFaults] = {}
+        self.clocks: dict[NodeId, NodeClock] = {}
+        self.clock_offsets = dict.fromkeys(self.disks, 0)
+        self._plant = plant
+        self._assembled: dict[NodeId, NodeEngine] = {}
+        self._graves: dict[NodeId, asyncio.Task[None]] = {}
+
+    # ------------------------------------------------------------ life and death
+
+    async def begin(self) -> None:
+        """Write the cluster into the catalog and start every node."""
+        names = list(self.disks)
+        settings = ClusterSettings(cluster_id="c", partition_count=PARTITIONS, replication_factor=self.plan.factor)
+        writes = [Put(keys.CLUSTER, keys.encode_settings(settings))]
+        for name in names:
+            node = Node(
+                node=name,
+                grpc_url=name,
+                http_url=name,
+                zone="z",
+                weight=1,
+                state=NodeState.AVAILABLE,
+                public_keys=(),
+            )
+            writes.append(Put(keys.node_key(name), keys.encode_node(node)))
+        for number in range(PARTITIONS):
+            replicas = tuple(names[(number + offset) % len(names)] for offset in range(self.plan.factor))
+            placed = Partition(partition=PartitionId(number), replicas=replicas)
+            writes.append(Put(keys.partition_key(placed.partition), keys.encode_partition(placed)))
+        await self.catalog.transact([], writes)
+        self.auditor.look([write.key for write in writes])
+        for name in names:
+            await self.start(name)
+
+    async def start(self, name: NodeId) -> None:
+        """Start a node on its disk; nothing happens where it runs."""
+        running = self.processes.get(name)
+        if running is not None and running.is_alive:
+            return
+        if (grave := self._graves.get(name)) is not None:
+            await asyncio.shield(grave)
+            if (again := self.processes.get(name)) is not None and again.is_alive:
+                return
+        process = Process(name, Random(f"process {name} {self.plan.seed}"))
+        process.on_death = lambda: self._on_death(process)
+        self.processes[name] = self.network.processes[name] = process
+        self.story.tell(name, "starts")
+        process.spawn(self._live(process))
+
+    async def _live(self, process: Process) -> None:
+        engine = self._assemble(process)
+        self._assembled[process.name] = engine
+        await engine.recover()
+        process.engine = engine
+        await engine.serve()
+        process.served.set()
+        self.story.tell(process.name, "serves")
+
+    def _assemble(self, process: Process) -> NodeEngine:
+        name = process.name
+        clock = self.clocks[name] = NodeClock(process)
+        self.step_clock(name)
+        faults = CatalogFaults(process, self.network, self.catalog, self.auditor)
+        self.catalog_faults[name] = faults
+        engine = NodeEngine(
+            own=name,
+            version="sim",
+            world=Adapters(
+                disk=open_disk(process, self.disks[name], self.paces[name], self.auditor),
+                catalog=self.catalog.client(faults),
+                clock=clock,
+                entropy=self.entropy,
+                push_protocol=ReceivePackProtocol(PushSettings(), "sim"),
+                fetch_protocol=_unused_fetch(),
+                meter=NullMeter(),
+                make_peers=lambda _membership: (SimPeers(self.network, process), _unused_remote()),
+            ),
+            replication=SETTINGS,
+            limits=LimitSettings(queue_wait_ms=5_000),
+        )
+        self._plant(engine)
+        return engine
+
+    def _on_death(self, process: Process) -> None:
+        self.story.tell(process.name, "dies")
+        engine = self._assembled.pop(process.name, None)
+        self._graves[process.name] = asyncio.get_running_loop().create_task(process.bury(engine))
+
+    def step_clock(self, name: NodeId) -> None:
+        """Have a node's wall clock show what `clock_offsets` says from now on."""
+        if name in self.clocks:
+            self.clocks[name].offset_ms = self.clock_offsets[name]
+
+    def is_alive(self, name: str) -> bool:
+        """Whether a node has a process, paused or starting included."""
+        process = self.processes.get(NodeId(name))
+        return process is not None and process.is_alive
+
+    def heal(self) -> None:
+        """End what is wrong with network, catalog, disks and processes; dead nodes are to be started by the caller."""
+        self.network.mend_all()
+        self.network.weather = CALM
+        for process in self.processes.values():
+            process.steps_until_death = 0
+            process.resume()
+        for faults in self.catalog_faults.values():
+            faults.is_stormy = False
+        for name, disk in self.disks.items():
+            disk.is_full = False
+            self.paces[name].slow, self.paces[name].is_crawling = 0.0, False
+
+    async def end(self) -> None:
+        """Take everything away."""
+        self.story.is_over = True
+        for process in self.processes.values():
+            process.die()
+        for grave in self._graves.values():
+            await grave
+        await self.network.close()
+
+    # ------------------------------------------------------------ how it must end
+
+    def unfinished(self) -> str:
+        """What is not as it must be once no fault is left; "" where nothing is."""
+        for repository, truth in self.auditor.truths.items():
+            record = truth.record
+            what = f"{record.name} {repository[:6]}"
+            if record.state is RepositoryState.ACTIVE and record.inconsistent:
+                return f"{what} goes without {sorted(record.inconsistent)}"
+            members = self.auditor.partitions[record.partition].replicas
+            for name in members:
+                replica = self.disks[name].replicas.get(ReplicaKey(record.partition, repository))
+                if record.state is not RepositoryState.ACTIVE:
+                    if replica is not None and not replica.state.is_deleted:
+                        return f"{name} keeps {what}, which is {record.state.value}"
+                    continue
+                if replica is None or replica.state.generation != record.generation:
+                    return f"{name} has not got {what} at generation {record.generation}"
+                if digest_of(replica.refs) != record.refs_digest:
+                    return f"I9: references of {what} at {name} are not those of the record"
+        for name, disk in self.disks.items():
+            for key, replica in disk.replicas.items():
+                if replica.state.prepared or replica.packs:
+                    return f"{name} keeps a round of {key.repository[:6]} open"
+                if key.repository not in self.auditor.truths:
+                    return f"{name} keeps a replica of {key.repository[:6]}, which never was"
+        for name, process in self.processes.items():
+            if process.engine is None:
+                return f"{name} does not serve"
+            if process.engine.slots.waiting() or process.engine.activity.repairs():
+                return f"{name} is still busy"
+        return ""
+
+    async def check_objects(self) -> None:
+        """Every reference of every replica leads to an object that is there, and no quarantine is left."""
+        for name, process in self.processes.items():
+            assert process.engine is not None
+            disk = process.engine.world.disk
+            for key in await disk.store.list_replicas():
+                for problem in await disk.reader.fsck(key):
+                    self.auditor.violate(f"I1: {name} {key.repository[:6]}: {problem}")
+            for key, round_id in getattr(disk.packs, "_inner")._quarantines._packs:  # noqa: B009
+                self.auditor.violate(f"{name} keeps a quarantine of {key.repository[:6]} for {round_id[:6]}")
