@@ -58,8 +58,6 @@ class Compose:
             **ports,
             "CONTAINERS_CONF": str(self.directory / "containers.conf"),
             "CONTAINERS_STORAGE_CONF": str(self.directory / "storage.conf"),
-            # Without it, `run` wants the docker program.
-            "COMPOSE_INTERACTIVE_NO_CLI": "1",
             "DOCKER_HOST": f"unix://{self.directory}/podman.sock",
             "MESHNODE_IMAGE": _NODE,
             "ETCD_IMAGE": _ETCD,
@@ -76,8 +74,13 @@ class Compose:
         return self._run([program, "-f", file, "-p", _PROJECT, *arguments], timeout_s, check=check)
 
     def operator(self, *arguments: str) -> str:
-        """Run the `meshnode` command with the operator's key."""
-        return self.compose("run", "--rm", "-T", "operator", *arguments)
+        """Run the `meshnode` command with the operator's key.
+
+        As the service `operator` does; compose 1.29 would need the docker program to show its output.
+        """
+        volume, network = f"{_PROJECT}_operator:/cluster", f"{_PROJECT}_default"
+        options = ("--rm", "--volume", volume, "--network", network, "--env", "MESHNODE_DATA=/cluster")
+        return self.podman("run", *options, _NODE, *arguments)
 
     def kill(self, service: str) -> None:
         """`kill -9` everything in a service's container."""
