@@ -28,6 +28,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "repo": ("meshnode.cli.repository:repo", "Create, list, inspect and change repositories."),
     "cluster": ("meshnode.cli.cluster:cluster", "Look at the cluster as a whole."),
     "node": ("meshnode.cli.cluster:node", "List nodes, inspect, drain and enable them."),
+    "catalog": ("meshnode.cli.catalog:catalog", "Make a lost catalog again from the nodes' disks."),
     "token": ("meshnode.cli.token:token", "Sign tokens for other programs and for users."),
     "doctor": ("meshnode.cli.doctor:doctor", "Check this machine and the cluster, and say what to do."),
     "config": ("meshnode.cli.config_check:config", "Check a node's settings."),

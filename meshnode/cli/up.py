@@ -17,6 +17,7 @@ from urllib.parse import quote
 import click
 
 from meshnode.cli.blueprint import ClusterBlueprint, check_same, make_cluster_files, plan_local_cluster
+from meshnode.cli.catalog import check_catalog_not_lost
 from meshnode.cli.launch import (
     check_catalog_free,
     deferring_signals,
@@ -169,6 +170,7 @@ def _prepare(layout: Layout, blueprint: ClusterBlueprint, existing: ClusterFile 
         check_catalog_free(blueprint)
     else:
         check_same(existing, blueprint)
+        check_catalog_not_lost(layout, existing)
     with progress(f"preparing {layout.data}"):
         cluster = make_cluster_files(layout, blueprint, existing)
         fill_catalog(layout, cluster)

@@ -25,6 +25,7 @@ from meshnode.git.removal import remove_deleted
 from meshnode.git.replicas import FILLING, Replicas
 from meshnode.git.state import check_history, encode_state
 from meshnode.git.stores import REPLACE_BEGUN, REPLACE_OBJECTS, REPLACE_REFS, REPLACE_STATE
+from meshnode.git.tombstones import write_tombstone
 from meshnode.git.transaction import read_disk, write_edits
 from meshnode.ports import ReplicaState
 
@@ -50,6 +51,7 @@ async def replace_replica(replicas: Replicas, state: ReplicaState, filling: Fill
     old = await replicas.load_locked(key)
     if state.is_deleted:
         refs = {}
+        await on_disk(write_tombstone, replicas.layout, state)
         if await _removed(replicas, key):
             return
     elif await on_disk(digest_of, refs) != state.refs_digest:

@@ -7,6 +7,7 @@
         mesh/journal/<round>.json|.pack|.idx             rounds voted for, with their objects, not yet readable
     <data>/incoming/<repository>.<round>.<n>/objects/    a quarantine; worth nothing after a restart
     <data>/damaged/<partition>-<repository>-<number>/    replicas set aside
+    <data>/deleted/<partition>-<repository>.json         tombstones of deleted repositories
     <data>/trash/                                        what is being deleted
     <data>/lock                                          held by the process that has the directory
 

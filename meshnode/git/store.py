@@ -67,6 +67,7 @@ from meshnode.git.stores import (
     Stores,
     no_step,
 )
+from meshnode.git.tombstones import write_tombstone
 from meshnode.git.transaction import peel, write_edits
 from meshnode.ports import ReplicaState
 
@@ -266,6 +267,7 @@ class GitReplicaStore:
 
     async def _delete(self, state: ReplicaState, round_: Round) -> ReplicaState:
         key = round_.key
+        await on_disk(write_tombstone, self._layout, state_after(state, round_))
         async with self._replicas.lock(key.partition):
             removed = await on_disk(remove_deleted, self._replicas, key)
         for one in removed:

@@ -1,0 +1,121 @@
+"""Writes a rebuilt catalog: records, names and partitions first, then the cluster itself.
+
+    empty? -> records, names, partitions, 64 keys a transaction -> settings (`initialise_cluster`)
+
+Rule: nodes refuse to start on a catalog without settings, so one that is half written serves nobody. Nothing that
+is there is ever changed: a catalog with settings, or with one value that this plan would not write, is refused, and
+a plan that was interrupted is taken up by running it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from meshnode.base.errors import CatalogUnavailable, OutcomeUnknown
+from meshnode.cli.local import initialise_cluster
+from meshnode.cli.outcome import CommandError, ExitCode
+from meshnode.core.keys import (
+    CLUSTER,
+    NAMES,
+    PARTITIONS,
+    RECORDS,
+    Application,
+    ClusterSettings,
+    Node,
+    encode_partition,
+    encode_record,
+    name_key,
+    partition_key,
+    record_key,
+)
+from meshnode.core.rebuild import RebuildPlan
+from meshnode.core.record import RepositoryState
+from meshnode.ports import Catalog, Compare, Put
+
+BATCH: Final = 64
+"""Writes of one transaction (port Catalog)."""
+_PAGE: Final = 1_000
+_PASSES_MAX: Final = 8
+"""Reads and writes again after unknown outcomes."""
+
+
+def entries_of(plan: RebuildPlan) -> dict[str, bytes]:
+    """What the plan puts into the catalog, in the order of writing."""
+    entries: dict[str, bytes] = {}
+    for decision in plan.decisions:
+        record = decision.record
+        entries[record_key(record.repository)] = encode_record(record)
+    for decision in plan.decisions:
+        if decision.record.state is RepositoryState.ACTIVE:
+            entries[name_key(decision.record.name)] = decision.record.repository.encode()
+    for partition in plan.partitions:
+        entries[partition_key(partition.partition)] = encode_partition(partition)
+    return entries
+
+
+async def check_catalog_empty(catalog: Catalog, wanted: dict[str, bytes]) -> list[str]:
+    """Check that nothing is there but what an interrupted rebuild by the same plan left; the keys still missing.
+
+    Raises:
+        CommandError: something else is there.
+    """
+    (settings,) = await catalog.get([CLUSTER])
+    found = await _read(catalog)
+    foreign = sorted(key for key, value in found.items() if wanted.get(key) != value)
+    if settings is not None or foreign:
+        raise CommandError(
+            "the catalog is not empty",
+            key=CLUSTER if settings is not None else foreign[0],
+            advice="a catalog that is there is never overwritten: start the nodes on it, or remove it for good first",
+            exit_code=ExitCode.REFUSED,
+        )
+    return [key for key in wanted if key not in found]
+
+
+async def write_catalog(
+    catalog: Catalog,
+    plan: RebuildPlan,
+    *,
+    settings: ClusterSettings,
+    nodes: Sequence[Node],
+    applications: Sequence[Application],
+) -> int:
+    """Make the catalog what the plan says; how many keys this call wrote.
+
+    Raises:
+        CommandError: the catalog is not empty.
+        CatalogUnavailable: it cannot be reached, or outcomes stayed unknown.
+    """
+    wanted = entries_of(plan)
+    written = 0
+    for _ in range(_PASSES_MAX):
+        missing = await check_catalog_empty(catalog, wanted)
+        if not missing:
+            return written + await initialise_cluster(
+                catalog, settings=settings, nodes=nodes, applications=applications
+            )
+        for start in range(0, len(missing), BATCH):
+            batch = missing[start : start + BATCH]
+            try:
+                revision = await catalog.transact(
+                    [Compare(key, 0) for key in batch], [Put(key, wanted[key]) for key in batch]
+                )
+            except OutcomeUnknown:
+                break
+            if revision is None:
+                break
+            written += len(batch)
+    raise CatalogUnavailable("the catalog did not keep what was written", keys=len(missing), passes=_PASSES_MAX)
+
+
+async def _read(catalog: Catalog) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for prefix in (RECORDS, NAMES, PARTITIONS):
+        after = ""
+        while page := await catalog.range(prefix, after=after, limit=_PAGE):
+            found.update((entry.key, entry.value) for entry in page)
+            after = page[-1].key
+            if len(page) < _PAGE:
+                break
+    return found

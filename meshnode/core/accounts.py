@@ -1,0 +1,171 @@
+"""What a stopped node's disk says of its replicas, and the JSON it travels in from node to operator.
+
+    disk --describe--> NodeAccount --export, a file--> operator --> core/rebuild.py
+
+An account is evidence: what was applied was published, because a replica applies nothing else (I2).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from meshnode.base.errors import Corrupt, MeshError
+from meshnode.base.ids import (
+    Generation,
+    NodeId,
+    RefsDigest,
+    RepositoryId,
+    RepositoryName,
+    RoundId,
+    parse_node_id,
+    parse_partition_id,
+    parse_repository_id,
+    parse_repository_name,
+    parse_round_id,
+)
+from meshnode.core.keys import decode_round, encode_round
+from meshnode.core.participant import Position
+from meshnode.core.round import ReplicaKey, Round
+
+ACCOUNT_FORMAT: Final = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReplicaAccount:
+    """One replica, or the tombstone of one, as files say."""
+
+    key: ReplicaKey
+    name: RepositoryName
+    generation: Generation
+    """Applied; 0 for one that was being created or filled."""
+    round_id: RoundId | None
+    refs_digest: RefsDigest
+    digest_on_disk: RefsDigest | None
+    """Of the references as they are; None where they cannot be read, or for a tombstone."""
+    object_format: str
+    is_deleted: bool
+    fork_parent: RepositoryId | None = None
+    fork_root: RepositoryId | None = None
+    """None where the history does not reach back to a round that names it."""
+    recent: tuple[RoundId, ...] = ()
+    """The last applied rounds, oldest first, as far as the history tells."""
+    prepared: tuple[Round, ...] = ()
+    """The journal: voted for, not known to be published."""
+    trouble: str = ""
+    """Why its files cannot be believed; "" where they can."""
+
+    @property
+    def position(self) -> Position:
+        """Where it stands."""
+        return Position(self.generation, self.round_id)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether files and references agree with each other."""
+        return not self.trouble and (self.is_deleted or self.digest_on_disk == self.refs_digest)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeAccount:
+    """A node and everything on its disk."""
+
+    node: NodeId
+    grpc_url: str
+    http_url: str
+    zone: str
+    weight: int
+    public_key: str
+    """PEM."""
+    replicas: tuple[ReplicaAccount, ...]
+    unreadable: tuple[str, ...] = ()
+    """Replica directories whose state cannot be read at all, with the reason."""
+
+
+def encode_node_account(account: NodeAccount) -> str:
+    """The account as JSON for a file."""
+    raw = {
+        "v": ACCOUNT_FORMAT,
+        "node": account.node,
+        "grpc_url": account.grpc_url,
+        "http_url": account.http_url,
+        "zone": account.zone,
+        "weight": account.weight,
+        "public_key": account.public_key,
+        "unreadable": list(account.unreadable),
+        "replicas": [_replica_json(replica) for replica in account.replicas],
+    }
+    return json.dumps(raw, indent=1, ensure_ascii=True) + "\n"
+
+
+def decode_node_account(text: str) -> NodeAccount:
+    """The account of its JSON. Raises Corrupt."""
+    try:
+        raw: dict[str, Any] = json.loads(text)
+        if raw["v"] != ACCOUNT_FORMAT:
+            raise Corrupt("account has an unknown format version", version=str(raw["v"])[:20])
+        return NodeAccount(
+            node=parse_node_id(raw["node"]),
+            grpc_url=str(raw["grpc_url"]),
+            http_url=str(raw["http_url"]),
+            zone=str(raw["zone"]),
+            weight=int(raw["weight"]),
+            public_key=str(raw["public_key"]),
+            unreadable=tuple(str(line) for line in raw["unreadable"]),
+            replicas=tuple(_replica_of(one) for one in raw["replicas"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Corrupt("account cannot be decoded", detail=str(error)[:200]) from error
+    except Corrupt:
+        raise
+    except MeshError as error:
+        raise Corrupt("account has a bad value", detail=str(error)[:200]) from error
+
+
+def _replica_json(replica: ReplicaAccount) -> dict[str, Any]:
+    return {
+        "repository": replica.key.repository,
+        "partition": replica.key.partition,
+        "name": replica.name,
+        "generation": replica.generation,
+        "round_id": replica.round_id,
+        "refs_digest": replica.refs_digest,
+        "digest_on_disk": replica.digest_on_disk,
+        "object_format": replica.object_format,
+        "is_deleted": replica.is_deleted,
+        "fork_parent": replica.fork_parent,
+        "fork_root": replica.fork_root,
+        "recent": list(replica.recent),
+        "prepared": [json.loads(encode_round(round_)) for round_ in replica.prepared],
+        "trouble": replica.trouble,
+    }
+
+
+def _replica_of(raw: dict[str, Any]) -> ReplicaAccount:
+    key = ReplicaKey(parse_partition_id(int(raw["partition"])), parse_repository_id(raw["repository"]))
+    return ReplicaAccount(
+        key=key,
+        name=parse_repository_name(raw["name"]),
+        generation=Generation(int(raw["generation"])),
+        round_id=None if raw["round_id"] is None else parse_round_id(raw["round_id"]),
+        refs_digest=_digest(raw["refs_digest"]),
+        digest_on_disk=None if raw["digest_on_disk"] is None else _digest(raw["digest_on_disk"]),
+        object_format=_object_format(raw["object_format"]),
+        is_deleted=bool(raw["is_deleted"]),
+        fork_parent=None if raw["fork_parent"] is None else parse_repository_id(raw["fork_parent"]),
+        fork_root=None if raw["fork_root"] is None else parse_repository_id(raw["fork_root"]),
+        recent=tuple(parse_round_id(round_id) for round_id in raw["recent"]),
+        prepared=tuple(decode_round(json.dumps(one).encode()) for one in raw["prepared"]),
+        trouble=str(raw["trouble"]),
+    )
+
+
+def _digest(text: str) -> RefsDigest:
+    return RefsDigest(f"{int(text, 16):064x}")
+
+
+def _object_format(text: str) -> str:
+    if text not in {"sha1", "sha256"}:
+        raise ValueError(f"object format {text!r}")
+    return text
