@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, assert_never
@@ -25,7 +25,7 @@ from meshnode.base.errors import (
     ReplicaBehind,
     RepositoryNotFound,
 )
-from meshnode.base.ids import Generation, NodeId, ObjectId, RoundId
+from meshnode.base.ids import SYMBOLIC, Generation, NodeId, ObjectId, RefName, RefValue, RoundId
 from meshnode.core import participant as rules
 from meshnode.core.keys import encode_record, record_key
 from meshnode.core.participant import Position
@@ -185,6 +185,9 @@ class Participant:
                 refs = {} if state is None or not state.generation else (await self.disk.reader.snapshot(key)).refs
                 prepared = () if state is None else state.prepared
                 effects = rules.on_prepare(position, prepared, round_, refs)
+                if any(isinstance(effect, rules.Grant) for effect in effects) and await self._lacks(round_, refs):
+                    await self.disk.store.discard(key, round_.round_id)
+                    return Vote(kind=VoteKind.REFUSED, generation=position.generation, reason="an object is not here")
                 vote = await self._run(key, effects, position.generation)
                 if vote is not None:
                     self._meter.count_vote(vote.kind.value)
@@ -195,6 +198,18 @@ class Participant:
                         await self.disk.store.prepare(round_)  # drops what a second stream of the round brought
                     return vote
             raise Corrupt("the journal does not settle", repository=key.repository)
+
+    async def _lacks(self, round_: Round, refs: Mapping[RefName, RefValue]) -> bool:
+        """Whether a round that brings no objects names one that this replica has not got.
+
+        Equal references do not make equal objects: what nothing named any more when a replica was filled is not
+        there, and may still be at the coordinator.
+        """
+        if round_.has_pack or round_.kind is not WriteKind.UPDATE:
+            return False
+        new = {edit.new for edit in round_.edits if edit.new is not None and not edit.new.startswith(SYMBOLIC)}
+        unnamed = sorted(ObjectId(value) for value in new.difference(refs.values()))
+        return bool(unnamed) and bool(await self.disk.packs.missing(round_.key, unnamed))
 
     async def _forget_unvoted(self, key: ReplicaKey, round_id: RoundId) -> None:
         """Drop objects of a stream that led to no vote, unless the round was voted for through another one (I3)."""

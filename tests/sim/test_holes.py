@@ -8,12 +8,23 @@ from dataclasses import replace
 import pytest
 
 from meshnode.base.errors import Overloaded, PeerUnavailable
-from meshnode.base.ids import NodeId, ObjectId, RefName, RefValue, RepositoryId, RoundId
+from meshnode.base.ids import NodeId, ObjectId, RefName, RefValue, RepositoryId, RepositoryName, RoundId
 from meshnode.core.refs import RefEdit, digest_after
 from meshnode.core.round import ReplicaKey, Round, WriteKind
 from meshnode.git.memory_packs import MemoryPack
-from meshnode.ports import PackFix, StageChunk, StageFix, StageIndex, StageMessage, StageOpen, StagePrepare, VoteKind
+from meshnode.ports import (
+    PackFix,
+    RefChange,
+    StageChunk,
+    StageFix,
+    StageIndex,
+    StageMessage,
+    StageOpen,
+    StagePrepare,
+    VoteKind,
+)
 from tests.sim.memory_cluster import MAIN, MemoryCluster
+from tests.sim.pushes import push
 from tests.sim.test_cluster import NAME, A, B, play
 
 TOPIC = RefName("refs/heads/topic")
@@ -182,5 +193,29 @@ def test_a_sync_whose_peer_goes_away_after_the_objects_came_leaves_no_objects() 
         await cluster.wait_until_consistent(NAME)
         (one,) = cluster.nodes[NodeId("n3")].disk.replicas.values()
         assert ObjectId(B) in one.objects
+
+    play(story)
+
+
+def test_a_replica_that_lacks_an_object_does_not_vote_for_a_round_that_names_it() -> None:
+    """The object went away from the references while the replica was away, and is named again when it is back."""
+
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        await push(cluster, "n1", NAME, [(MAIN, "", B)])
+        await cluster.wait_until_consistent(NAME)
+        await cluster.crash("n3")
+        await push(cluster, "n1", NAME, [(TOPIC, "", A)])
+        await push(cluster, "n1", NAME, [(TOPIC, A, "")])
+        await cluster.restart("n3")
+        await cluster.wait_until_consistent(NAME)
+        (one,) = cluster.nodes[NodeId("n3")].disk.replicas.values()
+        assert A not in one.objects
+        again = RefChange(name=TOPIC, expected="", new=A)
+        await cluster.engine("n1").writes.update_refs(RepositoryName(NAME), [again], request_key="", actor="t")
+        assert (await cluster.record(NAME)).inconsistent == {"n3"}
+        await cluster.wait_until_consistent(NAME)
+        assert ObjectId(A) in cluster.nodes[NodeId("n3")].disk.replicas[one.state.key].objects
+        assert cluster.nodes[NodeId("n3")].disk.damaged == []
 
     play(story)
