@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
-from meshnode.base.errors import Fenced, InvalidRequest, MeshError, NotFound, OutcomeUnknown
+from meshnode.base.errors import Corrupt, Fenced, InvalidRequest, MeshError, NotFound, OutcomeUnknown
 from meshnode.base.ids import Generation, NodeId, RepositoryName, RoundId
 from meshnode.core.keys import encode_record, partition_key, record_key
 from meshnode.core.losses import Standing, new_generation, obstacle_to_loss, record_after_loss
@@ -174,13 +174,14 @@ class DataLosses:
             state = await disk.store.load(key)
             if state is None or state.generation != plan.chosen_generation:
                 raise Fenced("this node's replica changed meanwhile; look again", node=self._own)
-            refs = (await disk.reader.snapshot(key)).refs
+            if await disk.reader.digest_on_disk(key) != state.refs_digest:
+                raise Corrupt("references on disk are not those of the replica's generation", node=self._own)
             round_id = RoundId(self._entropy.new_id())
             wanted = replace(state, generation=plan.new_generation, round_id=round_id, prepared=())
             log.error("data_loss_decided", extra=_audit(plan, round_id, actor))
             self._participant.activity.note_inconsistent(key)
             await self._publish(key, at, wanted)
-            await disk.store.replace(wanted, refs, None)
+            await disk.store.rebase(wanted)
         log.error("data_loss_accepted", extra=_audit(plan, round_id, actor))
         self._participant.report_behind(key, "made the truth by an operator")
         return plan
@@ -256,7 +257,7 @@ def _audit(plan: LossPlan, round_id: RoundId, actor: str) -> dict[str, str | int
     """What the log keeps of the decision."""
     return {
         "repository": plan.record.repository,
-        "name": plan.name,
+        "repository_name": plan.name,
         "actor": actor,
         "chosen": plan.chosen,
         "generation": plan.record.generation,

@@ -30,6 +30,7 @@ from meshnode.git.state import (
     check_applicable,
     check_history,
     check_preparable,
+    check_rebase,
     find_prepared,
     in_journal_order,
     is_past,
@@ -47,6 +48,7 @@ from meshnode.git.stores import (
     APPLY_REMOVED,
     PREPARE_JOURNAL,
     PREPARE_OBJECTS,
+    REBASE_STATE,
     REPLACE_BEGUN,
     REPLACE_OBJECTS,
     REPLACE_REFS,
@@ -214,6 +216,15 @@ class MemoryReplicaStore:
             self._quarantines.drop(key, quarantine)
         if state.is_deleted:
             self._remove_deleted(key)
+
+    async def rebase(self, state: ReplicaState) -> None:
+        """Give a replica another position. Raises RepositoryNotFound, InvariantViolated, Overloaded."""
+        check_rebase(await self.load(state.key), state)
+        self._disk.check_space()
+        replica = self._disk.replicas[state.key]
+        replica.state, replica.history, replica.packs = replace(state, prepared=()), [], {}
+        self._snapshots.drop(state.key)
+        self._step(REBASE_STATE)
 
     async def set_aside(self, key: ReplicaKey, reason: str) -> str:
         """Keep a damaged replica out of the way. Raises RepositoryNotFound."""

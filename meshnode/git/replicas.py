@@ -161,6 +161,8 @@ class Replicas:
             if last.key != key:
                 raise Corrupt("history is of another repository", repository=key.repository)
             state = state_after(state, last)
+        elif last is not None and last.generation < state.generation:
+            self.history(key).rewrite(())  # of the line before a rebase that was interrupted behind its deciding step
         journal = self.layout.journal(key)
         rounds: list[Round] = []
         for record in read_journal(journal):

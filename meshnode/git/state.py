@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Final
 
-from meshnode.base.errors import Corrupt, InvariantViolated, MeshError, ReplicaBehind
+from meshnode.base.errors import Corrupt, InvariantViolated, MeshError, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import (
     Generation,
     RefsDigest,
@@ -142,6 +142,24 @@ def check_preparable(state: ReplicaState | None, parent: ReplicaState | None, ro
             wanted=round_.fork_generation,
             parent=round_.fork_parent,
         )
+
+
+def check_rebase(old: ReplicaState | None, state: ReplicaState) -> ReplicaState:
+    """Check that `state` may follow on `old` by a decision instead of a round; `old` where it may.
+
+    Raises:
+        RepositoryNotFound: there is no replica.
+        InvariantViolated: I4 (the position would go back), or the references are others.
+    """
+    if old is None:
+        raise RepositoryNotFound("replica is not on this node", repository=state.key.repository)
+    if state.generation <= old.generation or state.refs_digest != old.refs_digest:
+        raise InvariantViolated(
+            "I4: a replica may only move on, with the references it has",
+            generation=old.generation,
+            wanted=state.generation,
+        )
+    return old
 
 
 def encode_state(state: ReplicaState) -> bytes:

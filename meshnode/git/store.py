@@ -25,7 +25,7 @@ from meshnode.core.refs import RefEdit
 from meshnode.core.round import ReplicaKey, Round, WriteKind
 from meshnode.git.command import GitCommands
 from meshnode.git.creation import create_replica
-from meshnode.git.disk import finish_once_begun, on_disk, sync_directory
+from meshnode.git.disk import finish_once_begun, on_disk, sync_directory, write_durable
 from meshnode.git.filling import Filling, replace_replica
 from meshnode.git.journal import (
     JournalRecord,
@@ -46,6 +46,8 @@ from meshnode.git.snapshot import snapshot_after
 from meshnode.git.state import (
     check_applicable,
     check_preparable,
+    check_rebase,
+    encode_state,
     find_prepared,
     in_journal_order,
     is_past,
@@ -63,6 +65,7 @@ from meshnode.git.stores import (
     APPLY_REMOVED,
     PREPARE_JOURNAL,
     PREPARE_OBJECTS,
+    REBASE_STATE,
     Step,
     Stores,
     no_step,
@@ -137,6 +140,10 @@ class GitReplicaStore:
     ) -> None:
         """Make the replica what a sync brought. Raises Corrupt, Overloaded."""
         await finish_once_begun(self._replace(state, Filling(refs, quarantine, tuple(history))))
+
+    async def rebase(self, state: ReplicaState) -> None:
+        """Give a replica another position. Raises RepositoryNotFound, InvariantViolated, Overloaded."""
+        await finish_once_begun(self._rebase(state))
 
     async def set_aside(self, key: ReplicaKey, reason: str) -> str:
         """Move a replica to `damaged/`; forks go on reading its objects there. Raises RepositoryNotFound."""
@@ -306,6 +313,18 @@ class GitReplicaStore:
     async def _replace(self, state: ReplicaState, filling: Filling) -> None:
         async with self._replicas.changing(state.key):
             await replace_replica(self._replicas, state, filling)
+
+    async def _rebase(self, state: ReplicaState) -> None:
+        async with self._replicas.changing(state.key):
+            old = check_rebase(await self._replicas.load_locked(state.key), state)
+            after = replace(state, prepared=())
+            await on_disk(write_durable, self._layout.mesh(state.key) / "state.json", encode_state(after))
+            self._step(REBASE_STATE)
+            await on_disk(self._replicas.history(state.key).rewrite, ())
+            for one in old.prepared:
+                await on_disk(drop_record, self._layout.journal(state.key), one.round_id)
+            self._replicas.snapshots.drop(state.key)
+            self._replicas.remember(after)
 
     async def _set_aside(self, key: ReplicaKey, reason: str) -> str:
         async with self._replicas.lock(key), self._replicas.lock(key.partition):

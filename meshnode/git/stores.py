@@ -41,6 +41,8 @@ REPLACE_REFS: Final = "replace.refs"
 """References and HEAD are those of the sync."""
 REPLACE_STATE: Final = "replace.state"
 """The replica says the synced generation of itself."""
+REBASE_STATE: Final = "rebase.state"
+"""The replica says the position that an operator gave it."""
 
 PREPARE_STEPS: Final = (PREPARE_OBJECTS, PREPARE_JOURNAL)
 APPLY_STEPS: Final = (APPLY_OBJECTS, APPLY_REFS, APPLY_HEAD, APPLY_HISTORY, APPLY_JOURNAL)

@@ -113,6 +113,17 @@ class ReplicaStore(Protocol):
         """
         ...
 
+    async def rebase(self, state: ReplicaState) -> None:
+        """Give a replica another position with the references it has: an operator made it the truth.
+
+        One durable step decides; until then it is at its old position. History and journal of the old line go.
+
+        Raises:
+            RepositoryNotFound: no replica here.
+            InvariantViolated: I4, the position would go back, or `state` has other references.
+        """
+        ...
+
     async def set_aside(self, key: ReplicaKey, reason: str) -> str:
         """Move a damaged replica's directory out of the way and keep it; returns where it is now."""
         ...

@@ -89,6 +89,10 @@ class _Store:
         await self._inner.replace(state, refs, quarantine, history=history)
         self._auditor.check_replica(self._process.name, state.key, "after a sync")
 
+    async def rebase(self, state: ReplicaState) -> None:
+        await self._pace.pass_(self._process)
+        await self._inner.rebase(state)
+
     async def set_aside(self, key: ReplicaKey, reason: str) -> str:
         await self._pace.pass_(self._process)
         self._auditor.note_set_aside(self._process.name, key, reason)
