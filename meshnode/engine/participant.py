@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, assert_never
@@ -106,7 +106,7 @@ class Participant:
         self._on_damaged = on_damaged
         self.activity = activity
         self._meter = meter
-        self._open_since_ms: dict[ReplicaKey, int] = {}
+        self._open_since_ms: dict[ReplicaKey, dict[RoundId, int]] = {}
 
     def start(self) -> None:
         """Begin to look after rounds whose coordinator has gone quiet."""
@@ -246,8 +246,10 @@ class Participant:
             await self._run(key, rules.on_abort(position, round_id), position.generation)
             await self._load(key)
 
-    async def settle(self, key: ReplicaKey, record: Record | None, *, may_fence: bool = False) -> ReplicaState | None:
-        """Apply and drop what the record decides; with `may_fence`, undecided rounds are fenced off first.
+    async def settle(
+        self, key: ReplicaKey, record: Record | None, *, given_up: Collection[RoundId] = ()
+    ) -> ReplicaState | None:
+        """Apply and drop what the record decides; undecided rounds that are `given_up` are fenced off first.
 
         Returns the replica's state afterwards, None where there is no replica.
         """
@@ -258,18 +260,19 @@ class Participant:
                 if state is None:
                     return None
                 effects = rules.on_record(position_of(state), state.prepared, record)
-                fences = [effect for effect in effects if isinstance(effect, rules.FenceRound)]
+                undecided = [effect.round for effect in effects if isinstance(effect, rules.FenceRound)]
                 others = [effect for effect in effects if not isinstance(effect, rules.FenceRound | rules.Repair)]
                 await self._run(key, others, state.generation)
                 state = await self._load(key)
-            if not fences or not may_fence:
+            fenced = [known for known in undecided if known.round_id in given_up]
+            if not fenced:
                 return state
             at = await self._records.read(key)
             if at.record == record:
-                await self._fence(key, at, fences[0].round)
+                await self._fence(key, at, fenced[0])
                 at = await self._records.read(key)
                 if at.record is not None and record is not None and at.record.fence > record.fence:
-                    await self._drop_fenced(key, [effect.round.round_id for effect in fences], at.record)
+                    await self._drop_fenced(key, [known.round_id for known in fenced], at.record)
             record = at.record
         return state
 
@@ -297,13 +300,14 @@ class Participant:
         while True:
             await self._clock.sleep(max(100, self._prepared_age_ms // 4))
             now = self._clock.monotonic_ms()
-            for key, since in list(self._open_since_ms.items()):
-                if now - since < self._prepared_age_ms:
+            for key, ages in list(self._open_since_ms.items()):
+                old = [round_id for round_id, since in ages.items() if now - since >= self._prepared_age_ms]
+                if not old:
                     continue
                 try:
-                    self._open_since_ms[key] = now
+                    ages.update(dict.fromkeys(old, now))
                     record = (await self._records.read(key)).record
-                    await self.settle(key, record, may_fence=True)
+                    await self.settle(key, record, given_up=old)
                     self._on_repair(key, "an open round was settled")
                 except (CatalogUnavailable, OutcomeUnknown) as error:
                     log.warning("round_not_settled", extra={"repository": key.repository, "error": str(error)})
@@ -386,7 +390,8 @@ class Participant:
     async def _load(self, key: ReplicaKey) -> ReplicaState | None:
         state = await self.disk.store.load(key)
         if state is not None and state.prepared:
-            self._open_since_ms.setdefault(key, self._clock.monotonic_ms())
+            now, ages = self._clock.monotonic_ms(), self._open_since_ms.get(key, {})
+            self._open_since_ms[key] = {known.round_id: ages.get(known.round_id, now) for known in state.prepared}
         else:
             self._open_since_ms.pop(key, None)
         return state
@@ -401,7 +406,7 @@ class Participant:
                         await self.disk.store.prepare(round_)
                     except Corrupt as lost:  # an Abort was faster than the vote: the replica itself is whole
                         return Vote(kind=VoteKind.REFUSED, generation=generation, reason=lost.message)
-                    self._open_since_ms.setdefault(key, self._clock.monotonic_ms())
+                    self._open_since_ms.setdefault(key, {}).setdefault(round_.round_id, self._clock.monotonic_ms())
                 case rules.Apply(round_):
                     state = await self.disk.store.apply(round_)
                     generation = state.generation

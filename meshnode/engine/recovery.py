@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from meshnode.base.errors import CatalogUnavailable, Corrupt, OutcomeUnknown
+from meshnode.base.errors import CatalogUnavailable, Corrupt, OutcomeUnknown, Overloaded
 from meshnode.base.ids import NodeId
 from meshnode.core.keys import RECORDS, decode_record
 from meshnode.core.record import Partition, Record, RepositoryState
@@ -79,6 +79,9 @@ class Recovery:
         except Corrupt as damage:
             await self.repairer.set_aside(key, str(damage))
             return
+        except Overloaded as full:
+            log.warning("replica_not_finished", extra={"repository": key.repository, "error": str(full)})
+            return
         if self.own not in record.inconsistent and matches(position_of(state), state.refs_digest, record):
             self.activity.note_consistent(key)
 
@@ -105,8 +108,15 @@ class Recovery:
                 return excluded
 
     async def _keep_rolled_back(self, key: ReplicaKey, record: Record, partition: Partition) -> None:
-        """Set aside a replica that lost what it had voted for: what else is missing cannot be told."""
+        """Set aside a replica that lost what it had voted for: what else is missing cannot be told.
+
+        What a late Prepare of its CREATE brought back of a deleted repository is no loss; repair buries it.
+        """
+        if record.state is not RepositoryState.ACTIVE:
+            return
         state = await self.participant.disk.store.load(key)
+        if state is not None and any(known.round_id == record.round_id for known in state.prepared):
+            return  # nothing is lost, there was no room to apply it
         is_behind = state is not None and 0 < state.generation < record.generation
         if state is not None and is_behind and may_be_taken_out(self.own, record, partition):
             reason = f"believed at generation {record.generation}, files and journal end at {state.generation}"
@@ -119,7 +129,12 @@ class Recovery:
         if state is None:
             return record.state is RepositoryState.DELETED
         if state.generation < record.generation:
-            state = await self.participant.settle(key, record) or state
+            try:
+                state = await self.participant.settle(key, record)
+            except Overloaded:  # out of the record until there is room to apply what the journal holds
+                return False
+        if state is None:
+            return record.state is RepositoryState.DELETED
         return matches(position_of(state), state.refs_digest, record)
 
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:

@@ -23,7 +23,7 @@ from meshnode.ports import (
     StagePrepare,
     VoteKind,
 )
-from tests.sim.memory_cluster import MAIN, MemoryCluster
+from tests.sim.memory_cluster import MAIN, SETTINGS, MemoryCluster
 from tests.sim.pushes import push
 from tests.sim.test_cluster import NAME, A, B, play
 
@@ -217,5 +217,77 @@ def test_a_replica_that_lacks_an_object_does_not_vote_for_a_round_that_names_it(
         await cluster.wait_until_consistent(NAME)
         assert ObjectId(A) in cluster.nodes[NodeId("n3")].disk.replicas[one.state.key].objects
         assert cluster.nodes[NodeId("n3")].disk.damaged == []
+
+    play(story)
+
+
+def test_an_old_open_round_is_fenced_off_without_a_young_one_beside_it() -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        await cluster.wait_until_consistent(NAME)
+        participant = cluster.engine("n2").participant
+        old, young = round_with_pack(cluster, "n2", A), round_with_pack(cluster, "n2", B, ref=TOPIC)
+        await participant.prepare(opening_of(old), stream_of(old))
+        await cluster.clock.sleep(SETTINGS.prepared_age_ms - 10)
+        await participant.prepare(opening_of(young), stream_of(young))
+        (one,) = cluster.nodes[NodeId("n2")].disk.replicas.values()
+        await cluster.clock.sleep(SETTINGS.prepared_age_ms // 2)
+        assert [known.round_id for known in one.state.prepared] == [young.round_id]
+        await cluster.clock.sleep(2 * SETTINGS.prepared_age_ms)
+        assert one.state.prepared == ()
+
+    play(story)
+
+
+def test_a_node_with_a_full_disk_starts_out_of_the_record_and_heals_when_there_is_room() -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        await cluster.wait_until_consistent(NAME)
+        engine = cluster.engine("n1")
+        peers = engine.driver.peers
+
+        class NoCommits:
+            def __getattr__(self, name: str) -> object:
+                return getattr(peers, name)
+
+            async def commit(self, *_: object) -> object:
+                return 0
+
+        engine.driver.peers = NoCommits()  # type: ignore[assignment]
+        await cluster.set_ref("n1", NAME, A)
+        engine.driver.peers = peers
+        await cluster.crash("n2")
+        disk = cluster.nodes[NodeId("n2")].disk
+        disk.is_full = True
+        await cluster.restart("n2")
+        assert (await cluster.record(NAME)).inconsistent == {"n2"}
+        disk.is_full = False
+        await cluster.wait_until_consistent(NAME)
+        assert disk.damaged == []
+        assert await cluster.read("n2", NAME) == A
+
+    play(story)
+
+
+def test_what_a_late_create_brings_back_of_a_deleted_repository_is_buried_and_not_called_damaged() -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        await cluster.wait_until_consistent(NAME)
+        disk = cluster.nodes[NodeId("n2")].disk
+        (one,) = disk.replicas.values()
+        create = one.history[0]
+        await cluster.engine("n1").writes.delete(RepositoryName(NAME), request_key="", actor="t")
+        await cluster.clock.sleep(1_000)
+        assert disk.replicas == {}
+
+        async def late() -> AsyncIterator[StageMessage]:
+            yield StagePrepare(create)
+
+        await cluster.engine("n2").participant.prepare(opening_of(create), late())
+        await cluster.crash("n2")
+        await cluster.restart("n2")
+        await cluster.clock.sleep(SETTINGS.repair_sweep_ms)
+        assert disk.replicas == {}
+        assert disk.damaged == []
 
     play(story)
