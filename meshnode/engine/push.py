@@ -83,7 +83,7 @@ class PushRun:
                 return self._protocol.format_fatal(self._push, str(error))
             log.info("push_refused", extra={"error": str(error), "repository": self._record.name})
             self._refuse_all(error.message)
-            messages.append(str(error))
+            messages.append(error.message)
         results = [
             CommandResult(name=command.name, error=self._errors.get(command.name, ""))
             for command in self._push.commands

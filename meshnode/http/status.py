@@ -48,8 +48,8 @@ _STATUS: Final[Mapping[type[MeshError], int]] = {
     errors.Corrupt: 500,
 }
 
-_HIDDEN_FACTS: Final = frozenset({"retry_after_ms", "limit"})
-"""Facts that the status and the Retry-After header already say."""
+_HIDDEN_FACTS: Final = frozenset({"retry_after_ms", "limit", "endpoint", "endpoints", "path"})
+"""Facts that the status and the Retry-After header already say, and those about our own house."""
 
 _UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e]")
 

@@ -65,7 +65,7 @@ async def test_a_file_locked_beyond_the_deadline_refuses_writes_and_still_serves
         assert await value_of(catalog, "a") == b"1"
         with pytest.raises(CatalogUnavailable, match="locked by another process"):
             await writing
-        assert time.monotonic() - began_s < 1.0
+        assert time.monotonic() - began_s < 10
         other.execute("ROLLBACK")
     assert await catalog.transact([], [Put("a", b"3")]) is not None
     assert await value_of(catalog, "a") == b"3"

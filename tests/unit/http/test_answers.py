@@ -172,3 +172,8 @@ def test_a_real_token_as_a_password_opens_the_gate() -> None:
         gate.check_access(basic(f"git:{token}"), NAME, GitService.RECEIVE_PACK)
     with pytest.raises(Unauthenticated):
         gate.check_access(basic(f"git:{token[:-4]}AAAA"), NAME, GitService.UPLOAD_PACK)
+
+
+def test_facts_about_our_own_house_stay_inside() -> None:
+    error = errors.CatalogUnavailable("no etcd member can be reached", endpoints="10.0.0.7:2379", tries=3)
+    assert answer_of(error, realm="test").line == "no etcd member can be reached (tries=3)"
