@@ -48,6 +48,10 @@ check: check-setup check-proto  ## format, lint, types, floors, generated code, 
 	$(VENV)/bin/lint-imports
 	$(PY) -m pytest -n 3 --dist loadfile tests/unit tests/contract tests/sim
 
+.PHONY: sim
+sim: $(VENV)/stamp-dev  ## simulate: SEED=n tells one run's story, RUNS=n [START=m] counts many
+	@$(PY) -m tests.sim.run $(if $(SEED),--seed $(SEED),--runs $(or $(RUNS),1000) --start $(or $(START),0))
+
 .PHONY: check-proto
 check-proto: $(VENV)/stamp-dev
 	@rm -rf build/proto-check && mkdir -p build/proto-check

@@ -14,7 +14,17 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from meshnode.base.ids import Generation, NodeId, RefName, RefsDigest, RefValue, RepositoryId, RoundId
+from meshnode.base.ids import (
+    Generation,
+    NodeId,
+    ObjectId,
+    RefName,
+    RefsDigest,
+    RefValue,
+    RepositoryId,
+    RoundId,
+    symbolic_target,
+)
 from meshnode.catalog.memory import MemoryCatalog
 from meshnode.core.keys import NAMES, PARTITIONS, RECORDS, decode_partition, decode_record
 from meshnode.core.participant import Position, published_path
@@ -157,6 +167,8 @@ class Auditor:
         voters = [node for node in believed if self._has(node, round_)]
         if len(voters) < quorum_size(len(partition.replicas)):
             self.violate(f"I8: round {round_id[:6]} is published with {voters} of {partition.replicas} holding it")
+        for node in voters:
+            self._check_objects(node, round_)
         digest = digest_after(EMPTY if old is None else old.refs_digest, round_.edits)
         if digest != record.refs_digest:
             self.violate(f"I9: the edits of round {round_id[:6]} do not lead to the record's digest")
@@ -164,6 +176,15 @@ class Auditor:
         self.rounds_of.setdefault(round_.actor, []).append(round_)
         truth.rounds.append(round_id)
         truth.refs.append({} if round_.kind is WriteKind.DELETE else refs_after(truth.refs[-1], round_.edits))
+
+    def _check_objects(self, node: NodeId, round_: Round) -> None:
+        """A vote promises that what the round names is there, in the replica or in the round's pack."""
+        disk = self._disks[node]
+        pack = disk.replicas[round_.key].packs.get(round_.round_id)
+        objects = disk.objects_of(round_.key) | (pack.objects if pack else frozenset())
+        for edit in round_.edits:
+            if edit.new is not None and symbolic_target(edit.new) is None and ObjectId(edit.new) not in objects:
+                self.violate(f"I1: {node} voted for round {round_.round_id[:6]} without object {edit.new[-6:]}")
 
     def _has(self, node: NodeId, round_: Round) -> bool:
         replica = self._disks[node].replicas.get(round_.key)

@@ -90,10 +90,10 @@ class Network:
             await asyncio.wait(tasks)
             self._tasks.difference_update(tasks)
 
-    async def settled(self) -> None:
-        """Return when nothing is on its way any more."""
-        while self._tasks:
-            await asyncio.wait(list(self._tasks))
+    async def settled(self, within_ms: int) -> None:
+        """Return when nothing is on its way any more, or after a while."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=within_ms / 1000)
 
     async def travel(self, source: NodeId, target: NodeId) -> bool:
         """Take a message from one to the other; whether it arrives."""

@@ -180,10 +180,11 @@ def _operations(chance: Random, nodes: tuple[str, ...], repositories: tuple[str,
     kinds = [kind for kind, _ in OPERATION_KINDS]
     weights = [weight for _, weight in OPERATION_KINDS]
     hot = chance.random() < 0.5
+    bursts = [chance.randint(0, FAULTS_MS - 500) for _ in range(chance.randint(1, 4))] if chance.random() < 0.6 else []
     return [
         Operation(
             number=number,
-            at_ms=chance.randint(0, FAULTS_MS),
+            at_ms=chance.choice(bursts) + chance.randint(0, 300) if bursts else chance.randint(0, FAULTS_MS),
             client=number % clients,
             kind=chance.choices(kinds, weights)[0],
             repository=0 if hot else chance.randrange(len(repositories)),

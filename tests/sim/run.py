@@ -7,6 +7,7 @@ exit code is 1 where a seed failed.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -49,8 +50,9 @@ def run_many(start: int, count: int, jobs: int) -> tuple[list[tuple[int, tuple[s
 
 
 def shrink(plan: Plan, *, plant: Plant = no_bug, tries_max: int = SHRINK_TRIES_MAX) -> RunResult:
-    """Leave out faults and operations, halves first, as long as the plan still fails; the last failing run."""
+    """Leave out faults and operations, halves first, as long as the plan still fails in the same way; the last one."""
     best = run_plan(plan, plant=plant)
+    kind = _kind(best)
     tries = 0
     is_smaller = True
     while is_smaller and tries < tries_max:
@@ -58,12 +60,17 @@ def shrink(plan: Plan, *, plant: Plant = no_bug, tries_max: int = SHRINK_TRIES_M
         for candidate in _smaller(best.plan):
             tries += 1
             result = run_plan(candidate, plant=plant)
-            if result.violations:
+            if result.violations and _kind(result) == kind:
                 best, is_smaller = result, True
                 break
             if tries >= tries_max:
                 break
     return run_plan(best.plan, plant=plant, is_verbose=True)
+
+
+def _kind(result: RunResult) -> str:
+    """What is wrong, without who and where."""
+    return re.sub(r"[0-9a-f]{6,}|\bn[0-9]\b|[0-9]+|\[.*", "", result.violations[0]) if result.violations else ""
 
 
 def _smaller(plan: Plan) -> Iterator[Plan]:

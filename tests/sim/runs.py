@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from meshnode.base.ids import NodeId
 from tests.sim.clients import Clients, Ending
 from tests.sim.faults import FaultInjector
 from tests.sim.linearizability import Verdict, check_register
@@ -119,10 +120,13 @@ class _Run:
         self._converge_ms = world.clock.monotonic_ms() - begun
         if world.auditor.violations:
             return
-        await self._serve_once_more()
+        await self._write_once_more()
         await self._wait_until_finished(SERVE_MS)
-        if not world.auditor.violations:
-            await world.check_objects()
+        if world.auditor.violations:
+            return
+        await self._read_everywhere()
+        await world.network.settled(SERVE_MS)
+        await world.check_objects()
 
     async def _wait_until_finished(self, within_ms: int) -> None:
         world = self._world
@@ -135,45 +139,27 @@ class _Run:
                 return
             await asyncio.sleep(0.1)
 
-    async def _serve_once_more(self) -> None:
-        """A write to every repository is acknowledged, and every replica shows it."""
+    async def _write_once_more(self) -> None:
+        """A write to every repository is acknowledged."""
         for number, name in enumerate(self._plan.repositories):
-            operation = Operation(
-                number=1_000 + number,
-                at_ms=0,
-                client=0,
-                kind="push",
-                repository=number,
-                ref=2,
-                node=self._index_of_leader(name),
-                choice=1,
-                is_repeated=False,
-            )
+            leader = self._plan.nodes.index(self._replicas_of(name)[0])
+            operation = _last_operation(1_000 + number, "push", number, leader)
             await self._clients.do(operation)
             if self._clients.endings.get(f"op{operation.number}") != [Ending.DONE]:
                 self._world.auditor.violate(f"no write to {name} after all faults ended")
-            truth = self._world.auditor.truths[self._clients.ids[name]]
-            for node in self._world.auditor.partitions[truth.record.partition].replicas:
-                at = self._plan.nodes.index(node)
+
+    async def _read_everywhere(self) -> None:
+        """Every replica of every repository shows it."""
+        for number, name in enumerate(self._plan.repositories):
+            for node in self._replicas_of(name):
                 before = self._clients.counts.get("read: done", 0)
-                read = Operation(
-                    number=2_000 + number,
-                    at_ms=0,
-                    client=0,
-                    kind="read",
-                    repository=number,
-                    ref=0,
-                    node=at,
-                    choice=1,
-                    is_repeated=False,
-                )
-                await self._clients.do(read)
+                await self._clients.do(_last_operation(2_000 + number, "read", number, self._plan.nodes.index(node)))
                 if self._clients.counts.get("read: done", 0) == before:
                     self._world.auditor.violate(f"no read of {name} at {node} after all faults ended")
 
-    def _index_of_leader(self, name: str) -> int:
+    def _replicas_of(self, name: str) -> tuple[NodeId, ...]:
         record = self._world.auditor.truths[self._clients.ids[name]].record
-        return self._plan.nodes.index(self._world.auditor.partitions[record.partition].replicas[0])
+        return self._world.auditor.partitions[record.partition].replicas
 
     def _check_histories(self) -> None:
         for (repository, ref), calls in self._clients.histories.items():
@@ -191,6 +177,20 @@ class _Run:
             counts[what] = counts.get(what, 0) + number
         counts["published"] = len(self._world.auditor.published)
         return counts
+
+
+def _last_operation(number: int, kind: str, repository: int, node: int) -> Operation:
+    return Operation(
+        number=number,
+        at_ms=0,
+        client=0,
+        kind=kind,
+        repository=repository,
+        ref=2,
+        node=node,
+        choice=1,
+        is_repeated=False,
+    )
 
 
 def add_counts(all_counts: Iterable[dict[str, int]]) -> dict[str, int]:

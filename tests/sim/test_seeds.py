@@ -17,14 +17,6 @@ RUNS: Final = 1_000
 BLOCK: Final = 125
 """One test's share: about six seconds of two quiet cores."""
 
-REGRESSIONS: Final = {
-    0: "an Abort that was faster than the vote made a whole replica look damaged",
-    3: "a sync that lost its peer after the objects came kept their quarantine",
-    72: "a push refused for want of a replica kept its quarantine",
-    84: "a vote that met a full disk kept its quarantine",
-}
-"""Seeds that once failed, and what was wrong."""
-
 
 @pytest.mark.parametrize("start", range(0, RUNS, BLOCK))
 def test_no_seed_loses_a_write_or_shows_a_past_state_and_all_of_them_heal(start: int) -> None:
@@ -34,12 +26,6 @@ def test_no_seed_loses_a_write_or_shows_a_past_state_and_all_of_them_heal(start:
     if failed:
         seed = failed[0][0]
         pytest.fail(f"{len(failed)} of {BLOCK} seeds fail\n{format_failure(shrink(make_plan(seed)))}")
-
-
-@pytest.mark.parametrize("seed", REGRESSIONS)
-def test_a_seed_that_once_failed_stays_mended(seed: int) -> None:
-    result = run_seed(seed)
-    assert not result.violations, format_failure(shrink(result.plan))
 
 
 def test_one_seed_is_one_run_byte_for_byte() -> None:
