@@ -53,6 +53,9 @@ class ReplicaAccount:
     """The last applied rounds, oldest first, as far as the history tells."""
     prepared: tuple[Round, ...] = ()
     """The journal: voted for, not known to be published."""
+    begun: RoundId | None = None
+    """A round of the journal whose references were being written when the node ended: so it was published (I2).
+    `digest_on_disk` is then that of the references without it."""
     trouble: str = ""
     """Why its files cannot be believed; "" where they can."""
 
@@ -138,6 +141,7 @@ def _replica_json(replica: ReplicaAccount) -> dict[str, Any]:
         "fork_root": replica.fork_root,
         "recent": list(replica.recent),
         "prepared": [json.loads(encode_round(round_)) for round_ in replica.prepared],
+        "begun": replica.begun,
         "trouble": replica.trouble,
     }
 
@@ -157,6 +161,7 @@ def _replica_of(raw: dict[str, Any]) -> ReplicaAccount:
         fork_root=None if raw["fork_root"] is None else parse_repository_id(raw["fork_root"]),
         recent=tuple(parse_round_id(round_id) for round_id in raw["recent"]),
         prepared=tuple(decode_round(json.dumps(one).encode()) for one in raw["prepared"]),
+        begun=None if raw["begun"] is None else parse_round_id(raw["begun"]),
         trouble=str(raw["trouble"]),
     )
 

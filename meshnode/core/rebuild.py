@@ -1,7 +1,7 @@
 """A lost catalog made again from what the nodes' disks say. Decides; `cli/catalog.py` reads, shows and writes.
 
     for each repository: the highest published generation that anyone gives evidence of
-        evidence: a position that was applied; a round that another prepared round was built on
+        evidence: a position that was applied, or was being applied; a round that another prepared round was built on
         consistent: sound replicas that stand there, or can get there by their own journal; all others are listed
     names: one repository each; partitions: where the placement plans them, or where the replicas are
 
@@ -62,7 +62,7 @@ class _Truth:
     name: RepositoryName
     is_deleted: bool
     rivals: int = 0
-    """Other rounds that claim the same generation."""
+    """Other rounds, or other references, that claim the same generation."""
     is_known: bool = True
     """False where a round proves the generation and nobody has what it made."""
 
@@ -113,16 +113,24 @@ def find_truth(holders: Holders) -> _Truth | None:
     """The highest published position of one repository; None where nothing was ever published."""
     journal = {round_.round_id: round_ for held in holders.values() for round_ in held.prepared}
     found: dict[Position, _Truth] = {}
-    for held in holders.values():
-        if held.generation:
+    digests: dict[Position, set[RefsDigest]] = defaultdict(set)
+    for held in sorted((holders[node] for node in sorted(holders)), key=lambda one: one.is_sound):
+        if held.generation:  # what a sound replica says comes last, and counts
             found[held.position] = _Truth(held.position, held.refs_digest, held.name, held.is_deleted)
+            if held.is_sound and not held.is_deleted:
+                digests[held.position].add(held.refs_digest)
+    for held in holders.values():
+        if held.begun is not None and held.begun in journal:
+            round_ = journal[held.begun]
+            position = Position(round_.generation, round_.round_id)
+            found.setdefault(position, _of_round(position, round_))
     for round_ in journal.values():
         base = Position(round_.base_generation, round_.base_round_id)
         if base.generation and base not in found:
             made = journal.get(base.round_id) if base.round_id is not None else None
             found[base] = _Truth(base, EMPTY_DIGEST, round_.name, is_deleted=False, is_known=False)
             if made is not None:
-                found[base] = _Truth(base, made.refs_digest, made.name, made.kind is WriteKind.DELETE)
+                found[base] = _of_round(base, made)
     if not found:
         return None
     highest = max(position.generation for position in found)
@@ -130,7 +138,12 @@ def find_truth(holders: Holders) -> _Truth | None:
         (truth for truth in found.values() if truth.position.generation == highest),
         key=lambda truth: (not truth.is_known, truth.position.round_id or ""),
     )
-    return replace(rivals[0], rivals=len(rivals) - 1)
+    claims = sum(max(1, len(digests[truth.position])) for truth in rivals)
+    return replace(rivals[0], rivals=claims - 1)
+
+
+def _of_round(position: Position, round_: Round) -> _Truth:
+    return _Truth(position, round_.refs_digest, round_.name, round_.kind is WriteKind.DELETE)
 
 
 def stands_at(held: ReplicaAccount, truth: _Truth) -> bool:
@@ -247,7 +260,9 @@ def _reason(held: Holders, truth: _Truth) -> str:
     applied = sorted(node for node, one in held.items() if one.position == truth.position)
     if applied:
         return f"generation {generation} is the highest published one: applied by {', '.join(applied)}"
-    return f"generation {generation} is the highest published one: a later round was built on it"
+    return (
+        f"generation {generation} is the highest published one: it was being applied, or a later round was built on it"
+    )
 
 
 def _standing(held: ReplicaAccount | None, truth: _Truth) -> str:
@@ -266,7 +281,7 @@ def _doubts(
     held: Holders, truth: _Truth, record: Record, partition: Partition, nodes_read: set[NodeId]
 ) -> Iterable[str]:
     if truth.rivals:
-        yield f"{truth.rivals + 1} rounds claim generation {record.generation}: nobody is believed"
+        yield f"{truth.rivals + 1} different states claim generation {record.generation}: nobody is believed"
     for round_, voters in _undecided(held, truth):
         yield (
             f"round {round_.round_id} by {round_.actor or 'unknown'} on {', '.join(edit.name for edit in round_.edits[:3])}"

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from meshnode.base.errors import Corrupt, MeshError
-from meshnode.base.ids import Generation, RepositoryId
+from meshnode.base.ids import Generation, RefName, RefValue, RepositoryId, RoundId
 from meshnode.core.accounts import ReplicaAccount
+from meshnode.core.participant import Position
 from meshnode.core.record import RECENT_ROUNDS_MAX
-from meshnode.core.refs import EMPTY_DIGEST, digest_of
+from meshnode.core.refs import EMPTY_DIGEST, RefEdit, digest_of, refs_after
 from meshnode.core.round import ReplicaKey, Round
 from meshnode.git.disk import disk_errors, read_file
 from meshnode.git.history import History
@@ -104,10 +105,26 @@ def _describe(layout: Layout, key: ReplicaKey) -> ReplicaAccount:
         prepared=tuple(round_ for round_ in prepared if round_.round_id != state.round_id),
     )
     try:
-        digest = digest_of(read_refs(layout.repository(key), state.object_format).refs)
+        refs = read_refs(layout.repository(key), state.object_format).refs
     except Corrupt as damage:
         return replace(account, trouble="; ".join([*trouble, str(damage)]))
-    return replace(account, digest_on_disk=digest, trouble="; ".join(trouble))
+    begun = _begun(account, refs)
+    digest = digest_of(refs) if begun is None else account.refs_digest
+    return replace(account, digest_on_disk=digest, begun=begun, trouble="; ".join(trouble))
+
+
+def _begun(account: ReplicaAccount, refs: Mapping[RefName, RefValue]) -> RoundId | None:
+    """The round of the journal that the references are on their way to, None where they are at the position."""
+    if digest_of(refs) == account.refs_digest:
+        return None
+    for round_ in account.prepared:
+        if Position(round_.base_generation, round_.base_round_id) != account.position:
+            continue
+        done = [edit for edit in round_.edits if edit.old != edit.new and refs.get(edit.name) == edit.new]
+        before = refs_after(refs, [RefEdit(edit.name, edit.new, edit.old) for edit in done])
+        if done and digest_of(before) == account.refs_digest:
+            return round_.round_id
+    return None
 
 
 def _recent(history: History, state: ReplicaState) -> list[Round]:

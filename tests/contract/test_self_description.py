@@ -83,9 +83,22 @@ async def test_a_crash_in_apply_leaves_a_description_that_is_honest(git_disk: Gi
         await stores.store.apply(writes.publish(round_))
     account = only(git_disk)
     if step == "apply.history":
-        assert (account.generation, account.prepared, account.is_sound) == (3, (), True)
+        assert (account.generation, account.prepared, account.begun) == (3, (), None)
     else:
-        assert (account.generation, account.prepared, account.is_sound) == (2, (round_,), False)
+        assert (account.generation, account.prepared, account.begun) == (2, (round_,), round_.round_id)
+    assert account.is_sound
+
+
+async def test_a_reference_edited_beside_a_prepared_round_is_no_round_begun(git_disk: GitTestDisk) -> None:
+    stores = git_disk.open()
+    writes = await created(stores)
+    objects = git_disk.objects
+    await write(stores, writes, writes.update({MAIN: objects.third}), git_disk.pack([objects.third]))
+    await stores.store.prepare(writes.update({SIDE: objects.first}))
+    git_disk.break_ref(KEY, MAIN, objects.second)
+    account = only(git_disk)
+    assert account.begun is None
+    assert not account.is_sound
 
 
 async def test_a_synced_replica_tells_its_own_round_at_least(git_disk: GitTestDisk) -> None:

@@ -132,6 +132,15 @@ def test_a_round_that_another_one_was_built_on_was_published_although_nobody_app
     assert round_id(9) in decision.doubts[0]
 
 
+def test_a_round_that_was_being_applied_was_published() -> None:
+    applying = replica(7, prepared=(prepared(7),), begun=round_id(8))
+    voted = replica(7, prepared=(prepared(7),))
+    decision = decide(node(N1, applying), node(N2, voted), node(N3, replica(7)))
+    assert (decision.record.generation, decision.record.round_id) == (8, round_id(8))
+    assert decision.record.inconsistent == {N3}
+    assert not decision.doubts
+
+
 def test_a_generation_that_is_proven_but_that_nobody_has_leaves_nobody_to_believe() -> None:
     voted = replica(7, prepared=(prepared(8),))
     decision = decide(*(node(name, voted) for name in (N1, N2, N3)))
@@ -154,7 +163,22 @@ def test_a_replica_whose_references_were_edited_proves_its_generation_and_is_not
 def test_two_rounds_at_one_generation_leave_nobody_to_believe() -> None:
     decision = decide(node(N1, replica(5)), node(N2, replica(5)), node(N3, replica(5, mark="e")))
     assert decision.record.inconsistent == {N1, N2, N3}
-    assert "2 rounds claim generation 5" in decision.doubts[0]
+    assert "2 different states claim generation 5" in decision.doubts[0]
+
+
+def test_of_one_round_the_references_of_a_sound_replica_count_whoever_comes_first() -> None:
+    wrong = replica(5, refs_digest=digest(5, "f"))
+    for order in permutations([node(N1, wrong), node(N2, replica(5)), node(N3, wrong)]):
+        record = decide(*order).record
+        assert record.refs_digest == digest(5)
+        assert record.inconsistent == {N1, N3}
+
+
+def test_two_sound_replicas_that_differ_at_one_round_leave_nobody_to_believe() -> None:
+    other = replica(5, refs_digest=digest(5, "f"), digest_on_disk=digest(5, "f"))
+    decision = decide(node(N1, replica(5)), node(N2, other), node(N3, replica(5)))
+    assert decision.record.inconsistent == {N1, N2, N3}
+    assert decision.doubts
 
 
 def test_a_damaged_replica_is_listed_with_its_trouble() -> None:
@@ -258,7 +282,9 @@ def test_directories_that_cannot_be_read_are_told() -> None:
 
 
 def test_an_account_reads_back_as_it_was_written() -> None:
-    account = node(N1, replica(7, prepared=(prepared(7),)), replica(0, digest_on_disk=None, trouble="t"))
+    account = node(
+        N1, replica(7, prepared=(prepared(7),), begun=round_id(8)), replica(0, digest_on_disk=None, trouble="t")
+    )
     assert decode_node_account(encode_node_account(account)) == account
 
 
