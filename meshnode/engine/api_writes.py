@@ -1,7 +1,7 @@
 """Writes that come as API calls. Implements `ports.Writes`; each method is a draft for `Writer`.
 
 A repetition (same request key) of a write that took effect is answered as done: the applied rounds that every
-replica keeps are looked through, but only where the write would otherwise be refused.
+replica keeps are looked through where the write would otherwise be refused, or could not be (no expected value).
 """
 
 from __future__ import annotations
@@ -10,7 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from meshnode.base.errors import InvalidRequest, MeshError, ReplicaBehind, RepositoryExists, RepositoryNotFound
+from meshnode.base.errors import (
+    InvalidRequest,
+    MeshError,
+    RefConflict,
+    ReplicaBehind,
+    RepositoryExists,
+    RepositoryNotFound,
+)
 from meshnode.base.ids import HEAD, PartitionId, RefName, RepositoryId, RepositoryName, symbolic
 from meshnode.core.keys import name_key
 from meshnode.core.placement import partition_of
@@ -126,12 +133,19 @@ class ApiWrites:
     async def update_refs(
         self, name: RepositoryName, changes: Sequence[RefChange], *, request_key: str, actor: str
     ) -> WriteResult:
-        """Apply all changes or none."""
+        """Apply all changes or none.
+
+        A change without an expected value is never refused, so a repetition is looked for before it is made: it would
+        undo what came after the first time.
+        """
+        is_blind = any(change.expected is None for change in changes)
         record = await self.writer.records.find(name)
         key = ReplicaKey(record.partition, record.repository)
 
         async def draft(_at: RecordAt, snapshot: RefsSnapshot | None) -> Draft | None:
             assert snapshot is not None
+            if is_blind and await self.writer.participant.disk.reader.find_request(key, request_key) is not None:
+                raise RefConflict("the same request took effect before")
             edits = plan_changes(snapshot, changes)
             if not edits:
                 return None

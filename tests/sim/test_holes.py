@@ -291,3 +291,16 @@ def test_what_a_late_create_brings_back_of_a_deleted_repository_is_buried_and_no
         assert disk.damaged == []
 
     play(story)
+
+
+def test_a_repeated_write_without_an_expected_value_does_not_undo_what_came_after_it() -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        first = await cluster.set_ref("n1", NAME, A, key="one")
+        await cluster.set_ref("n1", NAME, B, key="two")
+        again = await cluster.set_ref("n2", NAME, A, key="one")
+        assert again.is_repetition
+        assert again.round_id == first.round_id
+        assert await cluster.read("n3", NAME) == B
+
+    play(story)
