@@ -9,15 +9,17 @@ from copy import deepcopy
 import pytest
 
 from meshnode.base.errors import CatalogUnavailable, Overloaded, ReplicaBehind
-from meshnode.base.ids import NodeId, ObjectId, RefValue
+from meshnode.base.ids import NodeId, ObjectId, RefValue, RepositoryId
 from meshnode.catalog.memory import CatalogCall
+from meshnode.config import ScrubSettings
 from meshnode.core import keys
 from meshnode.core.record import record_excluding
 from meshnode.core.round import ReplicaKey
 from meshnode.core.scrub import Verdict
 from meshnode.engine import scrubber
+from meshnode.engine.meter import NullMeter
 from meshnode.git.memory_disk import MemoryReplica
-from meshnode.ports import Put, ScrubReport
+from meshnode.ports import Put, RepairProgress, ScrubReport
 from tests.sim.memory_cluster import MAIN, MemoryCluster
 from tests.sim.virtual_time import run_virtual
 
@@ -260,5 +262,49 @@ def test_a_scrub_without_the_catalog_says_so() -> None:
             await scrub(cluster, "n2")
         cluster.engine("n2").world.catalog.hook = None  # type: ignore[attr-defined]
         assert (await scrub(cluster, "n2")).verdict is Verdict.SOUND
+
+    play(story)
+
+
+def test_the_background_pauses_for_as_long_as_the_rate_wants() -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        engine = cluster.engine("n2")
+        key = await key_of(cluster)
+        for number in range(10_000):
+            (await replica_of(cluster, "n2")).objects.add(ObjectId(f"{number:040x}"))
+        size_bytes = await engine.participant.disk.reader.size_bytes(key)
+        slow = scrubber.Scrubber(
+            own=engine.own,
+            records=engine.records,
+            participant=engine.participant,
+            repairer=engine.repairer,
+            activity=engine.activity,
+            clock=cluster.clock,
+            supervisor=engine.supervisor,
+            settings=ScrubSettings(bytes_per_s_max=1 << 16),
+            meter=NullMeter(),
+        )
+        began_ms = cluster.clock.monotonic_ms()
+        await slow._scrub_quietly(key, is_deep=True)
+        assert cluster.clock.monotonic_ms() - began_ms >= size_bytes * 1_000 // (1 << 16)
+        began_ms = cluster.clock.monotonic_ms()
+        await slow._scrub_quietly(key, is_deep=False)
+        await slow._scrub_quietly(ReplicaKey(key.partition, RepositoryId("e" * 32)), is_deep=True)  # deleted meanwhile
+        assert cluster.clock.monotonic_ms() - began_ms < 100
+
+    play(story)
+
+
+def test_a_replica_under_repair_is_left_alone() -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        flip_byte(await replica_of(cluster, "n2"))
+        key, activity = await key_of(cluster), cluster.engine("n2").activity
+        activity.note_repair(RepairProgress(key=key, phase="test", percent=-1, source=None))
+        report = await scrub(cluster, "n2")
+        assert (report.verdict, report.action) == (Verdict.UNFINISHED, "left to repair")
+        assert not cluster.nodes[NodeId("n2")].disk.damaged
+        activity.note_repair_over(key)
+        assert (await scrub(cluster, "n2")).verdict is Verdict.DAMAGED
+        await cluster.wait_until_consistent(NAME)
 
     play(story)
