@@ -25,6 +25,8 @@ from tests.sim.world import Plant, World, no_bug
 CONVERGE_MS: Final = 60_000
 """How long healing may take once nothing fails any more; the slowest pause between two tries is 10 s."""
 SERVE_MS: Final = 20_000
+DOUBLES_MS: Final = 6_000
+"""How long a doubled message may still be on its way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +127,7 @@ class _Run:
         if world.auditor.violations:
             return
         await self._read_everywhere()
-        await world.network.settled(SERVE_MS)
+        await world.network.settled(DOUBLES_MS)
         await world.check_objects()
 
     async def _wait_until_finished(self, within_ms: int) -> None:
