@@ -21,7 +21,7 @@ from google.protobuf.message import Message
 
 from meshnode.auth.responses import RESPONSE_METADATA, MessageTrace, ResponseSigner
 from meshnode.auth.tokens import AUTHORIZATION, VerifiedRequest
-from meshnode.base.errors import DeadlineExceeded, InvalidRequest, MeshError, OutcomeUnknown
+from meshnode.base.errors import DeadlineExceeded, InvalidRequest, MeshError, OutcomeUnknown, Unauthenticated
 from meshnode.ports import Clock, Entropy
 from meshnode.rpc.admission import Admission, check_role
 from meshnode.rpc.call import Answer, Call, Handler, actor_and_forwarding, closing, request_id_of
@@ -131,15 +131,24 @@ class _Exchange:
         return None if self._verified is None else self._verified.caller
 
     def authenticate(self, body: bytes | None) -> None:
-        """Check token and role. Raises Unauthenticated, Forbidden, Overloaded."""
+        """Check token and role. Raises Unauthenticated, Forbidden, Overloaded.
+
+        Where introspection is open, a token that does not fit is as good as none: a client that sends one token with
+        everything, such as grpcurl, asks reflection with the token of the method it is about to call.
+        """
         authorization = self._metadata.get(AUTHORIZATION, "")
-        if authorization or not (self._method.is_introspection and self._pipeline.is_open_introspection):
-            self._verified = self._pipeline.verifier.verify(
-                authorization if isinstance(authorization, str) else "",
-                method=self._method.path,
-                body=body,
-                is_replay_refused=self._method.is_replay_refused,
-            )
+        is_open = self._method.is_introspection and self._pipeline.is_open_introspection
+        try:
+            if authorization or not is_open:
+                self._verified = self._pipeline.verifier.verify(
+                    authorization if isinstance(authorization, str) else "",
+                    method=self._method.path,
+                    body=body,
+                    is_replay_refused=self._method.is_replay_refused,
+                )
+        except Unauthenticated:
+            if not is_open:
+                raise
         check_role(self.caller, self._method)
 
     def call(self, body: bytes) -> Call:

@@ -69,10 +69,18 @@ async def test_health_and_nothing_else_is_open_where_introspection_is() -> None:
         with pytest.raises(grpc.aio.AioRpcError) as failed:
             await channel.unary_unary("/mesh.v1.RepositoryService/List")(b"", timeout=5)
         assert failed.value.code() is grpc.StatusCode.UNAUTHENTICATED
-        bad = (("authorization", "Bearer a.b.c"),)
-        with pytest.raises(grpc.aio.AioRpcError) as failed:
-            await channel.unary_unary(CHECK)(b"", metadata=bad, timeout=5)
-        assert failed.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        other = (("authorization", "Bearer a.b.c"),)
+        body = await channel.unary_unary(CHECK)(b"", metadata=other, timeout=5)
+        assert health_pb2.HealthCheckResponse.FromString(body).status == SERVING
+
+
+async def test_health_asks_for_a_token_where_introspection_is_closed() -> None:
+    site = Site()
+    async with site.serving(), site.raw() as channel:
+        for metadata in ((), (("authorization", "Bearer a.b.c"),)):
+            with pytest.raises(grpc.aio.AioRpcError) as failed:
+                await channel.unary_unary(CHECK)(b"", metadata=metadata, timeout=5)
+            assert failed.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
 # ---------------------------------------------------------------- a stock client
