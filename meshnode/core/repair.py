@@ -87,8 +87,3 @@ def is_connected_history(position: Position, history: Sequence[Round]) -> bool:
             return False
         at = Position(step.generation, step.round_id)
     return bool(history)
-
-
-def repair_priority(record: Record, partition: Partition) -> tuple[int, str]:
-    """Sort key: fewest consistent replicas first."""
-    return (len(consistent_nodes(record, partition)), record.repository)

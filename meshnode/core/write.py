@@ -25,7 +25,7 @@ from enum import Enum
 from typing import Final, assert_never
 
 from meshnode.base.errors import InvariantViolated
-from meshnode.base.ids import Generation, NodeId
+from meshnode.base.ids import NodeId
 from meshnode.core.quorum import can_reach_quorum, has_quorum, quorum_size
 from meshnode.core.record import (
     Partition,
@@ -390,11 +390,6 @@ class WriteRound:
                 return []
             case phase:
                 assert_never(phase)
-
-    @property
-    def generation(self) -> Generation:
-        """The generation the round makes."""
-        return self.round.generation
 
 
 def _ordered(nodes: Iterable[NodeId]) -> tuple[NodeId, ...]:

@@ -68,7 +68,6 @@ class ClusterMembership:
         self._partitions: dict[PartitionId, Partition] = {}
         self._suspects: dict[NodeId, int] = {}
         self._lease = 0
-        self._answered_at_ms = 0
         self._started_at_ms = clock.wall_ms()
         self._dirty = asyncio.Event()
 
@@ -127,7 +126,6 @@ class ClusterMembership:
         self._nodes = {node.node: node for node in nodes}
         self._online = {node.node: node for node in online}
         self._partitions = {placed.partition: placed for placed in partitions}
-        self._answered_at_ms = self._clock.monotonic_ms()
         self._on_keys(nodes, applications)
         if before != (self._nodes, self._online, self._partitions):
             self._on_change()
@@ -141,14 +139,6 @@ class ClusterMembership:
                 return entries
 
     # ------------------------------------------------------------ for the engine
-
-    def own_node(self) -> Node | None:
-        """This node's own entry."""
-        return self._nodes.get(self.own)
-
-    def answered_ms_ago(self) -> int:
-        """How long ago the catalog last answered a refresh or a keep-alive."""
-        return self._clock.monotonic_ms() - self._answered_at_ms
 
     def is_suspect(self, node: NodeId) -> bool:
         """Whether the node failed to answer within the last second."""
@@ -204,15 +194,12 @@ class ClusterMembership:
         online = OnlineNode(node=self.own, version=self._version, started_at_ms=self._started_at_ms)
         await self._catalog.transact([], [Put(keys.online_key(self.own), keys.encode_online(online), lease)])
         self._lease = lease
-        self._answered_at_ms = self._clock.monotonic_ms()
 
     async def _keep_lease_forever(self) -> None:
         while True:
             await self._clock.sleep(self._settings.lease_ms // 3)
             try:
-                if self._lease and await self._catalog.keep_lease(self._lease):
-                    self._answered_at_ms = self._clock.monotonic_ms()
-                else:
+                if not self._lease or not await self._catalog.keep_lease(self._lease):
                     log.warning("lease_lost", extra={"node": self.own})
                     self._lease = 0
                     await self._take_lease()

@@ -97,10 +97,6 @@ class Shipment:
     async def finish(self, round_: Round) -> None:
         """Queue the round itself: the last message of every stream."""
         await self.offer(StagePrepare(round_))
-        await self.offer_end()
-
-    async def offer_end(self) -> None:
-        """Close the streams after what is queued."""
         for node, queue in self._queues.items():
             if node not in self._lost:
                 await queue.put(None)

@@ -109,6 +109,8 @@ class GrpcPeers:
                 with _believing(node):
                     message = parse(pb.ReadHistoryResponse, body)
                     round_ = assembler.add(message.round, is_complete=message.complete)
+                    if len(rounds) >= ROUNDS_MAX:
+                        raise InvalidRequest("history is too long for one answer", rounds_max=ROUNDS_MAX)
                     if round_ is not None:
                         _check_next(round_, key, Generation(after + len(rounds)))
                         rounds.append(round_)

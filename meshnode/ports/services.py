@@ -165,7 +165,7 @@ class Activity(Protocol):
     """What this node is doing."""
 
     def is_ready(self) -> bool:
-        """Start-up checks are done and the catalog answered lately."""
+        """Start-up checks are done and no stop is under way."""
         ...
 
     def is_draining(self) -> bool:

@@ -13,7 +13,7 @@ from meshnode.auth.stream import SignedStream
 from meshnode.base.errors import Corrupt, MeshError, PeerUnavailable, ReplicaBehind
 from meshnode.base.ids import Generation, NodeId, RefsDigest, RoundId
 from meshnode.core.keys import Node
-from meshnode.peer.grpc import GrpcPeers, PeerTimeouts
+from meshnode.peer.grpc import ROUNDS_MAX, GrpcPeers, PeerTimeouts
 from meshnode.peer.memory import MemoryPeers
 from meshnode.ports import (
     PackFix,
@@ -252,6 +252,19 @@ async def test_history_with_a_gap_counts_as_no_answer() -> None:
         peers = GrpcPeers(N1, membership, _dial(site))
         with pytest.raises(PeerUnavailable, match="senseless"):
             await peers.history(N2, KEY, Generation(30))
+        await peers.close()
+
+
+async def test_history_without_end_counts_as_no_answer() -> None:
+    small = some_round(1)
+    endless = [replace(small, base_generation=Generation(30 + number)) for number in range(ROUNDS_MAX + 1)]
+    site = Site(own=N2, replication=FakeReplication(node=N2, rounds=endless))
+    async with site.serving():
+        membership = FakeMembership({N2: node_entry(N2, f"127.0.0.1:{site.port}")})
+        peers = GrpcPeers(N1, membership, _dial(site))
+        with pytest.raises(PeerUnavailable, match="senseless") as refused:
+            await peers.history(N2, KEY, Generation(30))
+        assert "too long" in str(refused.value)
         await peers.close()
 
 
