@@ -13,6 +13,7 @@ from meshnode.base.errors import MeshError
 from meshnode.base.ids import NodeId
 from meshnode.core.round import ReplicaKey
 from meshnode.ports import Activity, Peers, ReplicaDescription, Replication
+from meshnode.rpc.patience import PATIENCE_MS, ask_patiently
 
 Account = ReplicaDescription | str | None
 """What a member said of its replica; None: it has none; a text: why it did not say."""
@@ -21,11 +22,21 @@ Account = ReplicaDescription | str | None
 class Accounts:
     """Collects accounts of replicas."""
 
-    def __init__(self, *, own: NodeId, replication: Replication, peers: Peers, activity: Activity) -> None:
+    def __init__(
+        self,
+        *,
+        own: NodeId,
+        replication: Replication,
+        peers: Peers,
+        activity: Activity,
+        patience_ms: int = PATIENCE_MS,
+    ) -> None:
+        """A member is asked for a deep account for `patience_ms` before it counts as away."""
         self._own = own
         self._replication = replication
         self._peers = peers
         self._activity = activity
+        self._patience_ms = patience_ms
 
     async def own(self, key: ReplicaKey, *, deep: bool) -> ReplicaDescription | None:
         """This node's account, with what it is doing about the replica."""
@@ -51,7 +62,8 @@ class Accounts:
             async with asyncio.timeout(time_ms / 1000):
                 if node == self._own:
                     return await self.own(key, deep=deep)
-                return await self._peers.describe(node, key, deep=deep)
+                patience_ms = self._patience_ms if deep else 0
+                return await ask_patiently(lambda: self._peers.describe(node, key, deep=deep), patience_ms)
         except TimeoutError:
             return f"no answer within {time_ms} ms"
         except MeshError as error:

@@ -17,6 +17,7 @@ from meshnode.core.round import ReplicaKey
 from meshnode.ports import Clock, Losses, Membership, Reads, Scrubs
 from meshnode.rpc.call import Answer, Call, forwarding_metadata
 from meshnode.rpc.forward import UnaryForwarding
+from meshnode.rpc.patience import PATIENCE_MS, ask_patiently
 from meshnode.v1 import maintenance_pb2 as pb
 from meshnode.wire.maintenance import loss_message, scrub_message
 from meshnode.wire.message import parse
@@ -39,9 +40,11 @@ class MaintenanceServicer:
         losses: Losses,
         remote: UnaryForwarding,
         clock: Clock,
+        patience_ms: int = PATIENCE_MS,
     ) -> None:
         self._own = own
         self._reads = reads
+        self._patience_ms = patience_ms
         self._membership = membership
         self._scrubs = scrubs
         self._losses = losses
@@ -86,8 +89,11 @@ class MaintenanceServicer:
         try:
             if node == self._own:
                 return await self._scrub_here(key, call)
-            body = await self._remote.forward_unary(
-                node, call.method.path, call.body, forwarding_metadata(call), timeout_ms=self._left_ms(call)
+            body = await ask_patiently(
+                lambda: self._remote.forward_unary(
+                    node, call.method.path, call.body, forwarding_metadata(call), timeout_ms=self._left_ms(call)
+                ),
+                self._patience_ms,
             )
             replicas = parse(pb.ScrubRepositoryResponse, body).replicas
             if len(replicas) == 1 and replicas[0].node == node:

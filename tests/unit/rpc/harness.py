@@ -114,6 +114,7 @@ class Site:
             replication=self.replication,
             peers=self.peers,  # type: ignore[arg-type]
             activity=self.activity,
+            patience_ms=0,
         )
         forwarder = Forwarder(
             own=self.own,
@@ -157,6 +158,7 @@ class Site:
                 losses=self.losses,
                 remote=self.remote,  # type: ignore[arg-type]
                 clock=self.clock,
+                patience_ms=0,
             ),
         }
 
