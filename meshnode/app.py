@@ -42,7 +42,10 @@ from meshnode.engine.participant import Disk
 from meshnode.engine.system import SystemClock, SystemEntropy
 from meshnode.git.command import GitCommands
 from meshnode.git.layout import Layout
+from meshnode.git.object_pool import ObjectPool
+from meshnode.git.queries import Queries
 from meshnode.git.receive_pack import ReceivePackProtocol
+from meshnode.git.revisions import GitRevisions
 from meshnode.git.store import open_stores
 from meshnode.git.upload_pack import UploadPackProtocol
 from meshnode.http.server import HttpServer
@@ -51,10 +54,14 @@ from meshnode.peer.transport import GrpcTransport
 from meshnode.ports import Catalog, Membership, Peers, RemoteTransport
 from meshnode.rpc.accounts import Accounts
 from meshnode.rpc.admission import Admission
+from meshnode.rpc.answer_cache import AnswerCache
 from meshnode.rpc.census import Census
 from meshnode.rpc.cluster import ClusterServicer
 from meshnode.rpc.forward import Forwarder
+from meshnode.rpc.forward_stream import StreamForwarder
+from meshnode.rpc.git_api import GitApi
 from meshnode.rpc.maintenance import MaintenanceServicer
+from meshnode.rpc.object_reads import ObjectReads
 from meshnode.rpc.observer import Observer
 from meshnode.rpc.outcome import OutcomeFinder
 from meshnode.rpc.pipeline import Pipeline
@@ -177,6 +184,9 @@ class RunningNode:
         self._metrics = Metrics(node=identity.node, version=__version__)
         self._packs = PackAdmission(config.limits)
         self._commands = GitCommands()
+        layout = Layout(config.node.data)
+        self._queries = Queries(self._commands, layout)
+        self._objects = ObjectPool(self._commands, layout)
         stores = open_stores(config.node.data, self._commands, config.push, config.replication)
         self._peers: GrpcPeers | None = None
         self.engine = NodeEngine(
@@ -188,9 +198,7 @@ class RunningNode:
                 clock=self._clock,
                 entropy=SystemEntropy(),
                 push_protocol=ReceivePackProtocol(config.push, AGENT),
-                fetch_protocol=UploadPackProtocol(
-                    self._commands, Layout(config.node.data).repository, config.limits, AGENT
-                ),
+                fetch_protocol=UploadPackProtocol(self._commands, layout.repository, config.limits, AGENT),
                 make_peers=self._make_peers,
                 on_keys=self._on_keys,
                 meter=self._metrics,
@@ -247,6 +255,7 @@ class RunningNode:
         if self._rpc is not None:
             await self._rpc.stop(0)
         await self.engine.close()
+        await self._objects.close()
         if self._peers is not None:
             await self._peers.close()
 
@@ -303,6 +312,25 @@ class RunningNode:
                 clock=self._clock,
             ),
         }
+        git_api = GitApi(
+            object_reads=ObjectReads(
+                own=own,
+                reads=engine.reads,
+                objects=self._objects,
+                revisions=GitRevisions(self._objects),
+                cache=AnswerCache(),
+            ),
+            forwarder=forwarder,
+            streams=StreamForwarder(
+                own=own,
+                router=engine.router,
+                membership=engine.membership,
+                remote=self._peers,
+                clock=self._clock,
+                entropy=SystemEntropy(),
+            ),
+        )
+        servicers.update(git_api.servicers())
         replay = ReplayCache(replay_window_ms(config.auth.skew_ms), REPLAY_ENTRIES_MAX)
         pipeline = Pipeline(
             verifier=RequestVerifier(self._registry, audiences, self._clock, replay, config.auth),

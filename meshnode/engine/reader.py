@@ -45,6 +45,10 @@ class Reader:
         key = await self._known_key(name)
         return await self._guarded(key, self._view_unverified(key, name, consistency))
 
+    def report_damage(self, key: ReplicaKey, reason: str) -> None:
+        """Have a replica taken out whose objects turned out to be damaged."""
+        self.on_damaged(key, reason)
+
     async def _guarded(self, key: ReplicaKey, work: Coroutine[Any, Any, ReadView]) -> ReadView:
         """Serve nothing of a damaged replica, and have it taken out as soon as the damage is met."""
         if self.participant.activity.is_damaged(key):

@@ -122,11 +122,12 @@ class GitCommands:
         deadline_ms: int,
         config: Sequence[str] = (),
         stdin: bool = True,
+        is_bulk: bool = True,
         on_stderr: OnStderr | None = None,
     ) -> GitProcess:
         """Start `git <args>` with pipes; the caller owns it: `async with await commands.open(...) as process`.
 
-        `stdin` False gives it an empty input. `on_stderr` is called with each line of standard error.
+        `stdin` False gives it an empty input, `is_bulk` False small pipes. `on_stderr` is called with each line of standard error.
 
         Raises:
             DeadlineExceeded: no place came free within `deadline_ms`.
@@ -138,7 +139,7 @@ class GitCommands:
             environment=self._environment(git_dir, environment, config),
             deadline_ms=deadline_ms,
             has_stdin=stdin,
-            is_bulk=True,
+            is_bulk=is_bulk,
             on_stderr=on_stderr,
         )
 

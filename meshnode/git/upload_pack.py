@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import threading
 import weakref
 from collections import OrderedDict
@@ -23,11 +22,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable
 from pathlib import Path
 from typing import Final
 
-from meshnode.base.errors import Corrupt, InvalidRequest, MeshError
+from meshnode.base.errors import InvalidRequest
 from meshnode.config import LimitSettings
 from meshnode.core.round import ReplicaKey
 from meshnode.git.advertisement import format_upload_advertisement
 from meshnode.git.command import GitCommands
+from meshnode.git.failure import failure_of
 from meshnode.git.ls_refs import format_answer, parse_arguments
 from meshnode.git.pktline import Marker, Packet, PacketParser, PacketReader, chomp, format_packet
 from meshnode.git.process import GitProcess
@@ -47,10 +47,6 @@ _LONG_LIST: Final = 2_000
 """References from which rendering (1 us each) leaves the loop for a thread."""
 _CAPABILITIES_MAX: Final = 64
 _CONFIG: Final = ("uploadpack.allowFilter=true",)
-_DAMAGE = re.compile(
-    r"does not appear to be a git repository|unable to read|failed to read|is corrupt|bad object|inflate"
-)
-"""Words of git's last message that tell of the repository; all its other ones tell of the request."""
 
 
 class UploadPackProtocol:
@@ -145,7 +141,7 @@ class UploadPackProtocol:
                 if pump.done():
                     await pump
                 if returncode < 0 or (returncode > 0 and sent == 0):
-                    raise _failure(process, returncode, path)
+                    raise failure_of("serve the fetch", returncode, process.stderr_tail, path)
             finally:
                 pump.cancel()
                 await asyncio.gather(pump, return_exceptions=True)
@@ -214,15 +210,6 @@ async def _pump(process: GitProcess, prologue: bytes, reader: PacketReader) -> N
     except BaseException:
         process.terminate()
         raise
-
-
-def _failure(process: GitProcess, returncode: int, path: Path) -> MeshError:
-    complaint = process.stderr_tail.strip()[-500:].replace(str(path), "the repository")
-    if returncode < 0:
-        return MeshError("git was killed while it served a fetch", signal=-returncode)
-    if _DAMAGE.search(complaint):
-        return Corrupt("git could not serve the fetch", complaint=complaint)
-    return InvalidRequest("git refused the fetch", complaint=complaint)
 
 
 class _RenderedCache:

@@ -152,11 +152,16 @@ class GrpcPeers:
             raise error_from_call(failed, node) from failed
 
     async def open_stream(
-        self, node: NodeId, method: str, messages: AsyncIterator[bytes] | bytes, timeout_ms: int
+        self,
+        node: NodeId,
+        method: str,
+        messages: AsyncIterator[bytes] | bytes,
+        timeout_ms: int,
+        metadata: Sequence[tuple[str, str]] = (),
     ) -> SignedStream:
-        """A stream to `node`, for the git transport; the caller closes it and maps its errors."""
+        """A stream to `node`, for the git transport and for calls handed on; the caller closes it and maps its errors."""
         channel = await self._channels.to(node)
-        return channel.stream(method, messages, timeout_ms=timeout_ms)
+        return channel.stream(method, messages, timeout_ms=timeout_ms, metadata=metadata)
 
     async def close(self) -> None:
         """Close all connections. Idempotent."""

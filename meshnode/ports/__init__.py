@@ -4,7 +4,8 @@ Each port has a memory implementation beside its real one and one contract suite
 
     catalog/  -> Catalog                         peer/ -> Peers
     git/      -> ReplicaStore, ReplicaReader,    engine/system.py -> Clock, Entropy
-                 PackStore, PushProtocol, FetchProtocol
+                 PackStore, PushProtocol, FetchProtocol,
+                 Objects, Revisions
     engine/   -> Transport, Writes, Reads, Router, Replication, Membership, Activity, Scrubs, Losses:
                  what http/ and rpc/ serve
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 from meshnode.ports.catalog import Catalog, Compare, Delete, Entry, Put, WatchEvent
 from meshnode.ports.git_wire import CommandResult, FetchProtocol, Push, PushCommand, PushProtocol
 from meshnode.ports.maintenance import Losses, LossPlan, LostRound, MemberAccount, ScrubReport, Scrubs
+from meshnode.ports.objects import ObjectInfo, ObjectKind, Objects, RawObject, Revisions
 from meshnode.ports.packs import PackFix, PackIngest, PackReceive, PackStore
 from meshnode.ports.peers import (
     Peers,
@@ -72,6 +74,9 @@ __all__ = [
     "LostRound",
     "MemberAccount",
     "Membership",
+    "ObjectInfo",
+    "ObjectKind",
+    "Objects",
     "PackFix",
     "PackIngest",
     "PackReceive",
@@ -81,6 +86,7 @@ __all__ = [
     "PushCommand",
     "PushProtocol",
     "Put",
+    "RawObject",
     "ReadView",
     "Reads",
     "RefChange",
@@ -92,6 +98,7 @@ __all__ = [
     "ReplicaState",
     "ReplicaStore",
     "Replication",
+    "Revisions",
     "Router",
     "ScrubReport",
     "Scrubs",

@@ -93,6 +93,10 @@ class Reads(Protocol):
         """
         ...
 
+    def report_damage(self, key: ReplicaKey, reason: str) -> None:
+        """Have this node's replica taken out: a read of its objects met damage."""
+        ...
+
     async def find(self, name: RepositoryName) -> Record:
         """The record behind a name, linearizably. Raises RepositoryNotFound."""
         ...

@@ -35,9 +35,9 @@ from meshnode.telemetry.logs import bind
 from meshnode.wire.reads import consistency_of, request_key_of
 from meshnode.wire.status import promises_nothing_written
 
-_ELSEWHERE_READ: Final = (ReplicaBehind, PeerUnavailable, Draining, Overloaded, Corrupt, CatalogUnavailable)
+ELSEWHERE_READ: Final = (ReplicaBehind, PeerUnavailable, Draining, Overloaded, Corrupt, CatalogUnavailable)
 """Errors after which another replica may well answer a read."""
-_ELSEWHERE_WRITE: Final = (ReplicaBehind, PeerUnavailable, Draining, QuorumLost, CatalogUnavailable)
+ELSEWHERE_WRITE: Final = (ReplicaBehind, PeerUnavailable, Draining, QuorumLost, CatalogUnavailable)
 """Errors after which another coordinator may well manage. Not Overloaded: pushes to one repository queue in one
 place on purpose, and going round that queue only makes rounds collide."""
 
@@ -114,7 +114,7 @@ class Forwarder:
         return await self._pass_over(candidates, request, call, local)
 
     async def _pass_over(self, candidates: Sequence[NodeId], request: Any, call: Call, local: Local) -> Answer:
-        elsewhere = _ELSEWHERE_WRITE if call.method.kind is Kind.MUTATOR else _ELSEWHERE_READ
+        elsewhere = ELSEWHERE_WRITE if call.method.kind is Kind.MUTATOR else ELSEWHERE_READ
         may_have_written = False
         for position, node in enumerate(candidates):
             left = len(candidates) - position
@@ -125,7 +125,7 @@ class Forwarder:
             except MeshError as error:
                 if isinstance(error, PeerUnavailable) and node != self._own:
                     self._membership.suspect(node)
-                is_over = left == 1 or not _is_worth_elsewhere(error, elsewhere)
+                is_over = left == 1 or not is_worth_elsewhere(error, elsewhere)
                 if call.method.kind is Kind.MUTATOR:
                     if is_over and may_have_written and not isinstance(error, OutcomeUnknown):
                         raise OutcomeUnknown(
@@ -149,7 +149,7 @@ class Forwarder:
         )
 
 
-def _is_worth_elsewhere(error: MeshError, elsewhere: tuple[type[MeshError], ...]) -> bool:
+def is_worth_elsewhere(error: MeshError, elsewhere: tuple[type[MeshError], ...]) -> bool:
     """Whether another candidate may do better.
 
     An unknown outcome that names its round is an answer the caller can follow up; one that does not comes from a

@@ -380,10 +380,17 @@ class CountingCommands(GitCommands):
         deadline_ms: int,
         config: Sequence[str] = (),
         stdin: bool = True,
+        is_bulk: bool = True,
         on_stderr: object = None,
     ) -> GitProcess:
         self.names.append(args[0])
         assert on_stderr is None
         return await super().open(
-            args, git_dir=git_dir, environment=environment or {}, deadline_ms=deadline_ms, config=config, stdin=stdin
+            args,
+            git_dir=git_dir,
+            environment=environment or {},
+            deadline_ms=deadline_ms,
+            config=config,
+            stdin=stdin,
+            is_bulk=is_bulk,
         )

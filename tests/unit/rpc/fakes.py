@@ -173,6 +173,11 @@ class FakeReads:
     has_record_in_view: bool = True
     asked: list[Consistency] = field(default_factory=list)
     gate: asyncio.Event | None = None
+    damaged: list[ReplicaKey] = field(default_factory=list)
+
+    def report_damage(self, key: ReplicaKey, reason: str) -> None:
+        assert reason
+        self.damaged.append(key)
 
     async def view(self, name: RepositoryName, consistency: Consistency) -> ReadView:
         self.asked.append(consistency)

@@ -1,0 +1,226 @@
+r"""Reads objects through `git cat-file` processes that stay: one answer costs tens of microseconds, not a process.
+
+    look_up, read, stream -> take an idle process of the replica, or start one -> ask -> give it back
+                                                                                \-> cancelled, broken: kill it
+
+A process belongs to one directory, known by its inode: a replica that was replaced is never asked through the old
+one's process. Processes end by themselves after `LIFETIME_MS`, so nothing that was removed stays mapped for ever;
+the least used one goes where more than `IDLE_MAX` wait for work.
+
+Source: git-cat-file(1) "BATCH OUTPUT".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from meshnode.base.errors import Corrupt, InvalidRequest, MeshError, NotFound, Overloaded
+from meshnode.base.ids import ObjectId
+from meshnode.core.round import ReplicaKey
+from meshnode.git.command import GitCommands
+from meshnode.git.failure import failure_of
+from meshnode.git.layout import Layout
+from meshnode.git.process import GitProcess
+from meshnode.git.queries import CHUNK_BYTES, PLAIN
+from meshnode.ports import ObjectInfo, ObjectKind, RawObject
+
+IDLE_MAX: Final = 16
+"""Idle processes a node keeps; each maps the packs it read and holds a few MB of its own."""
+LIFETIME_MS: Final = 600_000
+FRESH_MS: Final = 300_000
+"""A process older than this is not handed out again, so that no question meets the end of its lifetime."""
+BATCH_MAX: Final = 512
+"""Object ids asked for in one go: less than the 64 KiB a pipe holds, so git never waits for us while we wait for it."""
+NAME_BYTES_MAX: Final = 4_096
+"""As long as a path can be."""
+
+
+class ObjectPool:
+    """Implements `ports.Objects`."""
+
+    def __init__(self, commands: GitCommands, layout: Layout, *, idle_max: int = IDLE_MAX) -> None:
+        self._commands = commands
+        self._layout = layout
+        self._idle_max = idle_max
+        self._idle: OrderedDict[_Batch, ReplicaKey] = OrderedDict()
+
+    async def close(self) -> None:
+        """End the idle processes. Idempotent."""
+        while self._idle:
+            batch, _ = self._idle.popitem()
+            await batch.process.kill()
+
+    async def look_up(self, key: ReplicaKey, names: Sequence[str]) -> list[ObjectInfo | None]:
+        """Kind and size of each name."""
+        found: list[ObjectInfo | None] = []
+        async with self._batch(key) as batch:
+            for asked in _portions(names):
+                await batch.ask("info", asked)
+                for _ in asked:
+                    found.append(await batch.header())  # noqa: PERF401 - a comprehension would hide the waits
+            batch.is_at_rest = True
+        return found
+
+    async def read(self, key: ReplicaKey, names: Sequence[str], *, bytes_max: int) -> list[RawObject | None]:
+        """Content of each name."""
+        infos = await self.look_up(key, names)
+        if sum(info.size for info in infos if info is not None) > bytes_max:
+            raise Overloaded("objects are larger than one answer may be", bytes_max=bytes_max)
+        contents: dict[ObjectId, RawObject] = {}
+        async with self._batch(key) as batch:
+            for asked in _portions(list(dict.fromkeys(info.oid for info in infos if info is not None))):
+                await batch.ask("contents", asked)
+                for oid in asked:
+                    info = await batch.header()
+                    if info is None:
+                        raise Corrupt("an object went missing while it was read", oid=oid)
+                    contents[info.oid] = RawObject(info, await batch.content(info.size))
+            batch.is_at_rest = True
+        return [None if info is None else contents[info.oid] for info in infos]
+
+    async def stream(
+        self, key: ReplicaKey, oid: ObjectId, *, start: int = 0, length: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """Content of one object, in chunks."""
+        async with self._batch(key) as batch:
+            await batch.ask("contents", [oid])
+            info = await batch.header()
+            if info is None:
+                batch.is_at_rest = True
+                raise NotFound("no such object", oid=oid)
+            end = info.size if length is None else min(info.size, start + length)
+            at = 0
+            while at < end:
+                chunk = await batch.some(min(CHUNK_BYTES, info.size - at))
+                piece = chunk[max(0, start - at) : max(0, end - at)]
+                at += len(chunk)
+                if piece:
+                    yield piece
+            if info.size - at <= CHUNK_BYTES:  # else it is cheaper to start another process than to read on
+                await batch.content(info.size - at)
+                batch.is_at_rest = True
+
+    @asynccontextmanager
+    async def _batch(self, key: ReplicaKey) -> AsyncIterator[_Batch]:
+        """A process of the replica; it is idle again afterwards where its answer was read to the end."""
+        batch = await self._take(key) or await self._start(key)
+        batch.is_at_rest = False
+        try:
+            yield batch
+        except BrokenPipeError as error:
+            raise await batch.failure() from error
+        finally:
+            if batch.is_at_rest:
+                self._idle[batch] = key
+            else:
+                await batch.process.kill()
+        while len(self._idle) > self._idle_max:
+            oldest, _ = self._idle.popitem(last=False)
+            await oldest.process.kill()
+
+    async def _take(self, key: ReplicaKey) -> _Batch | None:
+        """The process of the replica that was used last; those that must not be used any more go."""
+        inode = self._inode(key)
+        for batch in [one for one, of in reversed(self._idle.items()) if of == key]:
+            if self._idle.pop(batch, None) is None:  # gone while another one was ended
+                continue
+            if batch.is_usable(inode):
+                return batch
+            await batch.process.kill()
+        return None
+
+    async def _start(self, key: ReplicaKey) -> _Batch:
+        path = self._layout.repository(key)
+        process = await self._commands.open(
+            ["cat-file", "--batch-command", "--buffer"],
+            git_dir=path,
+            environment=PLAIN,
+            deadline_ms=LIFETIME_MS,
+            is_bulk=False,
+        )
+        return _Batch(process, path, self._inode(key))
+
+    def _inode(self, key: ReplicaKey) -> int:
+        try:
+            return self._layout.objects(key).stat().st_ino
+        except OSError:
+            return 0
+
+
+class _Batch:
+    """One `git cat-file` process and what was read of its output, but not yet asked for."""
+
+    def __init__(self, process: GitProcess, path: Path, inode: int) -> None:
+        self.process = process
+        self.is_at_rest = False
+        """Everything that was asked for has been read."""
+        self._path = path
+        self._inode = inode
+        self._started_at = asyncio.get_running_loop().time()
+        self._ahead = bytearray()
+
+    def is_usable(self, inode: int) -> bool:
+        """Whether it may answer for the directory whose objects have this inode."""
+        age_ms = (asyncio.get_running_loop().time() - self._started_at) * 1000
+        return self.process.returncode is None and age_ms < FRESH_MS and inode == self._inode != 0
+
+    async def ask(self, command: str, names: Sequence[str]) -> None:
+        """Send one command for each name, at most `BATCH_MAX`."""
+        lines = [f"{command} {_checked(name)}\n" for name in names]
+        await self.process.write("".join([*lines, "flush\n"]).encode())
+
+    async def header(self) -> ObjectInfo | None:
+        """The next header; None for a name that leads nowhere. Raises InvalidRequest for an ambiguous one."""
+        while (end := self._ahead.find(b"\n")) < 0:
+            await self._more()
+        line = self._ahead[:end].decode(errors="replace")
+        del self._ahead[: end + 1]
+        name, _, verdict = line.rpartition(" ")
+        if verdict == "missing":
+            return None
+        if verdict == "ambiguous":
+            raise InvalidRequest("abbreviated object id fits several objects", name=name)
+        oid, kind, size = line.split(" ")
+        return ObjectInfo(ObjectId(oid), ObjectKind(kind), int(size))
+
+    async def content(self, size: int) -> bytes:
+        """A content of `size` bytes, with the line break after it."""
+        while len(self._ahead) <= size:
+            await self._more()
+        data = bytes(self._ahead[:size])
+        del self._ahead[: size + 1]
+        return data
+
+    async def some(self, most: int) -> bytes:
+        """The next bytes of a content, at least one."""
+        if not self._ahead:
+            await self._more()
+        data = bytes(self._ahead[:most])
+        del self._ahead[:most]
+        return data
+
+    async def failure(self) -> MeshError:
+        """Why the process ended."""
+        returncode = await self.process.wait()
+        return failure_of("read objects", returncode, self.process.stderr_tail, self._path)
+
+    async def _more(self) -> None:
+        data = await self.process.read(CHUNK_BYTES)
+        if not data:
+            raise await self.failure()
+        self._ahead += data
+
+
+def _portions(names: Sequence[str]) -> list[Sequence[str]]:
+    return [names[at : at + BATCH_MAX] for at in range(0, len(names), BATCH_MAX)]
+
+
+def _checked(name: str) -> str:
+    if "\n" in name or "\0" in name or not name or len(name.encode(errors="surrogateescape")) > NAME_BYTES_MAX:
+        raise InvalidRequest("not a name of an object", name=name[:200], bytes_max=NAME_BYTES_MAX)
+    return name

@@ -1,0 +1,111 @@
+"""Runs git for questions about one replica: read only, bounded in time and output, plain objects only.
+
+Arguments are constants and parsed values (object ids, checked paths after `--`); what a person wrote never reaches a
+command line before it was resolved (`git/revisions.py`). The process ends with its question: when the caller is
+cancelled or closes the stream, git is killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import aclosing
+from typing import Final
+
+from meshnode.core.round import ReplicaKey
+from meshnode.git.command import Completed, GitCommands
+from meshnode.git.failure import failure_of
+from meshnode.git.layout import Layout
+
+PLAIN: Final = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": "/dev/null", "GIT_OPTIONAL_LOCKS": "0"}
+"""Objects as they are: replace references and grafts are a client's private view, and differ from replica to replica."""
+CHUNK_BYTES: Final = 256 << 10
+_OK: Final = frozenset({0})
+
+
+class Queries:
+    """Git commands that read one replica."""
+
+    def __init__(self, commands: GitCommands, layout: Layout) -> None:
+        self._commands = commands
+        self._layout = layout
+
+    async def run(
+        self,
+        key: ReplicaKey,
+        args: Sequence[str],
+        *,
+        what: str,
+        deadline_ms: int,
+        stdin: bytes = b"",
+        bytes_max: int = 64 << 20,
+        config: Sequence[str] = (),
+        expected: Collection[int] = _OK,
+    ) -> Completed:
+        """Run to the end; exit codes in `expected` are answers. `what` completes "git could not ...".
+
+        Raises:
+            InvalidRequest, Corrupt: git gave another exit code (`failure_of`).
+            DeadlineExceeded, Overloaded: as `GitCommands.run`.
+        """
+        path = self._layout.repository(key)
+        done = await self._commands.run(
+            args,
+            git_dir=path,
+            stdin=stdin,
+            environment=PLAIN,
+            deadline_ms=deadline_ms,
+            stdout_bytes_max=bytes_max,
+            config=config,
+        )
+        if done.returncode not in expected:
+            raise failure_of(what, done.returncode, done.stderr.decode(errors="replace"), path)
+        return done
+
+    async def stream(
+        self,
+        key: ReplicaKey,
+        args: Sequence[str],
+        *,
+        what: str,
+        deadline_ms: int,
+        stdin: bytes = b"",
+        config: Sequence[str] = (),
+        expected: Collection[int] = _OK,
+    ) -> AsyncGenerator[bytes, None]:
+        """The output in chunks of at most 256 KiB. A failure comes after what git wrote before it. Raises as `run`."""
+        path = self._layout.repository(key)
+        process = await self._commands.open(
+            args, git_dir=path, environment=PLAIN, deadline_ms=deadline_ms, config=config, stdin=bool(stdin)
+        )
+        async with process:
+            process.feed(stdin)
+            while chunk := await process.read(CHUNK_BYTES):
+                yield chunk
+            returncode = await process.wait()
+            if returncode not in expected:
+                raise failure_of(what, returncode, process.stderr_tail, path)
+
+    async def records(
+        self,
+        key: ReplicaKey,
+        args: Sequence[str],
+        *,
+        what: str,
+        deadline_ms: int,
+        stdin: bytes = b"",
+        separator: bytes = b"\0",
+        config: Sequence[str] = (),
+        expected: Collection[int] = _OK,
+    ) -> AsyncGenerator[bytes, None]:
+        """The output cut at each `separator`, which is not part of the records; raises as `run`."""
+        rest = b""
+        chunks = self.stream(
+            key, args, what=what, deadline_ms=deadline_ms, stdin=stdin, config=config, expected=expected
+        )
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                *whole, rest = (rest + chunk).split(separator)
+                for record in whole:
+                    yield record
+        if rest:
+            yield rest

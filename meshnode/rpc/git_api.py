@@ -1,0 +1,25 @@
+"""The services an application builds a code host on, put together from what they share.
+
+Each reads this node's replica through `ObjectReads` or hands the call on; `app.py` gives the parts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from meshnode.rpc.forward import Forwarder
+from meshnode.rpc.forward_stream import StreamForwarder
+from meshnode.rpc.object_reads import ObjectReads
+
+
+@dataclass(frozen=True, kw_only=True)
+class GitApi:
+    """What the services of the Git API share."""
+
+    object_reads: ObjectReads
+    forwarder: Forwarder
+    streams: StreamForwarder
+
+    def servicers(self) -> dict[str, object]:
+        """The services by their full names."""
+        return {}

@@ -1,0 +1,79 @@
+"""What every read of objects has in common: a view at the asked consistency, revisions resolved against it, and a
+replica that is reported as soon as damage is met.
+
+    async with self._object_reads.open(request.repository, request.consistency) as read:
+        commit = await read.resolve(request.revision, ObjectKind.COMMIT)
+        body = await read.cached(("CommitService.Get", commit.oid), lambda: ...)
+        return body + Response(position=read.position).SerializeToString()
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from google.protobuf.message import Message
+
+from meshnode.base.errors import Corrupt
+from meshnode.base.ids import NodeId, parse_repository_name
+from meshnode.core.round import ReplicaKey
+from meshnode.ports import ObjectInfo, ObjectKind, Objects, Reads, ReadView, Revisions
+from meshnode.rpc.answer_cache import AnswerCache
+from meshnode.v1 import common_pb2
+from meshnode.wire.reads import consistency_of, position_message
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectReads:
+    """Opens reads of this node's replicas."""
+
+    own: NodeId
+    reads: Reads
+    objects: Objects
+    revisions: Revisions
+    cache: AnswerCache
+
+    @asynccontextmanager
+    async def open(self, repository: str, consistency: common_pb2.Consistency) -> AsyncIterator[ObjectRead]:
+        """A read of one repository. Corrupt that is raised inside takes the replica out.
+
+        Raises:
+            InvalidRequest, RepositoryNotFound, ReplicaBehind, CatalogUnavailable: as `Reads.view`.
+        """
+        view = await self.reads.view(parse_repository_name(repository), consistency_of(consistency))
+        try:
+            yield ObjectRead(self, view)
+        except Corrupt as damage:
+            self.reads.report_damage(view.key, str(damage))
+            raise
+
+
+@dataclass(frozen=True)
+class ObjectRead:
+    """One read: the view it stands on."""
+
+    source: ObjectReads
+    view: ReadView
+
+    @property
+    def key(self) -> ReplicaKey:
+        """The replica that answers."""
+        return self.view.key
+
+    @property
+    def position(self) -> common_pb2.Position:
+        """Where the answer stands."""
+        return position_message(self.view.generation, self.source.own)
+
+    async def resolve(self, revision: str, kind: ObjectKind | None = None) -> ObjectInfo:
+        """The object that `revision` names; raises as `Revisions.resolve`."""
+        return await self.source.revisions.resolve(self.key, self.view.snapshot, revision, kind)
+
+    async def cached(self, question: Hashable, make: Callable[[], Awaitable[Message]]) -> bytes:
+        """The answer to a question that names objects by id only, from memory where it was asked before."""
+
+        async def serialised() -> bytes:
+            return (await make()).SerializeToString()
+
+        return await self.source.cache.get((self.key.repository, question), serialised)

@@ -1,0 +1,40 @@
+"""The cluster of the end-to-end tests with two histories in it, and a caller of its RPCs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.api.caller import Api
+from tests.e2e.api.oddities import make_oddities
+from tests.e2e.cluster import Cluster, git
+from tests.e2e.history import Shape, make_repository
+
+ODDITIES = "api/oddities"
+HISTORY = "api/history"
+PLAIN = Shape(commits=400, branches=12, tags=12, files=60)
+
+
+@pytest.fixture(scope="session")
+def api(cluster: Cluster) -> Iterator[Api]:
+    """Calls the session's cluster."""
+    with Api(cluster) as caller:
+        yield caller
+
+
+@pytest.fixture(scope="session")
+def oddities(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bare repository that `ODDITIES` was pushed from; tests never change either."""
+    path = make_oddities(tmp_path_factory.mktemp("api") / "oddities.git")
+    git("push", "--quiet", "--mirror", cluster.url(1, ODDITIES), cwd=path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def history(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bare repository that `HISTORY` was pushed from; tests never change either."""
+    path = make_repository(tmp_path_factory.mktemp("api") / "history.git", PLAIN)
+    git("push", "--quiet", "--mirror", cluster.url(1, HISTORY), cwd=path)
+    return path

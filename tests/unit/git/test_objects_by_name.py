@@ -1,0 +1,249 @@
+"""Objects of a replica by name: what git says of them, through processes that stay and never outlive their directory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from meshnode.base.errors import Corrupt, InvalidRequest, MeshError, NotFound, Overloaded
+from meshnode.base.ids import HEAD, ObjectId, PartitionId, RefName, RefValue, RepositoryId
+from meshnode.core.round import ReplicaKey
+from meshnode.git.command import GitCommands
+from meshnode.git.layout import Layout
+from meshnode.git.object_pool import IDLE_MAX, ObjectPool
+from meshnode.git.revisions import GitRevisions
+from meshnode.ports import ObjectKind, RefsSnapshot
+from tests.unit.git.processes import children
+from tests.unit.git.sample import build_repository, git, read_snapshot
+
+KEY = ReplicaKey(PartitionId(1), RepositoryId("0" * 32))
+
+
+class Disk:
+    """A replica and what reads it."""
+
+    def __init__(self, data: Path, object_format: str = "sha1", *, idle_max: int = IDLE_MAX) -> None:
+        self.layout = Layout(data)
+        self.path = build_repository(self.layout.repository(KEY), object_format=object_format)
+        self.snapshot = read_snapshot(self.path)
+        self.pool = ObjectPool(GitCommands(), self.layout, idle_max=idle_max)
+        self.revisions = GitRevisions(self.pool)
+
+    def id_of(self, name: str) -> str:
+        return git("rev-parse", name, path=self.path).decode().strip()
+
+    async def resolve(self, revision: str, kind: ObjectKind | None = None, snapshot: RefsSnapshot | None = None) -> str:
+        return (await self.revisions.resolve(KEY, snapshot or self.snapshot, revision, kind)).oid
+
+
+@contextlib.asynccontextmanager
+async def opened(data: Path, object_format: str = "sha1", *, idle_max: int = IDLE_MAX) -> AsyncIterator[Disk]:
+    disk = Disk(data, object_format, idle_max=idle_max)
+    try:
+        yield disk
+    finally:
+        await disk.pool.close()
+        assert children() == []
+
+
+def two_blobs_with_one_start() -> tuple[str, tuple[bytes, bytes]]:
+    """The first four digits that two blobs share, and their contents."""
+    seen: dict[str, bytes] = {}
+    for number in range(70_000):
+        content = b"%d" % number
+        start = hashlib.sha1(b"blob %d\0%s" % (len(content), content)).hexdigest()[:4]
+        if start in seen:
+            return start, (seen[start], content)
+        seen[start] = content
+    raise AssertionError("65,536 starts for 70,000 blobs")
+
+
+@pytest.mark.parametrize("object_format", ["sha1", "sha256"])
+async def test_revisions_lead_where_git_says(tmp_path: Path, object_format: str) -> None:
+    async with opened(tmp_path, object_format) as disk:
+        main = disk.id_of("main")
+        for revision in (
+            *(
+                "main",
+                "refs/heads/main",
+                "heads/main",
+                "topic/one",
+                "topic/ünïcode",
+                "v1.0",
+                "nested",
+                "origin",
+                "HEAD",
+            ),
+            *(
+                "main~2",
+                "main^",
+                "main^0",
+                "main^{tree}",
+                "v1.0^{}",
+                "nested^{commit}",
+                "main:file",
+                "main^{tree}:file",
+            ),
+            *("main~1^{tree}", "refs/changes/01/1/1", main, main[:10], f"{main[:12]}~1"),
+        ):
+            assert await disk.resolve(revision) == disk.id_of(revision), revision
+        assert await disk.resolve("") == await disk.resolve("@") == main
+        assert await disk.resolve("nested", ObjectKind.COMMIT) == disk.id_of("nested^{commit}")
+        assert await disk.resolve("v1.0", ObjectKind.TREE) == disk.id_of("v1.0^{tree}")
+
+
+async def test_what_leads_nowhere_is_not_found(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        for revision in (
+            "nothing",
+            "main~100",
+            "main:no/such/file",
+            "f" * 40,
+            "0123abc",
+            "refs/remotes/origin/dangling",
+        ):
+            with pytest.raises(NotFound):
+                await disk.resolve(revision)
+
+
+async def test_what_is_not_asked_for_by_name_is_refused(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        for revision in ("main@{1}", "--all", ":/text", ":file", "a..b", "main^!", "a b", "main\n", "m:\n", "x" * 5000):
+            with pytest.raises(InvalidRequest):
+                await disk.resolve(revision)
+        with pytest.raises(InvalidRequest, match="not a commit"):
+            await disk.resolve("main:file", ObjectKind.COMMIT)
+        with pytest.raises(InvalidRequest, match="not a tree"):
+            await disk.resolve("main:file", ObjectKind.TREE)
+
+
+async def test_name_of_a_branch_and_a_tag_is_ambiguous(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        refs = {**disk.snapshot.refs, RefName("refs/heads/v1.0"): RefValue(disk.id_of("main"))}
+        snapshot = RefsSnapshot(generation=disk.snapshot.generation, refs=refs, peeled={})
+        with pytest.raises(InvalidRequest, match="ambiguous") as raised:
+            await disk.resolve("v1.0", snapshot=snapshot)
+        assert raised.value.fields["candidates"] == "refs/tags/v1.0, refs/heads/v1.0"
+        assert await disk.resolve("heads/v1.0", snapshot=snapshot) == disk.id_of("main")
+
+
+async def test_abbreviation_that_fits_two_objects_is_ambiguous(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        start, contents = two_blobs_with_one_start()
+        for content in contents:
+            git("hash-object", "-w", "--stdin", path=disk.path, stdin=content)
+        with pytest.raises(InvalidRequest, match="several"):
+            await disk.resolve(start)
+
+
+async def test_head_without_a_commit_is_not_found(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        snapshot = RefsSnapshot(
+            generation=disk.snapshot.generation, refs={HEAD: RefValue("ref:refs/heads/unborn")}, peeled={}
+        )
+        with pytest.raises(NotFound, match="no commit yet"):
+            await disk.resolve("", snapshot=snapshot)
+
+
+async def test_reference_to_a_missing_object_is_damage(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        refs = {RefName("refs/heads/lost"): RefValue("1" * 40)}
+        snapshot = RefsSnapshot(generation=disk.snapshot.generation, refs=refs, peeled={})
+        with pytest.raises(Corrupt):
+            await disk.resolve("lost", snapshot=snapshot)
+
+
+async def test_contents_are_read_in_order_by_one_process(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        names = [f"{disk.id_of('main')}~{back}" for back in (0, 1, 2, 99, 1)]
+        for _ in range(3):
+            read = await disk.pool.read(KEY, names, bytes_max=10_000)
+            assert [None if one is None else one.info.oid for one in read] == [
+                None if name.endswith("99") else disk.id_of(name) for name in names
+            ]
+            assert read[0] is not None
+            assert read[0].data == git("cat-file", "commit", "main", path=disk.path)
+        assert len(children()) == 1
+
+
+async def test_thousands_of_names_are_answered(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        oid = disk.id_of("main")
+        infos = await disk.pool.look_up(KEY, [oid, "f" * 40] * 2_500)
+        assert infos[::2] == [infos[0]] * 2_500
+        assert infos[1::2] == [None] * 2_500
+
+
+async def test_more_than_was_allowed_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        with pytest.raises(Overloaded):
+            await disk.pool.read(KEY, [disk.id_of("main")] * 3, bytes_max=400)
+
+
+async def test_ranges_of_a_large_blob(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        data = bytes(range(256)) * 8_192
+        oid = ObjectId(git("hash-object", "-w", "--stdin", path=disk.path, stdin=data).decode().strip())
+
+        async def piece(start: int, length: int | None) -> bytes:
+            return b"".join([part async for part in disk.pool.stream(KEY, oid, start=start, length=length)])
+
+        assert await piece(0, None) == data
+        assert await piece(300_000, 5) == data[300_000:300_005]
+        assert await piece(len(data) - 3, 100) == data[-3:]
+        assert await piece(len(data) + 3, 100) == b""
+        assert await piece(0, 0) == b""
+        with pytest.raises(NotFound):
+            _ = [part async for part in disk.pool.stream(KEY, ObjectId("f" * 40))]
+
+
+async def test_stream_that_is_left_ends_its_process(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        oid = ObjectId(git("hash-object", "-w", "--stdin", path=disk.path, stdin=bytes(3 << 20)).decode().strip())
+        parts = disk.pool.stream(KEY, oid)
+        await anext(parts)
+        assert len(children()) == 1
+        await parts.aclose()
+        assert children() == []
+
+
+async def test_cancelled_question_ends_its_process(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        asked = asyncio.ensure_future(disk.pool.look_up(KEY, [disk.id_of("main")] * 20_000))
+        while not children():  # noqa: ASYNC110 - a process has no event to wait for
+            await asyncio.sleep(0)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        assert children() == []
+
+
+async def test_replaced_directory_is_read_anew(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        assert await disk.pool.look_up(KEY, [disk.id_of("main")]) != [None]
+        old = disk.id_of("main")
+        shutil.rmtree(disk.path)
+        build_repository(disk.path, object_format="sha256")
+        assert await disk.pool.look_up(KEY, [old]) == [None]
+        assert await disk.pool.look_up(KEY, [disk.id_of("main")]) != [None]
+        assert len(children()) == 1
+
+
+async def test_missing_replica_is_damage_and_leaves_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        shutil.rmtree(disk.path)
+        with pytest.raises(MeshError):
+            await disk.pool.look_up(KEY, ["f" * 40])
+
+
+async def test_idle_processes_are_few(tmp_path: Path) -> None:
+    async with opened(tmp_path, idle_max=2) as disk:
+        oid = disk.id_of("main")
+        await asyncio.gather(*(disk.pool.look_up(KEY, [oid]) for _ in range(6)))
+        assert 1 <= len(children()) <= 2
