@@ -1,7 +1,7 @@
 # Each target is one line of the README; `make help` lists them.
 #
-# Two stamps say what the environment has: what a node needs, and what the checks need besides. pip is run as the
-# user configured it (index, certificates, wheels).
+# Stamps say what the environment has: what a node needs, what the checks need besides, and what fuzzing does. pip
+# is run as the user configured it (index, certificates, wheels).
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -22,6 +22,10 @@ $(VENV)/stamp-run: pyproject.toml
 
 $(VENV)/stamp-dev: pyproject.toml $(VENV)/stamp-run
 	$(PY) -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+$(VENV)/stamp-fuzz: pyproject.toml $(VENV)/stamp-dev
+	$(PY) -m pip install --quiet --editable '.[fuzz]'
 	@touch $@
 
 .PHONY: up
@@ -46,11 +50,15 @@ check: check-setup check-proto  ## format, lint, types, floors, generated code, 
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(PY) -m pytest -n 3 --dist loadfile tests/unit tests/contract tests/sim
+	$(PY) -m pytest -n 3 --dist loadfile tests/unit tests/contract tests/sim tests/fuzz
 
 .PHONY: sim
 sim: $(VENV)/stamp-dev  ## simulate: SEED=n tells one run's story, RUNS=n [START=m] counts many
 	@$(PY) -m tests.sim.run $(if $(SEED),--seed $(SEED),--runs $(or $(RUNS),1000) --start $(or $(START),0))
+
+.PHONY: fuzz
+fuzz: $(VENV)/stamp-fuzz  ## feed parsers what strangers send: TARGET=one (default all), MINUTES=each (default 1)
+	@$(PY) -m tests.fuzz.run $(if $(TARGET),--target $(TARGET)) --minutes $(or $(MINUTES),1)
 
 .PHONY: check-proto
 check-proto: $(VENV)/stamp-dev
