@@ -27,8 +27,8 @@ _PREFIX: Final = b"ref-prefix "
 class LsRefs:
     """The arguments of one `ls-refs`. Equal arguments of one snapshot have equal answers."""
 
-    prefixes: tuple[str, ...] = ()
-    """Sorted and without repetition; () means everything."""
+    prefixes: tuple[bytes, ...] = ()
+    """Sorted and without repetition; () means everything. Bytes, as git compares: one may end inside a character."""
     has_peeled: bool = False
     has_symrefs: bool = False
     has_unborn: bool = False
@@ -40,11 +40,11 @@ def parse_arguments(arguments: Sequence[bytes]) -> LsRefs:
     Raises:
         InvalidRequest: an argument that is none of ls-refs'.
     """
-    prefixes: list[str] = []
+    prefixes: list[bytes] = []
     flags: set[bytes] = set()
     for argument in map(chomp, arguments):
         if argument.startswith(_PREFIX):
-            prefixes.append(argument[len(_PREFIX) :].decode("utf-8", "surrogateescape"))
+            prefixes.append(argument[len(_PREFIX) :])
         elif argument in {b"peel", b"symrefs", b"unborn"}:
             flags.add(argument)
         else:
@@ -60,22 +60,22 @@ def parse_arguments(arguments: Sequence[bytes]) -> LsRefs:
 def format_answer(snapshot: RefsSnapshot, wanted: LsRefs) -> bytes:
     """The references `wanted` asks for, with the final flush."""
     lines: list[str] = []
-    if not wanted.prefixes or any(HEAD.startswith(prefix) for prefix in wanted.prefixes):
+    if not wanted.prefixes or any(HEAD.encode().startswith(prefix) for prefix in wanted.prefixes):
         lines.append(_line(snapshot, HEAD, wanted))
     for start, end in _ranges(snapshot.names, wanted.prefixes):
         lines.extend(_line(snapshot, name, wanted) for name in snapshot.names[start:end])
     return encode_name("".join(lines)) + FLUSH
 
 
-def _ranges(names: Sequence[RefName], prefixes: Sequence[str]) -> list[tuple[int, int]]:
+def _ranges(names: Sequence[RefName], prefixes: Sequence[bytes]) -> list[tuple[int, int]]:
     """Where the names with one of the sorted `prefixes` stand; no name twice."""
     if not prefixes:
         return [(0, len(names))]
     result: list[tuple[int, int]] = []
     done = 0
     for prefix in prefixes:
-        start = max(bisect_left(names, prefix), done)
-        end = bisect_right(names, prefix, lo=start, key=lambda name: name[: len(prefix)])
+        start = bisect_left(names, prefix, lo=done, key=encode_name)
+        end = bisect_right(names, prefix, lo=start, key=lambda name: encode_name(name)[: len(prefix)])
         if start < end:
             result.append((start, end))
             done = end

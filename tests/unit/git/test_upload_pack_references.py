@@ -181,7 +181,7 @@ async def test_answers_of_one_snapshot_are_kept_and_of_the_next_are_not(reposito
 
 def test_too_many_prefixes_mean_everything() -> None:
     few = ls_refs.parse_arguments([b"ref-prefix b\n", b"ref-prefix a\n", b"ref-prefix a\n"])
-    assert few.prefixes == ("a", "b")
+    assert few.prefixes == (b"a", b"b")
     many = ls_refs.parse_arguments([b"ref-prefix %d" % number for number in range(ls_refs.PREFIXES_MAX)])
     assert many.prefixes == ()
 
