@@ -40,6 +40,9 @@ def parse_page_token(text: str) -> PageToken | None:
         number, colon, last = urlsafe_b64decode(text.encode("ascii")).decode().partition(":")
         if not colon or not number.isascii() or not number.isdigit() or len(number) > 19:
             raise ValueError("not a position")
-        return PageToken(generation_of(int(number)), last)
+        token = PageToken(generation_of(int(number)), last)
+        if format_page_token(token) != text:  # the decoder passes over letters that are not base64
+            raise ValueError("not written here")
+        return token
     except (ValueError, binascii.Error, UnicodeError) as error:
         raise InvalidRequest("page token is not one this server gave") from error
