@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Final, TypeVar
@@ -35,6 +35,8 @@ SUSPECT_MS: Final = 1_000
 """How long a node that did not answer is asked last: longer than a connect time-out, shorter than a lease."""
 REFRESH_MS: Final = 5_000
 PAGE: Final = 1_000
+FOLLOWED: Final = (keys.NODES, keys.APPLICATIONS, keys.ONLINE, keys.PARTITIONS)
+"""What the caches are made of, in the order in which it is read."""
 
 T = TypeVar("T")
 
@@ -69,7 +71,9 @@ class ClusterMembership:
         self._suspects: dict[NodeId, int] = {}
         self._lease = 0
         self._started_at_ms = clock.wall_ms()
-        self._dirty = asyncio.Event()
+        self._applications: list[Application] = []
+        self._dirty: set[str] = set()
+        self._is_dirty = asyncio.Event()
 
     # ------------------------------------------------------------ ports.Membership
 
@@ -118,15 +122,24 @@ class ClusterMembership:
         if settings is None:
             raise InvalidRequest("the catalog holds no cluster; create one first (meshnode up)")
         self._cluster = keys.decode_settings(settings.value)
-        nodes = [keys.decode_node(entry.value) for entry in await self._all(keys.NODES)]
-        applications = [keys.decode_application(entry.value) for entry in await self._all(keys.APPLICATIONS)]
-        online = [keys.decode_online(entry.value) for entry in await self._all(keys.ONLINE)]
-        partitions = [keys.decode_partition(entry.value) for entry in await self._all(keys.PARTITIONS)]
+        await self._read(FOLLOWED)
+
+    async def _read(self, prefixes: Collection[str]) -> None:
+        """Read what lies below some of the followed prefixes again; one node more need not cost the partitions."""
         before = (self._nodes, self._online, self._partitions)
-        self._nodes = {node.node: node for node in nodes}
-        self._online = {node.node: node for node in online}
-        self._partitions = {placed.partition: placed for placed in partitions}
-        self._on_keys(nodes, applications)
+        entries = {prefix: await self._all(prefix) for prefix in FOLLOWED if prefix in prefixes}
+        if keys.NODES in entries:
+            nodes = [keys.decode_node(entry.value) for entry in entries[keys.NODES]]
+            self._nodes = {node.node: node for node in nodes}
+        if keys.APPLICATIONS in entries:
+            self._applications = [keys.decode_application(entry.value) for entry in entries[keys.APPLICATIONS]]
+        if keys.ONLINE in entries:
+            online = [keys.decode_online(entry.value) for entry in entries[keys.ONLINE]]
+            self._online = {node.node: node for node in online}
+        if keys.PARTITIONS in entries:
+            partitions = [keys.decode_partition(entry.value) for entry in entries[keys.PARTITIONS]]
+            self._partitions = {placed.partition: placed for placed in partitions}
+        self._on_keys(list(self._nodes.values()), self._applications)
         if before != (self._nodes, self._online, self._partitions):
             self._on_change()
 
@@ -166,7 +179,7 @@ class ClusterMembership:
         """Read the cluster for the first time and start following it; this node is not announced yet."""
         await self.refresh()
         self._supervisor.spawn("membership-refresh", self._refresh_forever())
-        for prefix in (keys.NODES, keys.ONLINE, keys.PARTITIONS, keys.APPLICATIONS):
+        for prefix in FOLLOWED:
             self._supervisor.spawn(f"membership-watch-{prefix}", self._watch_forever(prefix))
 
     async def announce(self) -> None:
@@ -175,7 +188,7 @@ class ClusterMembership:
         """
         try:
             await self._take_lease()
-            await self.refresh()
+            await self._read((keys.ONLINE,))
         except (CatalogUnavailable, OutcomeUnknown, NotFound) as error:
             log.warning("not_announced_yet", extra={"error": str(error)})
         self._supervisor.spawn("membership-lease", self._keep_lease_forever())
@@ -207,19 +220,23 @@ class ClusterMembership:
                 log.warning("lease_not_kept", extra={"error": str(error)})
 
     async def _refresh_forever(self) -> None:
+        """Read what a watch has hinted at, and from time to time everything: a hint may have been lost."""
         while True:
             try:
                 async with asyncio.timeout(REFRESH_MS / 1000):
-                    await self._dirty.wait()
+                    await self._is_dirty.wait()
             except TimeoutError:
-                pass
-            self._dirty.clear()
+                self._dirty.update(FOLLOWED)
+            self._is_dirty.clear()
+            dirty, self._dirty = self._dirty, set()
             try:
-                await self.refresh()
+                await (self.refresh() if len(dirty) == len(FOLLOWED) else self._read(dirty))
             except (CatalogUnavailable, Corrupt, InvalidRequest) as error:
+                self._dirty |= dirty
                 log.warning("membership_not_refreshed", extra={"error": str(error)})
 
     async def _watch_forever(self, prefix: str) -> None:
         async with aclosing(self._catalog.watch(prefix)) as events:  # type: ignore[type-var]
             async for _ in events:
-                self._dirty.set()
+                self._dirty.add(prefix)
+                self._is_dirty.set()
