@@ -44,7 +44,9 @@ class Records:
     def __init__(self, catalog: Catalog, supervisor: Supervisor) -> None:
         self._catalog = catalog
         self._supervisor = supervisor
-        self._waiting: dict[str, list[asyncio.Future[Entry | None]]] = {}
+        self._waiting: list[tuple[Sequence[str], asyncio.Future[list[Entry | None]]]] = []
+        self._wanted: dict[str, None] = {}
+        """The keys of all that wait, in order and once each."""
         self._sender: asyncio.Task[None] | None = None
         self._ids: dict[RepositoryName, RepositoryId] = {}
 
@@ -52,41 +54,37 @@ class Records:
         """Read keys at one revision, in a get that is sent after this call."""
         if len(keys) > BATCH_KEYS_MAX:
             raise ValueError("too many keys for one revision")
-        loop = asyncio.get_running_loop()
-        futures: list[asyncio.Future[Entry | None]] = []
-        if len(self._waiting.keys() | set(keys)) > BATCH_KEYS_MAX:
+        if len(self._wanted.keys() | set(keys)) > BATCH_KEYS_MAX:
             return await self._catalog.get(keys)
-        for key in keys:
-            future: asyncio.Future[Entry | None] = loop.create_future()
-            self._waiting.setdefault(key, []).append(future)
-            futures.append(future)
+        answer: asyncio.Future[list[Entry | None]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((keys, answer))
+        self._wanted.update(dict.fromkeys(keys))
         if self._sender is None or self._sender.done():
             self._sender = self._supervisor.spawn("records-sender", self._send())
-        return list(await asyncio.gather(*futures))
+        return await answer
 
     async def _send(self) -> None:
         while self._waiting:
-            batch, self._waiting = self._waiting, {}
-            keys = list(batch)
+            waiting, self._waiting = self._waiting, []
+            wanted, self._wanted = list(self._wanted), {}
             try:
-                entries = await self._catalog.get(keys)
+                entries = await self._catalog.get(wanted)
             except BaseException as error:
                 failure = error if isinstance(error, MeshError) else None
-                for futures in batch.values():
-                    for future in futures:
-                        if future.done():
-                            continue
-                        if failure is None:
-                            future.cancel()
-                        else:
-                            future.set_exception(failure)
+                for _, answer in waiting:
+                    if answer.done():
+                        continue
+                    if failure is None:
+                        answer.cancel()
+                    else:
+                        answer.set_exception(failure)
                 if failure is None:
                     raise
                 continue
-            for key, entry in zip(keys, entries, strict=True):
-                for future in batch[key]:
-                    if not future.done():
-                        future.set_result(entry)
+            found = dict(zip(wanted, entries, strict=True))
+            for keys, answer in waiting:
+                if not answer.done():
+                    answer.set_result([found[key] for key in keys])
 
     async def find(self, name: RepositoryName) -> Record:
         """The active record behind a name.
