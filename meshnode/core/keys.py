@@ -19,6 +19,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from meshnode.base.errors import Corrupt
@@ -38,6 +39,9 @@ from meshnode.core.refs import RefEdit
 from meshnode.core.round import Round, WriteKind
 
 FORMAT_VERSION: Final = 1
+DECODED_MAX: Final = 1_024
+"""Values of one kind whose meaning is kept in memory: the same bytes are read again and again, by every verified
+read and every sweep. What is kept is a few kilobytes each and never changes."""
 
 CLUSTER: Final = "cluster"
 NODES: Final = "nodes/"
@@ -160,6 +164,7 @@ def encode_record(record: Record) -> bytes:
     )
 
 
+@lru_cache(DECODED_MAX)
 def decode_record(value: bytes) -> Record:
     """The record of its JSON. Raises Corrupt."""
     return _decode(value, "record", _record)
@@ -177,6 +182,7 @@ def encode_partition(partition: Partition) -> bytes:
     )
 
 
+@lru_cache(DECODED_MAX)
 def decode_partition(value: bytes) -> Partition:
     """The partition of its JSON. Raises Corrupt."""
     return _decode(
@@ -206,6 +212,7 @@ def encode_node(node: Node) -> bytes:
     )
 
 
+@lru_cache(DECODED_MAX)
 def decode_node(value: bytes) -> Node:
     """The node of its JSON. Raises Corrupt."""
     return _decode(
@@ -230,6 +237,7 @@ def encode_online(online: OnlineNode) -> bytes:
     )
 
 
+@lru_cache(DECODED_MAX)
 def decode_online(value: bytes) -> OnlineNode:
     """The liveness entry of its JSON. Raises Corrupt."""
     return _decode(
@@ -278,6 +286,7 @@ def encode_settings(settings: ClusterSettings) -> bytes:
     )
 
 
+@lru_cache(DECODED_MAX)
 def decode_settings(value: bytes) -> ClusterSettings:
     """The cluster settings of their JSON. Raises Corrupt."""
     return _decode(
