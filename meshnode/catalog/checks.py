@@ -81,4 +81,4 @@ def _check_key(key: str) -> None:
 
 
 def _is_utf8(key: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in key)
+    return key.isascii() or not any("\ud800" <= character <= "\udfff" for character in key)

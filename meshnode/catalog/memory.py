@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import islice
 from typing import Final
 
 from meshnode.base.errors import CatalogUnavailable, NotFound
@@ -35,7 +37,7 @@ class Moment(Enum):
     """It has taken effect; an error raised here hides that from the caller."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class CatalogCall:
     """What a fault hook is told. `keys` are the keys read or written, the prefix, or empty for leases."""
 
@@ -99,6 +101,8 @@ class _Store:
         self.revision = 0
         self.watchers: list[_Watcher] = []
         self._entries: dict[str, Entry] = {}
+        self._keys: list[str] = []
+        """Of the entries, in order."""
         self._lease_of: dict[str, int] = {}
         self._leases: dict[int, _Lease] = {}
         self._leases_opened = 0
@@ -109,8 +113,13 @@ class _Store:
 
     def range(self, prefix: str, after: str, limit: int) -> list[Entry]:
         self.expire()
-        keys = sorted(key for key in self._entries if key.startswith(prefix) and key > after)
-        return [self._entries[key] for key in keys[:limit]]
+        first = max(bisect_left(self._keys, prefix), bisect_right(self._keys, after))
+        entries: list[Entry] = []
+        for key in islice(self._keys, first, first + limit):
+            if not key.startswith(prefix):
+                break
+            entries.append(self._entries[key])
+        return entries
 
     def transact(self, compares: Sequence[Compare], writes: Sequence[Put | Delete]) -> int | None:
         self.expire()
@@ -149,11 +158,10 @@ class _Store:
             ended = self._leases.pop(lease)
             self._apply([Delete(key) for key in sorted(ended.keys)])
 
-    def next_expiry_ms(self) -> int | None:
-        """Milliseconds until the next lease ends (0 or more), None where there is none."""
-        if not self._leases:
-            return None
-        return max(0, min(held.ends_at_ms for held in self._leases.values()) - self.clock.monotonic_ms())
+    def next_expiry_ms(self, prefix: str) -> int | None:
+        """Milliseconds until the next lease with a key below `prefix` ends (0 or more), None where there is none."""
+        ends = [held.ends_at_ms for held in self._leases.values() if any(key.startswith(prefix) for key in held.keys)]
+        return max(0, min(ends) - self.clock.monotonic_ms()) if ends else None
 
     def _apply(self, writes: Sequence[Put | Delete]) -> None:
         effective = [write for write in writes if isinstance(write, Put) or write.key in self._entries]
@@ -165,7 +173,10 @@ class _Store:
                 bound.keys.discard(write.key)
             if isinstance(write, Delete):
                 del self._entries[write.key]
+                del self._keys[bisect_left(self._keys, write.key)]
             else:
+                if write.key not in self._entries:
+                    insort(self._keys, write.key)
                 self._entries[write.key] = Entry(write.key, write.value, self.revision)
                 if write.lease:
                     self._lease_of[write.key] = write.lease
@@ -299,9 +310,9 @@ class MemoryCatalog:
             raise CatalogUnavailable("the catalog is closed")
 
     async def _wait_for_change(self, watcher: _Watcher) -> None:
-        """Return when there is something to read or the next lease ends. The inner waits end with this one."""
+        """Return when there is something to read or a lease that matters ends. The inner waits end with this one."""
         watcher.changed.clear()
-        expiry_ms = self._store.next_expiry_ms()
+        expiry_ms = self._store.next_expiry_ms(watcher.prefix)
         if expiry_ms is None:
             await watcher.changed.wait()
             return
