@@ -42,7 +42,7 @@ class CatalogFaults:
 
     async def _event(self) -> None:
         await self._process.gate()
-        await asyncio.sleep(self._chance.randint(0, 30) / 1000)
+        await asyncio.sleep(int(self._chance.random() * 31) / 1000)
         if self._network.is_cut(CATALOG, self._process.name):
             await asyncio.sleep(1)
             raise CatalogUnavailable("the watch broke off")
@@ -92,7 +92,7 @@ class CatalogFaults:
         await self._process.gate()
 
     async def _wait(self, slow: float) -> None:
-        delay_ms = self._chance.randint(0, 3)
+        delay_ms = int(self._chance.random() * 4)
         if slow and self._chance.random() < slow:
             delay_ms = self._chance.randint(50, 1_500)
         await asyncio.sleep(delay_ms / 1000)

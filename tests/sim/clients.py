@@ -91,10 +91,11 @@ class Clients:
 
     async def prepare(self) -> None:
         """Create the repositories that keep their name, before any fault."""
+        for process in self._world.processes.values():
+            await process.served.wait()
         for number, name in enumerate(self._world.plan.repositories):
             node = self._world.plan.nodes[number % len(self._world.plan.nodes)]
             process = self._world.processes[NodeId(node)]
-            await process.served.wait()
             assert process.engine is not None
             result = await process.spawn(
                 process.engine.writes.create(

@@ -33,7 +33,7 @@ class DiskPace:
         elif self.slow and self.chance.random() < self.slow:
             await asyncio.sleep(self.chance.randint(5, 700) / 1000)
         else:
-            await asyncio.sleep(self.chance.randint(0, 2) / 1000)
+            await asyncio.sleep(int(self.chance.random() * 3) / 1000)
         await process.gate()
 
 

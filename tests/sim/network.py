@@ -97,7 +97,7 @@ class Network:
 
     async def travel(self, source: NodeId, target: NodeId) -> bool:
         """Take a message from one to the other; whether it arrives."""
-        delay_ms = self.chance.randint(0, self.weather.delay_ms_max)
+        delay_ms = int(self.chance.random() * (self.weather.delay_ms_max + 1))
         if self.weather.straggler and self.chance.random() < self.weather.straggler:
             delay_ms += self.chance.randint(100, 2_000)
             self.count("straggler")

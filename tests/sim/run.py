@@ -1,97 +1,25 @@
 """Run seeds: `python -m tests.sim.run --seed N` tells one run's story, `--runs N --start M` counts many.
 
-A seed that fails is run again with fewer faults and operations, as few as still fail, and that story is told. The
-exit code is 1 where a seed failed.
+A seed that fails is run again with less, as little as still fails, and that story is told. With `--report FILE` the
+sums are kept in a file and a run that was stopped goes on. The exit code is 1 where a seed failed.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
-from tests.sim.plan import Fault, Operation, Plan
-from tests.sim.runs import RunResult, add_counts, run_plan, run_seed
-from tests.sim.world import Plant, no_bug
+from tests.sim.pool import Counts, Failure, run_many
+from tests.sim.report import ReportFile
+from tests.sim.runs import run_seed
+from tests.sim.shrink import TRIES_MAX, format_failure, shrink
 
-BLOCK: Final = 25
-"""Seeds a worker takes at once."""
-SHRINK_TRIES_MAX: Final = 150
-"""Runs spent on making a failure smaller: about half a minute."""
 REPORTED_MAX: Final = 3
-
-
-def run_block(seeds: Sequence[int]) -> tuple[list[tuple[int, tuple[str, ...]]], dict[str, int]]:
-    """Run some seeds; those that failed with what they violated, and what was counted."""
-    failed, counts = [], []
-    for seed in seeds:
-        result = run_seed(seed)
-        counts.append({"runs": 1, "virtual ms": result.virtual_ms, "healing ms": result.converge_ms} | result.counts)
-        if result.violations:
-            failed.append((seed, result.violations))
-    return failed, add_counts(counts)
-
-
-def run_many(start: int, count: int, jobs: int) -> tuple[list[tuple[int, tuple[str, ...]]], dict[str, int]]:
-    """Run `count` seeds from `start` in `jobs` processes."""
-    blocks = [range(first, min(first + BLOCK, start + count)) for first in range(start, start + count, BLOCK)]
-    failed: list[tuple[int, tuple[str, ...]]] = []
-    counts: list[dict[str, int]] = []
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        for some_failed, some_counts in pool.map(run_block, blocks):
-            failed += some_failed
-            counts.append(some_counts)
-    return failed, add_counts(counts)
-
-
-def shrink(plan: Plan, *, plant: Plant = no_bug, tries_max: int = SHRINK_TRIES_MAX) -> RunResult:
-    """Leave out faults and operations, halves first, as long as the plan still fails in the same way; the last one."""
-    best = run_plan(plan, plant=plant)
-    kind = _kind(best)
-    tries = 0
-    is_smaller = True
-    while is_smaller and tries < tries_max:
-        is_smaller = False
-        for candidate in _smaller(best.plan):
-            tries += 1
-            result = run_plan(candidate, plant=plant)
-            if result.violations and _kind(result) == kind:
-                best, is_smaller = result, True
-                break
-            if tries >= tries_max:
-                break
-    return run_plan(best.plan, plant=plant, is_verbose=True)
-
-
-def _kind(result: RunResult) -> str:
-    """What is wrong, without who and where."""
-    return re.sub(r"[0-9a-f]{6,}|\bn[0-9]\b|[0-9]+|\[.*", "", result.violations[0]) if result.violations else ""
-
-
-def _smaller(plan: Plan) -> Iterator[Plan]:
-    """Plans with a part left out, the largest parts first."""
-    parts: list[Fault | Operation] = [*plan.faults, *plan.operations]
-    size = max(1, len(parts) // 2)
-    while parts and size:
-        for first in range(0, len(parts), size):
-            kept = parts[:first] + parts[first + size :]
-            yield plan.with_parts(
-                tuple(one for one in kept if isinstance(one, Fault)),
-                tuple(one for one in kept if isinstance(one, Operation)),
-            )
-        size //= 2
-
-
-def format_failure(result: RunResult) -> str:
-    """The story of a failed run, and what is wrong with it."""
-    plan = result.plan
-    head = f"seed {plan.seed}: {len(plan.nodes)} nodes, factor {plan.factor}, {plan.weather}"
-    return "\n".join([head, *result.story, *(f"VIOLATED {what}" for what in result.violations)])
+"""Failing seeds whose story is told; the others are only named."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -101,26 +29,53 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--runs", type=int, default=1_000, help="how many seeds")
     parser.add_argument("--start", type=int, default=0, help="the first of them")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--report", type=Path, help="keep the sums in this file, and go on where it ends")
+    parser.add_argument("--shrink", type=int, default=TRIES_MAX, help="runs spent on a smaller failure; 0: none")
     chosen = parser.parse_args(arguments)
     if chosen.seed is not None:
-        return _tell(chosen.seed)
-    begun = time.monotonic()
-    failed, counts = run_many(chosen.start, chosen.runs, chosen.jobs)
+        return tell(chosen.seed, chosen.shrink)
+    failed, counts, seconds = _run(chosen.start, chosen.runs, chosen.jobs, chosen.report)
     for what, number in counts.items():
         print(f"{number:>12,}  {what}")
-    print(f"{time.monotonic() - begun:>12.1f}  seconds")
+    print(f"{seconds:>12.1f}  seconds")
     for seed, violations in failed:
         print(f"seed {seed}: {violations[0]}")
     for seed, _ in failed[:REPORTED_MAX]:
-        _tell(seed)
+        tell(seed, chosen.shrink)
     return 1 if failed else 0
 
 
-def _tell(seed: int) -> int:
+def _run(start: int, count: int, jobs: int, path: Path | None) -> tuple[list[Failure], Counts, float]:
+    """Run the seeds, those that a report names left out; the sums with those of the report."""
+
+    def say(failed: Sequence[Failure]) -> None:
+        for seed, violations in failed:
+            print(f"seed {seed} fails: {violations[0]}", file=sys.stderr, flush=True)
+
+    if path is None:
+        begun = time.monotonic()
+        failed, counts = run_many(start, count, jobs, on_block=lambda _block, failed, _counts: say(failed))
+        return failed, counts, time.monotonic() - begun
+    file = ReportFile(path, start)
+
+    def add(block: range, failed: Sequence[Failure], counts: Counts) -> None:
+        say(failed)
+        file.add(block, failed, counts)
+
+    first = file.report.following
+    try:
+        run_many(first, max(0, start + count - first), jobs, on_block=add)
+    finally:
+        file.write()
+    return file.report.failed, file.report.counts, file.report.seconds
+
+
+def tell(seed: int, tries_max: int = TRIES_MAX) -> int:
+    """Tell a seed's story; of one that fails the story of the least that fails in the same way."""
     result = run_seed(seed, is_verbose=True)
-    if result.violations:
+    if result.violations and tries_max:
         print(f"seed {seed} fails; looking for less that still does", file=sys.stderr)
-        result = shrink(result.plan)
+        result = shrink(result.plan, tries_max=tries_max)
     print(format_failure(result))
     print(f"story {result.digest[:16]}, {result.virtual_ms} virtual ms, healed in {result.converge_ms} ms")
     return 1 if result.violations else 0

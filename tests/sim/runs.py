@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import hashlib
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from meshnode.base.ids import NodeId
@@ -19,7 +20,7 @@ from tests.sim.faults import FaultInjector
 from tests.sim.linearizability import Verdict, check_register
 from tests.sim.plan import FAULTS_MS, Operation, Plan, make_plan
 from tests.sim.story import Story
-from tests.sim.virtual_time import run_virtual
+from tests.sim.virtual_time import EndlessError, StuckError, run_virtual
 from tests.sim.world import Plant, World, no_bug
 
 CONVERGE_MS: Final = 60_000
@@ -36,10 +37,14 @@ class RunResult:
     plan: Plan
     violations: tuple[str, ...]
     story: tuple[str, ...]
-    digest: str
-    counts: dict[str, int]
-    virtual_ms: int
-    converge_ms: int
+    counts: dict[str, int] = field(default_factory=dict)
+    virtual_ms: int = 0
+    converge_ms: int = 0
+
+    @property
+    def digest(self) -> str:
+        """Hash over the story: two runs of one seed have the same."""
+        return hashlib.sha256("\n".join(self.story).encode()).hexdigest()
 
 
 def run_seed(seed: int, *, plant: Plant = no_bug, is_verbose: bool = False) -> RunResult:
@@ -58,6 +63,8 @@ def run_plan(plan: Plan, *, plant: Plant = no_bug, is_verbose: bool = False) -> 
     gc.disable()
     try:
         return run_virtual(_Run(plan, story, plant).run())
+    except (StuckError, EndlessError) as error:
+        return RunResult(plan=plan, violations=(f"the run does not end: {error}",), story=tuple(story.lines))
     finally:
         gc.enable()
         log.removeHandler(story)
@@ -92,7 +99,6 @@ class _Run:
             plan=self._plan,
             violations=tuple(violations),
             story=tuple(self._story.lines),
-            digest=self._story.digest(),
             counts=self._counts(),
             virtual_ms=virtual_ms,
             converge_ms=self._converge_ms,

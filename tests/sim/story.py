@@ -1,9 +1,8 @@
-"""What happened in a run, line by line, and its hash: two runs of one seed tell the same story, byte for byte."""
+"""What happened in a run, line by line; two runs of one seed tell the same story, byte for byte."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from contextvars import ContextVar
 from typing import Final
@@ -40,7 +39,3 @@ class Story(logging.Handler):
         is_defect = record.getMessage() == "task_failed" or "InvariantViolated" in type(error).__name__
         if is_defect or "I9" in line or " I4:" in line:
             self.defects.append(line)
-
-    def digest(self) -> str:
-        """Hash over all lines."""
-        return hashlib.sha256("\n".join(self.lines).encode()).hexdigest()

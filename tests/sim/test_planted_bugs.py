@@ -8,8 +8,8 @@ import pytest
 
 from tests.sim.plan import make_plan
 from tests.sim.planted import BUGS
-from tests.sim.run import format_failure, shrink
 from tests.sim.runs import run_seed
+from tests.sim.shrink import format_failure, shrink
 
 SEEDS_MAX: Final = 100
 """Most bugs fall within ten seeds; the rarest, publishing over a fence, within 44."""

@@ -10,8 +10,9 @@ from typing import Final
 import pytest
 
 from tests.sim.plan import FAULT_KINDS, make_plan
-from tests.sim.run import format_failure, run_many, shrink
+from tests.sim.pool import run_many
 from tests.sim.runs import run_seed
+from tests.sim.shrink import format_failure, shrink
 
 RUNS: Final = 1_000
 BLOCK: Final = 125
