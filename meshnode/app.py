@@ -329,6 +329,8 @@ class RunningNode:
                 clock=self._clock,
                 entropy=SystemEntropy(),
             ),
+            events=engine.feed,
+            clock=self._clock,
         )
         servicers.update(git_api.servicers())
         replay = ReplayCache(replay_window_ms(config.auth.skew_ms), REPLAY_ENTRIES_MAX)

@@ -20,6 +20,7 @@ from meshnode.core.keys import Application, Node
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.activity import NodeActivity
 from meshnode.engine.api_writes import ApiWrites
+from meshnode.engine.feed import Feed
 from meshnode.engine.losses import DataLosses
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.meter import Meter
@@ -32,6 +33,7 @@ from meshnode.engine.rounds import RoundDriver
 from meshnode.engine.router import CandidateRouter
 from meshnode.engine.scrubber import Scrubber
 from meshnode.engine.slots import KeyedLocks
+from meshnode.engine.standings import StandingsTable
 from meshnode.engine.supervisor import Supervisor
 from meshnode.engine.sync import Synchroniser
 from meshnode.engine.transport import GitTransport
@@ -192,6 +194,14 @@ class NodeEngine:
             supervisor=self.supervisor,
         )
 
+        self.feed = Feed(
+            own=own,
+            table=StandingsTable(world.catalog, world.clock, self.supervisor),
+            membership=self.membership,
+            participant=self.participant,
+            peers=self.peers,
+        )
+
     async def recover(self) -> None:
         """Read the cluster and check every replica; nothing may be served before this returns."""
         while True:
@@ -223,6 +233,7 @@ class NodeEngine:
     async def drain(self) -> None:
         """Take no new work, and wait for the rounds and pushes that run, for at most `limits.drain_ms`."""
         self.activity.note_draining()
+        self.feed.close()
         await self.membership.retire()
         try:
             async with asyncio.timeout(self._limits.drain_ms / 1000):

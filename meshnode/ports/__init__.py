@@ -6,7 +6,7 @@ Each port has a memory implementation beside its real one and one contract suite
     git/      -> ReplicaStore, ReplicaReader,    engine/system.py -> Clock, Entropy
                  PackStore, PushProtocol, FetchProtocol,
                  Objects, Revisions
-    engine/   -> Transport, Writes, Reads, Router, Replication, Membership, Activity, Scrubs, Losses:
+    engine/   -> Transport, Writes, Reads, Router, Replication, Membership, Activity, Scrubs, Losses, Events:
                  what http/ and rpc/ serve
 
 Errors are those of `base.errors`; every method may be cancelled at any await, and then leaves nothing running.
@@ -15,6 +15,7 @@ Errors are those of `base.errors`; every method may be cancelled at any await, a
 from __future__ import annotations
 
 from meshnode.ports.catalog import Catalog, Compare, Delete, Entry, Put, WatchEvent
+from meshnode.ports.events import Change, Deleted, Event, Events, Gap, Heartbeat, Scope, Standing, Standings
 from meshnode.ports.git_wire import CommandResult, FetchProtocol, Push, PushCommand, PushProtocol
 from meshnode.ports.maintenance import Losses, LossPlan, LostRound, MemberAccount, ScrubReport, Scrubs
 from meshnode.ports.objects import ObjectInfo, ObjectKind, Objects, RawObject, Revisions
@@ -58,16 +59,22 @@ from meshnode.ports.transport import (
 __all__ = [
     "Activity",
     "Catalog",
+    "Change",
     "Clock",
     "CommandResult",
     "Compare",
     "Consistency",
     "ConsistencyLevel",
     "Delete",
+    "Deleted",
     "Entropy",
     "Entry",
+    "Event",
+    "Events",
     "FetchProtocol",
+    "Gap",
     "GitService",
+    "Heartbeat",
     "Inspection",
     "LossPlan",
     "Losses",
@@ -100,6 +107,7 @@ __all__ = [
     "Replication",
     "Revisions",
     "Router",
+    "Scope",
     "ScrubReport",
     "Scrubs",
     "StageChunk",
@@ -108,6 +116,8 @@ __all__ = [
     "StageMessage",
     "StageOpen",
     "StagePrepare",
+    "Standing",
+    "Standings",
     "Transport",
     "TransportReply",
     "TransportRequest",

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from meshnode.ports import Clock, Events
+from meshnode.rpc.event import EventServicer
 from meshnode.rpc.forward import Forwarder
 from meshnode.rpc.forward_stream import StreamForwarder
 from meshnode.rpc.object_reads import ObjectReads
@@ -19,7 +21,11 @@ class GitApi:
     object_reads: ObjectReads
     forwarder: Forwarder
     streams: StreamForwarder
+    events: Events
+    clock: Clock
 
     def servicers(self) -> dict[str, object]:
         """The services by their full names."""
-        return {}
+        return {
+            "mesh.v1.EventService": EventServicer(reads=self.object_reads.reads, events=self.events, clock=self.clock),
+        }

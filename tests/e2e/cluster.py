@@ -238,9 +238,13 @@ class Cluster:
         return found
 
     def git_processes(self, node: int) -> list[str]:
-        """Command lines of git processes that descend from a node."""
+        """Command lines of git processes at work for a node; its idle object readers stay and do not count."""
         root = self.pid(node)
-        return [line for pid, line in _descendants(root) if "git" in line.split(" ")[0] and is_running(pid)]
+        return [
+            line
+            for pid, line in _descendants(root)
+            if "git" in line.split(" ")[0] and "cat-file --batch-command" not in line and is_running(pid)
+        ]
 
     def wait_quiet(self, *, deadline_s: float = 30) -> None:
         """Wait until no running node has a git process or anything left over."""
