@@ -93,14 +93,18 @@ format: $(VENV)/stamp-dev  ## format the code and apply safe fixes
 	$(VENV)/bin/ruff format .
 
 .PHONY: proto
-proto: $(VENV)/stamp-dev  ## regenerate meshnode/v1 and catalog/etcd_v3 from proto/
+proto: $(VENV)/stamp-dev  ## regenerate meshnode/v1, client/services.py and catalog/etcd_v3 from proto/
 	rm -rf build/proto && mkdir -p build/proto
-	$(PY) -m grpc_tools.protoc -Iproto --python_out=build/proto --pyi_out=build/proto proto/mesh/v1/*.proto
+	$(PY) -m grpc_tools.protoc -Iproto --python_out=build/proto --pyi_out=build/proto \
+		--include_source_info --descriptor_set_out=build/proto/mesh.binpb proto/mesh/v1/*.proto
 	sed -i -E 's/^from mesh\.v1 import/from meshnode.v1 import/' build/proto/mesh/v1/*.py build/proto/mesh/v1/*.pyi
 	rm -f meshnode/v1/*_pb2.py meshnode/v1/*_pb2.pyi
 	cp build/proto/mesh/v1/* meshnode/v1/
 	$(PY) -m grpc_tools.protoc -Iproto/etcd --python_out=meshnode/catalog/etcd_v3 \
 		--pyi_out=meshnode/catalog/etcd_v3 proto/etcd/*.proto
+	PYTHONPATH=. $(PY) proto/client_services.py build/proto/mesh.binpb > build/proto/services.py
+	$(VENV)/bin/ruff format --quiet build/proto/services.py
+	cp build/proto/services.py meshnode/client/services.py
 
 .PHONY: clean
 clean:  ## remove build results and caches (not .venv, not .mesh)

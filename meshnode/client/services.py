@@ -1,0 +1,423 @@
+"""Typed calls of every service of `mesh.v1`. Generated from proto/ by `make proto`; do not edit."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from meshnode.client.caller import CALL_MS, STREAM_MS, Caller, Method
+from meshnode.v1 import cluster_pb2, event_pb2, maintenance_pb2, ref_pb2, repository_pb2
+
+_CLUSTER_GET_STATUS: Final = Method(
+    path="/mesh.v1.ClusterService/GetStatus",
+    is_write=False,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_LIST_NODES: Final = Method(
+    path="/mesh.v1.ClusterService/ListNodes",
+    is_write=False,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_SET_NODE_STATE: Final = Method(
+    path="/mesh.v1.ClusterService/SetNodeState",
+    is_write=True,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_GET_NODE_ACTIVITY: Final = Method(
+    path="/mesh.v1.ClusterService/GetNodeActivity",
+    is_write=False,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+
+
+class ClusterService:
+    """The cluster: its nodes and their states."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def get_status(
+        self, request: cluster_pb2.GetStatusRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_pb2.GetStatusResponse:
+        """Call ClusterService.GetStatus."""
+        return await self._caller.unary(
+            _CLUSTER_GET_STATUS, request, cluster_pb2.GetStatusResponse, timeout_ms=timeout_ms
+        )
+
+    async def list_nodes(
+        self, request: cluster_pb2.ListNodesRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_pb2.ListNodesResponse:
+        """Call ClusterService.ListNodes."""
+        return await self._caller.unary(
+            _CLUSTER_LIST_NODES, request, cluster_pb2.ListNodesResponse, timeout_ms=timeout_ms
+        )
+
+    async def set_node_state(
+        self, request: cluster_pb2.SetNodeStateRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_pb2.SetNodeStateResponse:
+        """Want another state for a node: AVAILABLE (enable), DRAINING (finish, take nothing new) or DISABLED."""
+        return await self._caller.unary(
+            _CLUSTER_SET_NODE_STATE, request, cluster_pb2.SetNodeStateResponse, timeout_ms=timeout_ms
+        )
+
+    async def get_node_activity(
+        self, request: cluster_pb2.GetNodeActivityRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_pb2.GetNodeActivityResponse:
+        """What the answering node itself is doing: work in flight, repairs, start-up."""
+        return await self._caller.unary(
+            _CLUSTER_GET_NODE_ACTIVITY, request, cluster_pb2.GetNodeActivityResponse, timeout_ms=timeout_ms
+        )
+
+
+_EVENT_WATCH: Final = Method(
+    path="/mesh.v1.EventService/Watch",
+    is_write=False,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+
+
+class EventService:
+    """What happened to references, after it happened: for builds, caches, mirrors, search."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def watch(
+        self, request: event_pb2.WatchRequest, *, timeout_ms: int = STREAM_MS
+    ) -> AsyncIterator[event_pb2.WatchResponse]:
+        """Follow changes of references.
+
+        At least once, in order of generations within a repository, and only what is committed. The stream ends with
+        OK when the node wants to stop or the call's time is nearly over: resume at any node, with the last generation
+        seen of every repository. Errors: INVALID_ARGUMENT (no scope, or more than one; over 100,000 resume points),
+        NOT_FOUND (the named repository), RESOURCE_EXHAUSTED (too many followers at this node), UNAVAILABLE (catalog
+        out of reach at the start).
+        """
+        return self._caller.stream(_EVENT_WATCH, request, event_pb2.WatchResponse, timeout_ms=timeout_ms)
+
+
+_MAINTENANCE_SCRUB_REPOSITORY: Final = Method(
+    path="/mesh.v1.MaintenanceService/ScrubRepository",
+    is_write=True,
+    holder=(),
+    name_field="name",
+    has_request_key=False,
+    has_consistency=False,
+)
+_MAINTENANCE_ACCEPT_DATA_LOSS: Final = Method(
+    path="/mesh.v1.MaintenanceService/AcceptDataLoss",
+    is_write=True,
+    holder=(),
+    name_field="name",
+    has_request_key=False,
+    has_consistency=False,
+)
+
+
+class MaintenanceService:
+    """Looking after repositories: what operators ask for by hand."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def scrub_repository(
+        self, request: maintenance_pb2.ScrubRepositoryRequest, *, timeout_ms: int = CALL_MS
+    ) -> maintenance_pb2.ScrubRepositoryResponse:
+        """Have every replica read everything it holds, now; one that is damaged takes itself out and is filled from a
+        peer.
+
+        A node that needs longer than the call goes on with it and says so.
+        """
+        return await self._caller.unary(
+            _MAINTENANCE_SCRUB_REPOSITORY, request, maintenance_pb2.ScrubRepositoryResponse, timeout_ms=timeout_ms
+        )
+
+    async def accept_data_loss(
+        self, request: maintenance_pb2.AcceptDataLossRequest, *, timeout_ms: int = CALL_MS
+    ) -> maintenance_pb2.AcceptDataLossResponse:
+        """Make one replica the truth where no consistent replica is left; what only others knew is lost.
+
+        INVALID_ARGUMENT where a consistent replica answers, ABORTED where the record changed meanwhile.
+        """
+        return await self._caller.unary(
+            _MAINTENANCE_ACCEPT_DATA_LOSS, request, maintenance_pb2.AcceptDataLossResponse, timeout_ms=timeout_ms
+        )
+
+
+_REF_LIST_REFS: Final = Method(
+    path="/mesh.v1.RefService/ListRefs",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_REF_FIND_REFS_BY_OID: Final = Method(
+    path="/mesh.v1.RefService/FindRefsByOid",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_REF_GET_DEFAULT_BRANCH: Final = Method(
+    path="/mesh.v1.RefService/GetDefaultBranch",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_REF_SET_DEFAULT_BRANCH: Final = Method(
+    path="/mesh.v1.RefService/SetDefaultBranch",
+    is_write=True,
+    holder=(),
+    name_field="repository",
+    has_request_key=True,
+    has_consistency=False,
+)
+_REF_UPDATE_REFS: Final = Method(
+    path="/mesh.v1.RefService/UpdateRefs",
+    is_write=True,
+    holder=(),
+    name_field="repository",
+    has_request_key=True,
+    has_consistency=False,
+)
+
+
+class RefService:
+    """References of one repository.
+
+    Reference names are UTF-8.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def list_refs(
+        self, request: ref_pb2.ListRefsRequest, *, timeout_ms: int = CALL_MS
+    ) -> ref_pb2.ListRefsResponse:
+        """References by name, a page at a time; all pages of one listing come from one generation, or ABORTED asks
+        the caller to start again."""
+        return await self._caller.unary(_REF_LIST_REFS, request, ref_pb2.ListRefsResponse, timeout_ms=timeout_ms)
+
+    async def find_refs_by_oid(
+        self, request: ref_pb2.FindRefsByOidRequest, *, timeout_ms: int = CALL_MS
+    ) -> ref_pb2.FindRefsByOidResponse:
+        """Call RefService.FindRefsByOid."""
+        return await self._caller.unary(
+            _REF_FIND_REFS_BY_OID, request, ref_pb2.FindRefsByOidResponse, timeout_ms=timeout_ms
+        )
+
+    async def get_default_branch(
+        self, request: ref_pb2.GetDefaultBranchRequest, *, timeout_ms: int = CALL_MS
+    ) -> ref_pb2.GetDefaultBranchResponse:
+        """Call RefService.GetDefaultBranch."""
+        return await self._caller.unary(
+            _REF_GET_DEFAULT_BRANCH, request, ref_pb2.GetDefaultBranchResponse, timeout_ms=timeout_ms
+        )
+
+    async def set_default_branch(
+        self, request: ref_pb2.SetDefaultBranchRequest, *, timeout_ms: int = CALL_MS
+    ) -> ref_pb2.SetDefaultBranchResponse:
+        """Call RefService.SetDefaultBranch."""
+        return await self._caller.unary(
+            _REF_SET_DEFAULT_BRANCH, request, ref_pb2.SetDefaultBranchResponse, timeout_ms=timeout_ms
+        )
+
+    async def update_refs(
+        self, request: ref_pb2.UpdateRefsRequest, *, timeout_ms: int = CALL_MS
+    ) -> ref_pb2.UpdateRefsResponse:
+        """One atomic batch: all updates or none.
+
+        ABORTED with the reference where an expected value does not hold.
+        """
+        return await self._caller.unary(_REF_UPDATE_REFS, request, ref_pb2.UpdateRefsResponse, timeout_ms=timeout_ms)
+
+
+_REPOSITORY_CREATE: Final = Method(
+    path="/mesh.v1.RepositoryService/Create",
+    is_write=True,
+    holder=(),
+    name_field="name",
+    has_request_key=True,
+    has_consistency=False,
+)
+_REPOSITORY_FORK: Final = Method(
+    path="/mesh.v1.RepositoryService/Fork",
+    is_write=True,
+    holder=(),
+    name_field="name",
+    has_request_key=True,
+    has_consistency=False,
+)
+_REPOSITORY_RENAME: Final = Method(
+    path="/mesh.v1.RepositoryService/Rename",
+    is_write=True,
+    holder=(),
+    name_field="name",
+    has_request_key=True,
+    has_consistency=False,
+)
+_REPOSITORY_DELETE: Final = Method(
+    path="/mesh.v1.RepositoryService/Delete",
+    is_write=True,
+    holder=(),
+    name_field="name",
+    has_request_key=True,
+    has_consistency=False,
+)
+_REPOSITORY_GET: Final = Method(
+    path="/mesh.v1.RepositoryService/Get",
+    is_write=False,
+    holder=(),
+    name_field="name",
+    has_request_key=False,
+    has_consistency=True,
+)
+_REPOSITORY_EXISTS: Final = Method(
+    path="/mesh.v1.RepositoryService/Exists",
+    is_write=False,
+    holder=(),
+    name_field="name",
+    has_request_key=False,
+    has_consistency=False,
+)
+_REPOSITORY_LIST: Final = Method(
+    path="/mesh.v1.RepositoryService/List",
+    is_write=False,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_REPOSITORY_SIZE: Final = Method(
+    path="/mesh.v1.RepositoryService/Size",
+    is_write=False,
+    holder=(),
+    name_field="name",
+    has_request_key=False,
+    has_consistency=True,
+)
+_REPOSITORY_VERIFY: Final = Method(
+    path="/mesh.v1.RepositoryService/Verify",
+    is_write=False,
+    holder=(),
+    name_field="name",
+    has_request_key=False,
+    has_consistency=False,
+)
+_REPOSITORY_GET_ROUND_OUTCOME: Final = Method(
+    path="/mesh.v1.RepositoryService/GetRoundOutcome",
+    is_write=False,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+
+
+class RepositoryService:
+    """Repositories as a whole.
+
+    Errors common to all: NOT_FOUND, UNAVAILABLE (catalog out of reach: retry as it is), RESOURCE_EXHAUSTED (back
+    off), INVALID_ARGUMENT (hostile or malformed names).
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def create(
+        self, request: repository_pb2.CreateRequest, *, timeout_ms: int = CALL_MS
+    ) -> repository_pb2.CreateResponse:
+        """Create an empty repository.
+
+        ALREADY_EXISTS where the name is taken.
+        """
+        return await self._caller.unary(
+            _REPOSITORY_CREATE, request, repository_pb2.CreateResponse, timeout_ms=timeout_ms
+        )
+
+    async def fork(
+        self, request: repository_pb2.ForkRequest, *, timeout_ms: int = CALL_MS
+    ) -> repository_pb2.ForkResponse:
+        """Create a repository with another one's references; objects are shared where both live."""
+        return await self._caller.unary(_REPOSITORY_FORK, request, repository_pb2.ForkResponse, timeout_ms=timeout_ms)
+
+    async def rename(
+        self, request: repository_pb2.RenameRequest, *, timeout_ms: int = CALL_MS
+    ) -> repository_pb2.RenameResponse:
+        """Give a repository another name; the old name is free afterwards."""
+        return await self._caller.unary(
+            _REPOSITORY_RENAME, request, repository_pb2.RenameResponse, timeout_ms=timeout_ms
+        )
+
+    async def delete(
+        self, request: repository_pb2.DeleteRequest, *, timeout_ms: int = CALL_MS
+    ) -> repository_pb2.DeleteResponse:
+        """Delete a repository.
+
+        Its id is never used again; objects that forks need stay.
+        """
+        return await self._caller.unary(
+            _REPOSITORY_DELETE, request, repository_pb2.DeleteResponse, timeout_ms=timeout_ms
+        )
+
+    async def get(self, request: repository_pb2.GetRequest, *, timeout_ms: int = CALL_MS) -> repository_pb2.GetResponse:
+        """Call RepositoryService.Get."""
+        return await self._caller.unary(_REPOSITORY_GET, request, repository_pb2.GetResponse, timeout_ms=timeout_ms)
+
+    async def exists(
+        self, request: repository_pb2.ExistsRequest, *, timeout_ms: int = CALL_MS
+    ) -> repository_pb2.ExistsResponse:
+        """Call RepositoryService.Exists."""
+        return await self._caller.unary(
+            _REPOSITORY_EXISTS, request, repository_pb2.ExistsResponse, timeout_ms=timeout_ms
+        )
+
+    async def list(
+        self, request: repository_pb2.ListRequest, *, timeout_ms: int = CALL_MS
+    ) -> repository_pb2.ListResponse:
+        """Names in byte order, at most 1,000 a page."""
+        return await self._caller.unary(_REPOSITORY_LIST, request, repository_pb2.ListResponse, timeout_ms=timeout_ms)
+
+    async def size(
+        self, request: repository_pb2.SizeRequest, *, timeout_ms: int = CALL_MS
+    ) -> repository_pb2.SizeResponse:
+        """Bytes on disk of the answering replica."""
+        return await self._caller.unary(_REPOSITORY_SIZE, request, repository_pb2.SizeResponse, timeout_ms=timeout_ms)
+
+    async def verify(
+        self, request: repository_pb2.VerifyRequest, *, timeout_ms: int = CALL_MS
+    ) -> repository_pb2.VerifyResponse:
+        """Compare the replicas: references as files say, reachable objects, git fsck.
+
+        Slow on purpose.
+        """
+        return await self._caller.unary(
+            _REPOSITORY_VERIFY, request, repository_pb2.VerifyResponse, timeout_ms=timeout_ms
+        )
+
+    async def get_round_outcome(
+        self, request: repository_pb2.GetRoundOutcomeRequest, *, timeout_ms: int = CALL_MS
+    ) -> repository_pb2.GetRoundOutcomeResponse:
+        """Whether a write of an earlier request took effect (the way out of an 'unknown' answer)."""
+        return await self._caller.unary(
+            _REPOSITORY_GET_ROUND_OUTCOME, request, repository_pb2.GetRoundOutcomeResponse, timeout_ms=timeout_ms
+        )
