@@ -36,8 +36,9 @@ REF_NAME_BYTES_MAX: Final = 1024
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,100}\Z")
 _NODE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 _HEX32 = re.compile(r"[0-9a-f]{32}\Z")
+_HEX64 = re.compile(r"[0-9a-f]{64}\Z")
 _OBJECT = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
-_REF_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|[\ud800-\udfff]")
+_REF_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|[/.]\Z|[\ud800-\udfff]")
 
 
 def parse_repository_name(text: str) -> RepositoryName:
@@ -104,6 +105,20 @@ def parse_object_id(text: str, *, object_format: str = "") -> ObjectId:
     return ObjectId(text)
 
 
+def parse_object_format(text: str) -> str:
+    """Let `sha1` and `sha256` through."""
+    if text not in {"sha1", "sha256"}:
+        raise InvalidRequest("unknown object format", object_format=text[:20])
+    return text
+
+
+def parse_refs_digest(text: str) -> RefsDigest:
+    """Check a digest over references: 64 lower case hex digits."""
+    if not _HEX64.match(text):
+        raise InvalidRequest("digest must be 64 hex digits", digest=text[:100])
+    return RefsDigest(text)
+
+
 def parse_ref_name(text: str) -> RefName:
     """Check a full reference name, `HEAD` or `refs/...`, by git-check-ref-format(1).
 
@@ -116,14 +131,19 @@ def parse_ref_name(text: str) -> RefName:
     bad = (
         not text.startswith("refs/")
         or text.count("/") < 2
-        or text.endswith(("/", "."))
         or _REF_FORBIDDEN.search(text) is not None
         or len(text.encode()) > REF_NAME_BYTES_MAX
-        or any(part.startswith(".") or part.endswith(".lock") or not part for part in text.split("/"))
     )
     if bad:
         raise InvalidRequest("not a valid reference name", ref=text[:200])
     return RefName(text)
+
+
+def parse_ref_value(text: str) -> RefValue:
+    """Check what a reference holds: an object id or `ref:<name>`."""
+    if text.startswith(SYMBOLIC):
+        return symbolic(parse_ref_name(text[len(SYMBOLIC) :]))
+    return RefValue(parse_object_id(text))
 
 
 def is_zero(oid: str) -> bool:

@@ -11,7 +11,6 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from meshnode.base.errors import Corrupt, MeshError
 from meshnode.base.ids import (
     Generation,
     NodeId,
@@ -20,11 +19,14 @@ from meshnode.base.ids import (
     RepositoryName,
     RoundId,
     parse_node_id,
+    parse_object_format,
     parse_partition_id,
+    parse_refs_digest,
     parse_repository_id,
     parse_repository_name,
     parse_round_id,
 )
+from meshnode.core.decoding import Fields, decode
 from meshnode.core.keys import decode_round, encode_round
 from meshnode.core.participant import Position
 from meshnode.core.round import ReplicaKey, Round
@@ -104,26 +106,20 @@ def encode_node_account(account: NodeAccount) -> str:
 
 def decode_node_account(text: str) -> NodeAccount:
     """The account of its JSON. Raises Corrupt."""
-    try:
-        raw: dict[str, Any] = json.loads(text)
-        if raw["v"] != ACCOUNT_FORMAT:
-            raise Corrupt("account has an unknown format version", version=str(raw["v"])[:20])
+
+    def build(fields: Fields) -> NodeAccount:
         return NodeAccount(
-            node=parse_node_id(raw["node"]),
-            grpc_url=str(raw["grpc_url"]),
-            http_url=str(raw["http_url"]),
-            zone=str(raw["zone"]),
-            weight=int(raw["weight"]),
-            public_key=str(raw["public_key"]),
-            unreadable=tuple(str(line) for line in raw["unreadable"]),
-            replicas=tuple(_replica_of(one) for one in raw["replicas"]),
+            node=fields.parsed("node", parse_node_id),
+            grpc_url=fields.text("grpc_url"),
+            http_url=fields.text("http_url"),
+            zone=fields.text("zone"),
+            weight=fields.number("weight"),
+            public_key=fields.text("public_key"),
+            unreadable=fields.texts("unreadable"),
+            replicas=tuple(_replica_of(Fields(one)) for one in fields.items("replicas")),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise Corrupt("account cannot be decoded", detail=str(error)[:200]) from error
-    except Corrupt:
-        raise
-    except MeshError as error:
-        raise Corrupt("account has a bad value", detail=str(error)[:200]) from error
+
+    return decode(text, "account", ACCOUNT_FORMAT, build)
 
 
 def _replica_json(replica: ReplicaAccount) -> dict[str, Any]:
@@ -146,31 +142,21 @@ def _replica_json(replica: ReplicaAccount) -> dict[str, Any]:
     }
 
 
-def _replica_of(raw: dict[str, Any]) -> ReplicaAccount:
-    key = ReplicaKey(parse_partition_id(int(raw["partition"])), parse_repository_id(raw["repository"]))
+def _replica_of(fields: Fields) -> ReplicaAccount:
+    partition = parse_partition_id(fields.number("partition"))
     return ReplicaAccount(
-        key=key,
-        name=parse_repository_name(raw["name"]),
-        generation=Generation(int(raw["generation"])),
-        round_id=None if raw["round_id"] is None else parse_round_id(raw["round_id"]),
-        refs_digest=_digest(raw["refs_digest"]),
-        digest_on_disk=None if raw["digest_on_disk"] is None else _digest(raw["digest_on_disk"]),
-        object_format=_object_format(raw["object_format"]),
-        is_deleted=bool(raw["is_deleted"]),
-        fork_parent=None if raw["fork_parent"] is None else parse_repository_id(raw["fork_parent"]),
-        fork_root=None if raw["fork_root"] is None else parse_repository_id(raw["fork_root"]),
-        recent=tuple(parse_round_id(round_id) for round_id in raw["recent"]),
-        prepared=tuple(decode_round(json.dumps(one).encode()) for one in raw["prepared"]),
-        begun=None if raw["begun"] is None else parse_round_id(raw["begun"]),
-        trouble=str(raw["trouble"]),
+        key=ReplicaKey(partition, fields.parsed("repository", parse_repository_id)),
+        name=fields.parsed("name", parse_repository_name),
+        generation=Generation(fields.number("generation")),
+        round_id=fields.optional("round_id", parse_round_id),
+        refs_digest=fields.parsed("refs_digest", parse_refs_digest),
+        digest_on_disk=fields.optional("digest_on_disk", parse_refs_digest),
+        object_format=fields.parsed("object_format", parse_object_format),
+        is_deleted=fields.truth("is_deleted"),
+        fork_parent=fields.optional("fork_parent", parse_repository_id),
+        fork_root=fields.optional("fork_root", parse_repository_id),
+        recent=fields.all_parsed("recent", parse_round_id),
+        prepared=tuple(decode_round(json.dumps(one).encode()) for one in fields.items("prepared")),
+        begun=fields.optional("begun", parse_round_id),
+        trouble=fields.text("trouble"),
     )
-
-
-def _digest(text: str) -> RefsDigest:
-    return RefsDigest(f"{int(text, 16):064x}")
-
-
-def _object_format(text: str) -> str:
-    if text not in {"sha1", "sha256"}:
-        raise ValueError(f"object format {text!r}")
-    return text

@@ -16,24 +16,28 @@ not know with `Corrupt`: a newer format must not be guessed at.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from meshnode.base.errors import Corrupt
 from meshnode.base.ids import (
     Generation,
     NodeId,
     PartitionId,
-    RefName,
-    RefsDigest,
-    RefValue,
     RepositoryId,
     RepositoryName,
-    RoundId,
+    parse_node_id,
+    parse_object_format,
+    parse_partition_id,
+    parse_ref_name,
+    parse_ref_value,
+    parse_refs_digest,
+    parse_repository_id,
+    parse_repository_name,
+    parse_round_id,
 )
+from meshnode.core.decoding import Fields, decode, optional_text
 from meshnode.core.record import Partition, Record, RepositoryState
 from meshnode.core.refs import RefEdit
 from meshnode.core.round import Round, WriteKind
@@ -167,7 +171,7 @@ def encode_record(record: Record) -> bytes:
 @lru_cache(DECODED_MAX)
 def decode_record(value: bytes) -> Record:
     """The record of its JSON. Raises Corrupt."""
-    return _decode(value, "record", _record)
+    return decode(value, "record", FORMAT_VERSION, _record)
 
 
 def encode_partition(partition: Partition) -> bytes:
@@ -185,13 +189,14 @@ def encode_partition(partition: Partition) -> bytes:
 @lru_cache(DECODED_MAX)
 def decode_partition(value: bytes) -> Partition:
     """The partition of its JSON. Raises Corrupt."""
-    return _decode(
+    return decode(
         value,
         "partition",
-        lambda raw: Partition(
-            partition=PartitionId(int(raw["partition"])),
-            replicas=tuple(NodeId(node) for node in raw["replicas"]),
-            joining=tuple(NodeId(node) for node in raw["joining"]),
+        FORMAT_VERSION,
+        lambda fields: Partition(
+            partition=parse_partition_id(fields.number("partition")),
+            replicas=fields.all_parsed("replicas", parse_node_id),
+            joining=fields.all_parsed("joining", parse_node_id),
         ),
     )
 
@@ -215,17 +220,18 @@ def encode_node(node: Node) -> bytes:
 @lru_cache(DECODED_MAX)
 def decode_node(value: bytes) -> Node:
     """The node of its JSON. Raises Corrupt."""
-    return _decode(
+    return decode(
         value,
         "node",
-        lambda raw: Node(
-            node=NodeId(raw["node"]),
-            grpc_url=str(raw["grpc_url"]),
-            http_url=str(raw["http_url"]),
-            zone=str(raw["zone"]),
-            weight=int(raw["weight"]),
-            state=NodeState(raw["state"]),
-            public_keys=tuple(str(pem) for pem in raw["public_keys"]),
+        FORMAT_VERSION,
+        lambda fields: Node(
+            node=fields.parsed("node", parse_node_id),
+            grpc_url=fields.text("grpc_url"),
+            http_url=fields.text("http_url"),
+            zone=fields.text("zone"),
+            weight=fields.number("weight"),
+            state=NodeState(fields.text("state")),
+            public_keys=fields.texts("public_keys"),
         ),
     )
 
@@ -240,11 +246,14 @@ def encode_online(online: OnlineNode) -> bytes:
 @lru_cache(DECODED_MAX)
 def decode_online(value: bytes) -> OnlineNode:
     """The liveness entry of its JSON. Raises Corrupt."""
-    return _decode(
+    return decode(
         value,
         "online node",
-        lambda raw: OnlineNode(
-            node=NodeId(raw["node"]), version=str(raw["version"]), started_at_ms=int(raw["started_at_ms"])
+        FORMAT_VERSION,
+        lambda fields: OnlineNode(
+            node=fields.parsed("node", parse_node_id),
+            version=fields.text("version"),
+            started_at_ms=fields.number("started_at_ms"),
         ),
     )
 
@@ -263,13 +272,14 @@ def encode_application(application: Application) -> bytes:
 
 def decode_application(value: bytes) -> Application:
     """The application of its JSON. Raises Corrupt."""
-    return _decode(
+    return decode(
         value,
         "application",
-        lambda raw: Application(
-            application=str(raw["application"]),
-            role=Role(raw["role"]),
-            public_keys=tuple(str(pem) for pem in raw["public_keys"]),
+        FORMAT_VERSION,
+        lambda fields: Application(
+            application=fields.text("application"),
+            role=Role(fields.text("role")),
+            public_keys=fields.texts("public_keys"),
         ),
     )
 
@@ -289,13 +299,14 @@ def encode_settings(settings: ClusterSettings) -> bytes:
 @lru_cache(DECODED_MAX)
 def decode_settings(value: bytes) -> ClusterSettings:
     """The cluster settings of their JSON. Raises Corrupt."""
-    return _decode(
+    return decode(
         value,
         "cluster settings",
-        lambda raw: ClusterSettings(
-            cluster_id=str(raw["cluster_id"]),
-            partition_count=int(raw["partition_count"]),
-            replication_factor=int(raw["replication_factor"]),
+        FORMAT_VERSION,
+        lambda fields: ClusterSettings(
+            cluster_id=fields.text("cluster_id"),
+            partition_count=fields.number("partition_count"),
+            replication_factor=fields.number("replication_factor"),
         ),
     )
 
@@ -329,69 +340,60 @@ def encode_round(round_: Round) -> bytes:
 
 def decode_round(value: bytes) -> Round:
     """The round of its JSON. Raises Corrupt."""
-    return _decode(value, "round", _round)
-
-
-T = TypeVar("T")
+    return decode(value, "round", FORMAT_VERSION, _round)
 
 
 def _encode(raw: dict[str, Any]) -> bytes:
     return json.dumps(raw, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _decode(value: bytes, what: str, build: Callable[[dict[str, Any]], T]) -> T:
-    try:
-        raw = json.loads(value)
-        if raw["v"] != FORMAT_VERSION:
-            raise Corrupt(f"{what} has an unknown format version", version=str(raw["v"])[:20])
-        return build(raw)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Corrupt(f"{what} cannot be decoded", detail=str(error)[:200]) from error
-
-
-def _record(raw: dict[str, Any]) -> Record:
+def _record(fields: Fields) -> Record:
     return Record(
-        repository=RepositoryId(raw["repository"]),
-        name=RepositoryName(raw["name"]),
-        partition=PartitionId(int(raw["partition"])),
-        generation=Generation(int(raw["generation"])),
-        round_id=_optional(raw["round_id"], RoundId),
-        refs_digest=RefsDigest(raw["refs_digest"]),
-        inconsistent=frozenset(NodeId(node) for node in raw["inconsistent"]),
-        state=RepositoryState(raw["state"]),
-        object_format=str(raw["object_format"]),
-        recent=tuple(RoundId(round_id) for round_id in raw["recent"]),
-        fork_root=RepositoryId(raw["fork_root"]),
-        fork_parent=_optional(raw["fork_parent"], RepositoryId),
-        fence=int(raw["fence"]),
+        repository=fields.parsed("repository", parse_repository_id),
+        name=fields.parsed("name", parse_repository_name),
+        partition=parse_partition_id(fields.number("partition")),
+        generation=Generation(fields.number("generation")),
+        round_id=fields.optional("round_id", parse_round_id),
+        refs_digest=fields.parsed("refs_digest", parse_refs_digest),
+        inconsistent=frozenset(fields.all_parsed("inconsistent", parse_node_id)),
+        state=RepositoryState(fields.text("state")),
+        object_format=fields.parsed("object_format", parse_object_format),
+        recent=fields.all_parsed("recent", parse_round_id),
+        fork_root=fields.parsed("fork_root", parse_repository_id),
+        fork_parent=fields.optional("fork_parent", parse_repository_id),
+        fence=fields.number("fence"),
     )
 
 
-def _round(raw: dict[str, Any]) -> Round:
+def _round(fields: Fields) -> Round:
+    fork_generation = fields.optional_number("fork_generation")
     return Round(
-        round_id=RoundId(raw["round_id"]),
-        repository=RepositoryId(raw["repository"]),
-        partition=PartitionId(int(raw["partition"])),
-        kind=WriteKind(raw["kind"]),
-        base_generation=Generation(int(raw["base_generation"])),
-        base_round_id=_optional(raw["base_round_id"], RoundId),
-        edits=tuple(
-            RefEdit(RefName(name), _optional(old, RefValue), _optional(new, RefValue))
-            for name, old, new in raw["edits"]
-        ),
-        refs_digest=RefsDigest(raw["refs_digest"]),
-        name=RepositoryName(raw["name"]),
-        object_format=str(raw["object_format"]),
-        coordinator=NodeId(raw["coordinator"]),
-        request_key=str(raw["request_key"]),
-        actor=str(raw["actor"]),
-        fork_root=RepositoryId(raw["fork_root"]),
-        fork_parent=_optional(raw["fork_parent"], RepositoryId),
-        fork_generation=None if raw["fork_generation"] is None else Generation(int(raw["fork_generation"])),
-        has_pack=bool(raw["has_pack"]),
-        created_at_ms=int(raw["created_at_ms"]),
+        round_id=fields.parsed("round_id", parse_round_id),
+        repository=fields.parsed("repository", parse_repository_id),
+        partition=parse_partition_id(fields.number("partition")),
+        kind=WriteKind(fields.text("kind")),
+        base_generation=Generation(fields.number("base_generation")),
+        base_round_id=fields.optional("base_round_id", parse_round_id),
+        edits=tuple(_edit(item) for item in fields.items("edits")),
+        refs_digest=fields.parsed("refs_digest", parse_refs_digest),
+        name=fields.parsed("name", parse_repository_name),
+        object_format=fields.parsed("object_format", parse_object_format),
+        coordinator=fields.parsed("coordinator", parse_node_id),
+        request_key=fields.text("request_key"),
+        actor=fields.text("actor"),
+        fork_root=fields.parsed("fork_root", parse_repository_id),
+        fork_parent=fields.optional("fork_parent", parse_repository_id),
+        fork_generation=None if fork_generation is None else Generation(fork_generation),
+        has_pack=fields.truth("has_pack"),
+        created_at_ms=fields.number("created_at_ms"),
     )
 
 
-def _optional(value: str | None, kind: Callable[[str], T]) -> T | None:
-    return None if value is None else kind(value)
+def _edit(item: object) -> RefEdit:
+    match item:
+        case [str(name), old, new]:
+            return RefEdit(
+                parse_ref_name(name), optional_text(old, parse_ref_value), optional_text(new, parse_ref_value)
+            )
+        case _:
+            raise ValueError("an edit is a name and two values")

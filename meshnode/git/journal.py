@@ -55,7 +55,7 @@ def read_record(directory: Path, round_id: RoundId) -> JournalRecord | None:
     round_ = decode_round(encoded)
     if round_.round_id != round_id:
         raise Corrupt("journal record is of another round", round=round_id)
-    return JournalRecord(round_, "" if pack_id == NO_PACK.encode() else _checked_pack_id(pack_id.decode()))
+    return JournalRecord(round_, "" if pack_id == NO_PACK.encode() else _checked_pack_id(pack_id))
 
 
 def read_journal(directory: Path) -> list[JournalRecord]:
@@ -135,7 +135,8 @@ def pack_id_of(index: Path, object_format: str) -> str:
         return file.read(length).hex()
 
 
-def _checked_pack_id(text: str) -> str:
+def _checked_pack_id(raw: bytes) -> str:
+    text = raw.decode("ascii", "replace")
     try:
         return parse_object_id(text)
     except MeshError as error:

@@ -11,19 +11,19 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
-from meshnode.base.errors import Corrupt, InvariantViolated, MeshError, ReplicaBehind, RepositoryNotFound
+from meshnode.base.errors import Corrupt, InvariantViolated, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import (
     Generation,
-    RefsDigest,
-    RepositoryId,
-    RepositoryName,
     RoundId,
+    parse_object_format,
+    parse_refs_digest,
     parse_repository_id,
     parse_repository_name,
     parse_round_id,
 )
+from meshnode.core.decoding import Fields, decode
 from meshnode.core.refs import EMPTY_DIGEST, digest_after
 from meshnode.core.round import ReplicaKey, Round, WriteKind
 from meshnode.ports import ReplicaState
@@ -185,42 +185,22 @@ def decode_state(data: bytes, key: ReplicaKey) -> ReplicaState:
     Raises:
         Corrupt: not readable, of an unknown version, or of another repository than `key`.
     """
-    try:
-        raw: dict[str, Any] = json.loads(data)
-        if raw["v"] != STATE_VERSION:
-            raise Corrupt("replica state has an unknown version", version=str(raw["v"])[:20])
-        if (raw["repository"], raw["partition"]) != (key.repository, key.partition):
+
+    def build(fields: Fields) -> ReplicaState:
+        if (fields.text("repository"), fields.number("partition")) != (key.repository, key.partition):
             raise Corrupt("replica state is of another repository", repository=key.repository)
         return ReplicaState(
             key=key,
-            name=_name(raw["name"]),
-            generation=Generation(int(raw["generation"])),
-            round_id=None if raw["round_id"] is None else parse_round_id(raw["round_id"]),
-            refs_digest=RefsDigest(f"{int(raw['refs_digest'], 16):064x}"),
-            object_format=_object_format(raw["object_format"]),
-            is_deleted=bool(raw["is_deleted"]),
-            fork_parent=_parent(raw["fork_parent"]),
+            name=fields.parsed("name", parse_repository_name),
+            generation=Generation(fields.number("generation")),
+            round_id=fields.optional("round_id", parse_round_id),
+            refs_digest=fields.parsed("refs_digest", parse_refs_digest),
+            object_format=fields.parsed("object_format", parse_object_format),
+            is_deleted=fields.truth("is_deleted"),
+            fork_parent=fields.optional("fork_parent", parse_repository_id),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Corrupt("replica state cannot be decoded", repository=key.repository, detail=str(error)[:200]) from error
-    except Corrupt:
-        raise
-    except MeshError as error:
-        raise Corrupt("replica state has a bad value", repository=key.repository, detail=str(error)[:200]) from error
 
-
-def _name(text: str) -> RepositoryName:
-    return parse_repository_name(text)
-
-
-def _parent(text: str | None) -> RepositoryId | None:
-    return None if text is None else parse_repository_id(text)
-
-
-def _object_format(text: str) -> str:
-    if text not in {"sha1", "sha256"}:
-        raise ValueError(f"object format {text!r}")
-    return text
+    return decode(data, "replica state", STATE_VERSION, build, repository=key.repository)
 
 
 def check_history(state: ReplicaState, history: Sequence[Round]) -> None:

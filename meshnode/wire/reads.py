@@ -76,13 +76,6 @@ def object_format_number(name: str) -> common_pb2.ObjectFormat:
     return common_pb2.OBJECT_FORMAT_SHA256 if name == "sha256" else common_pb2.OBJECT_FORMAT_SHA1
 
 
-def check_object_format(name: str) -> str:
-    """Let `sha1` and `sha256` through. Raises InvalidRequest."""
-    if name not in {"sha1", "sha256"}:
-        raise InvalidRequest("unknown object format", object_format=name[:20])
-    return name
-
-
 def request_key_of(text: str) -> str:
     """Check a request key: at most 128 bytes of text without control characters; "" means none given."""
     return _check_text(text, "request key", REQUEST_KEY_BYTES_MAX)

@@ -20,8 +20,11 @@ from meshnode.base.ids import (
     ObjectId,
     RefName,
     RefValue,
+    parse_object_format,
     parse_object_id,
     parse_ref_name,
+    parse_ref_value,
+    parse_refs_digest,
     parse_repository_id,
     parse_repository_name,
     parse_round_id,
@@ -30,8 +33,8 @@ from meshnode.core import refs as core_refs
 from meshnode.core.round import ReplicaKey
 from meshnode.ports import RefsSnapshot, ReplicaDescription, ReplicaState
 from meshnode.v1 import replication_pb2
-from meshnode.wire.reads import check_object_format, generation_of
-from meshnode.wire.rounds import digest_of, optional_round_id, ref_value_of
+from meshnode.wire.reads import generation_of
+from meshnode.wire.rounds import optional_round_id
 
 REFS_PER_MESSAGE: Final = 5_000
 REFS_MAX: Final = 5_000_000
@@ -72,8 +75,8 @@ def description_of(message: replication_pb2.DescribeReplicaResponse, node: NodeI
         node=node,
         generation=generation_of(message.generation),
         round_id=optional_round_id(message.round_id),
-        refs_digest=digest_of(message.refs_digest),
-        digest_on_disk=digest_of(message.digest_on_disk) if message.digest_on_disk else None,
+        refs_digest=parse_refs_digest(message.refs_digest),
+        digest_on_disk=parse_refs_digest(message.digest_on_disk) if message.digest_on_disk else None,
         object_digest=message.object_digest[:128],
         problems=tuple(problem[:PROBLEM_CHARS_MAX] for problem in message.problems[:PROBLEMS_MAX]),
         ref_count=message.ref_count,
@@ -128,7 +131,7 @@ class SnapshotAssembler:
             name = parse_ref_name(ref.name)
             if name in self._refs:
                 raise InvalidRequest("snapshot repeats a reference", ref=name)
-            self._refs[name] = ref_value_of(ref.value)
+            self._refs[name] = parse_ref_value(ref.value)
             if ref.peeled:
                 self._peeled[name] = parse_object_id(ref.peeled)
 
@@ -142,10 +145,10 @@ class SnapshotAssembler:
         first = self._first
         if first is None:
             raise InvalidRequest("snapshot is empty")
-        digest = digest_of(first.refs_digest)
+        digest = parse_refs_digest(first.refs_digest)
         if core_refs.digest_of(self._refs) != digest:
             raise Corrupt("snapshot does not match its digest", refs=len(self._refs))
-        object_format = check_object_format(first.object_format)
+        object_format = parse_object_format(first.object_format)
         state = ReplicaState(
             key=self._key,
             name=parse_repository_name(first.name),

@@ -8,38 +8,33 @@ must belong together, and their sum is bounded.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
 from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import (
-    SYMBOLIC,
     Generation,
     RefName,
-    RefsDigest,
-    RefValue,
     RoundId,
     parse_node_id,
-    parse_object_id,
+    parse_object_format,
     parse_partition_id,
     parse_ref_name,
+    parse_ref_value,
+    parse_refs_digest,
     parse_repository_id,
     parse_repository_name,
     parse_round_id,
-    symbolic,
 )
 from meshnode.core.refs import RefEdit
 from meshnode.core.round import ReplicaKey, Round, WriteKind
 from meshnode.v1 import replication_pb2
-from meshnode.wire.reads import actor_of, check_object_format, generation_of, request_key_of
+from meshnode.wire.reads import actor_of, generation_of, request_key_of
 
 EDITS_PER_MESSAGE: Final = 2_000
 """2,000 edits with names of the longest kind stay below 3 MiB; usual ones are 300 KiB."""
 EDITS_MAX: Final = 500_000
 """Edits of one round: a fork of a repository with half a million references."""
-
-_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 
 def key_message(key: ReplicaKey) -> replication_pb2.ReplicaKey:
@@ -50,20 +45,6 @@ def key_message(key: ReplicaKey) -> replication_pb2.ReplicaKey:
 def key_of(message: replication_pb2.ReplicaKey) -> ReplicaKey:
     """Check a replica's key. Raises InvalidRequest."""
     return ReplicaKey(parse_partition_id(message.partition), parse_repository_id(message.repository_id))
-
-
-def digest_of(text: str) -> RefsDigest:
-    """Check a digest: 64 lower case hex digits. Raises InvalidRequest."""
-    if not _DIGEST.match(text):
-        raise InvalidRequest("digest must be 64 hex digits", digest=text[:100])
-    return RefsDigest(text)
-
-
-def ref_value_of(text: str) -> RefValue:
-    """Check what a reference holds: an object id or `ref:<name>`. Raises InvalidRequest."""
-    if text.startswith(SYMBOLIC):
-        return symbolic(parse_ref_name(text[len(SYMBOLIC) :]))
-    return RefValue(parse_object_id(text))
 
 
 def optional_round_id(text: str) -> RoundId | None:
@@ -135,8 +116,8 @@ class RoundAssembler:
 def _edit_of(message: replication_pb2.RefEdit) -> RefEdit:
     return RefEdit(
         parse_ref_name(message.name),
-        ref_value_of(message.old) if message.old else None,
-        ref_value_of(message.new) if message.new else None,
+        parse_ref_value(message.old) if message.old else None,
+        parse_ref_value(message.new) if message.new else None,
     )
 
 
@@ -154,9 +135,9 @@ def _round_of(message: replication_pb2.Round, edits: tuple[RefEdit, ...]) -> Rou
         base_generation=Generation(generation_of(message.base_generation)),
         base_round_id=optional_round_id(message.base_round_id),
         edits=edits,
-        refs_digest=digest_of(message.refs_digest),
+        refs_digest=parse_refs_digest(message.refs_digest),
         name=parse_repository_name(message.name),
-        object_format=check_object_format(message.object_format),
+        object_format=parse_object_format(message.object_format),
         coordinator=parse_node_id(message.coordinator),
         request_key=request_key_of(message.request_key),
         actor=actor_of(message.actor),

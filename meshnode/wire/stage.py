@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from meshnode.base.errors import InvalidRequest
-from meshnode.base.ids import NodeId, parse_round_id
+from meshnode.base.ids import NodeId, parse_object_format, parse_round_id
 from meshnode.ports import (
     PackFix,
     StageChunk,
@@ -26,7 +26,7 @@ from meshnode.ports import (
     VoteKind,
 )
 from meshnode.v1 import replication_pb2
-from meshnode.wire.reads import check_object_format, generation_of
+from meshnode.wire.reads import generation_of
 from meshnode.wire.rounds import RoundAssembler, key_message, key_of, round_messages
 
 CHUNK_BYTES_MAX: Final = 1 << 20
@@ -109,7 +109,7 @@ class StageReader:
         return StageOpen(
             key=key_of(message.open.key),
             round_id=parse_round_id(message.open.round_id),
-            object_format=check_object_format(message.open.object_format),
+            object_format=parse_object_format(message.open.object_format),
             coordinator=coordinator,
         )
 

@@ -16,12 +16,13 @@ from meshnode.base.ids import (
     parse_object_id,
     parse_partition_id,
     parse_ref_name,
+    parse_ref_value,
+    parse_refs_digest,
     parse_repository_id,
     parse_repository_name,
     parse_round_id,
 )
 from meshnode.config.checks import parse_address
-from meshnode.wire.rounds import digest_of, ref_value_of
 from tests.fuzz.inputs import Draw
 from tests.fuzz.values import IDS, NAMES, OIDS, REF_NAMES
 
@@ -40,7 +41,7 @@ def check_ids(data: bytes) -> None:
         (parse_repository_id, (32,)),
         (parse_round_id, (32,)),
         (parse_object_id, (40, 64)),
-        (digest_of, (64,)),
+        (parse_refs_digest, (64,)),
     ):
         try:
             parsed = parse(text)
@@ -55,7 +56,7 @@ def check_ids(data: bytes) -> None:
     except InvalidRequest:
         pass
     with contextlib.suppress(InvalidRequest):
-        assert ref_value_of(text) == text
+        assert parse_ref_value(text) == text
     try:
         host, port = parse_address(text)
         assert host.isascii()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import os
+import tempfile
 import zlib
 from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -102,6 +105,16 @@ def _loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     atexit.register(loop.close)
     return loop
+
+
+@cache
+def directory(name: str) -> Path:
+    """A directory for a target's files, gone with the process; in memory where there is such a place."""
+    shared_memory = "/dev/shm"
+    parent = shared_memory if os.access(shared_memory, os.W_OK) else None
+    made = tempfile.TemporaryDirectory(prefix=f"meshnode-fuzz-{name}-", dir=parent)
+    atexit.register(made.cleanup)
+    return Path(made.name)
 
 
 def damaged(data: bytes, draw: Draw) -> bytes:

@@ -1,0 +1,144 @@
+"""Values of the catalog: refused as Corrupt, or understood to the letter, every id and name fit for its use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import strategies as st
+
+from meshnode.base.errors import Corrupt
+from meshnode.base.ids import (
+    Generation,
+    parse_node_id,
+    parse_partition_id,
+    parse_repository_id,
+    parse_repository_name,
+    parse_round_id,
+)
+from meshnode.core import keys
+from meshnode.core.record import Partition
+from tests.fuzz.inputs import Draw
+from tests.fuzz.values import KEYS, NODES, RECORDS, ROUNDS, WORDS
+
+_CODECS: tuple[tuple[Callable[[bytes], Any], Callable[[Any], bytes]], ...] = (
+    (keys.decode_record, keys.encode_record),
+    (keys.decode_round, keys.encode_round),
+    (keys.decode_partition, keys.encode_partition),
+    (keys.decode_node, keys.encode_node),
+    (keys.decode_online, keys.encode_online),
+    (keys.decode_application, keys.encode_application),
+    (keys.decode_settings, keys.encode_settings),
+)
+
+_NODE_LISTS = st.lists(NODES, max_size=3, unique=True).map(tuple)
+_VALUES: tuple[st.SearchStrategy[Any], ...] = (
+    RECORDS,
+    ROUNDS,
+    st.builds(Partition, partition=KEYS.map(lambda key: key.partition), replicas=_NODE_LISTS, joining=_NODE_LISTS),
+    st.builds(
+        keys.Node, node=NODES, grpc_url=WORDS, http_url=WORDS, zone=WORDS, weight=st.integers(0, 1 << 20),
+        state=st.sampled_from(keys.NodeState), public_keys=st.lists(WORDS, max_size=2).map(tuple),
+    ),
+    st.builds(keys.OnlineNode, node=NODES, version=WORDS, started_at_ms=st.integers(0, 1 << 45)),
+    st.builds(
+        keys.Application, application=WORDS, role=st.sampled_from(keys.Role),
+        public_keys=st.lists(WORDS, max_size=2).map(tuple),
+    ),
+    st.builds(
+        keys.ClusterSettings, cluster_id=WORDS, partition_count=st.integers(1, 65_536),
+        replication_factor=st.integers(1, 9),
+    ),
+)  # fmt: skip
+
+ODD: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        None,
+        True,
+        -1,
+        0,
+        1.5,
+        "",
+        "1",
+        "\ud800",
+        [],
+        {},
+        [[]],
+        float("inf"),
+        float("nan"),
+        1 << 64,
+        "x" * 300,
+        ["a", 1],
+        "../..",
+    ]
+)
+
+
+def changed(raw: dict[str, Any], draw: tuple[int, Any, int]) -> bytes:
+    """The JSON with one value replaced, or left out, or nested too deep."""
+    place, odd, how = draw
+    names = sorted(raw)
+    name = names[place % len(names)]
+    match how:
+        case 0:
+            raw[name] = odd
+        case 1:
+            del raw[name]
+        case _:
+            pass
+    text = json.dumps(raw)
+    if how == 2:
+        text = text.replace(json.dumps(raw[name]), "[" * 3_000, 1)
+    return text.encode()
+
+
+CHANGES = st.tuples(st.integers(0, 30), ODD, st.integers(0, 6))
+
+
+def _examples(place: int) -> st.SearchStrategy[bytes]:
+    encode = _CODECS[place][1]
+    return st.builds(
+        lambda value, change: bytes([place]) + changed(json.loads(encode(value)), change), _VALUES[place], CHANGES
+    )
+
+
+EXAMPLES = st.one_of(*map(_examples, range(len(_CODECS))))
+
+
+def check_catalog_values(data: bytes) -> None:
+    draw = Draw(data)
+    decode, encode = draw.pick(_CODECS)
+    text = draw.rest()
+    try:
+        value = decode(text)
+    except Corrupt:
+        return
+    encoded = encode(value)
+    assert decode(encoded) == value
+    raw, again = json.loads(text), json.loads(encoded)
+    for name, found in again.items():
+        given = sorted(raw[name]) if name == "inconsistent" else raw[name]
+        assert given == found, name
+        assert type(given) is type(found), name
+    check_ids_in(again)
+
+
+def check_ids_in(raw: dict[str, Any]) -> None:
+    """Hold every id and name of a value against its parser."""
+    for name, parse in (
+        ("repository", parse_repository_id),
+        ("fork_root", parse_repository_id),
+        ("fork_parent", parse_repository_id),
+        ("round_id", parse_round_id),
+        ("base_round_id", parse_round_id),
+        ("name", parse_repository_name),
+        ("partition", parse_partition_id),
+        ("node", parse_node_id),
+        ("coordinator", parse_node_id),
+    ):
+        value = raw.get(name)
+        if value is not None:
+            assert parse(value) == value
+    for value in (raw.get("generation"), raw.get("base_generation"), raw.get("fence")):
+        assert value is None or Generation(value) >= 0
