@@ -17,8 +17,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from meshnode.base.errors import Corrupt, Overloaded
-from meshnode.base.ids import HEAD, SYMBOLIC, ObjectId, RefName, RefValue, symbolic_target
+from meshnode.base.errors import Corrupt, InvalidRequest, Overloaded
+from meshnode.base.ids import (
+    HEAD,
+    SYMBOLIC,
+    ObjectId,
+    RefName,
+    RefValue,
+    parse_ref_name,
+    symbolic,
+    symbolic_target,
+)
 from meshnode.core.refs import RefEdit
 from meshnode.git.disk import read_file, remove_tree, sync_directory
 from meshnode.git.layout import NO_HEAD
@@ -176,7 +185,10 @@ def _read_text(path: Path) -> str | None:
 
 def _parse_value(text: str, hex_id: re.Pattern[str], name: RefName) -> RefValue:
     if text.startswith(SYMBOLIC):
-        return RefValue(SYMBOLIC + text[len(SYMBOLIC) :].strip())
+        try:
+            return symbolic(parse_ref_name(text[len(SYMBOLIC) :].strip()))
+        except InvalidRequest as error:
+            raise Corrupt("symbolic reference leads to no name", ref=name, value=ascii(text)[:80]) from error
     if not hex_id.match(text):
         raise Corrupt("reference holds no object id", ref=name, value=text[:80])
     return RefValue(text)
@@ -197,6 +209,8 @@ def _read_packed(git_dir: Path, hex_id: re.Pattern[str], hidden: Mapping[RefName
     name = HEAD
     for line in lines:
         if line[:1] == "^":
+            if not hex_id.match(line[1:]):
+                raise Corrupt("packed-refs has a damaged line", line=line[:80])
             if name in result.refs:
                 result.peeled[name] = ObjectId(line[1:])
                 result.unpeeled.pop(name, None)
