@@ -35,7 +35,9 @@ LIFETIME_MS: Final = 600_000
 FRESH_MS: Final = 300_000
 """A process older than this is not handed out again, so that no question meets the end of its lifetime."""
 BATCH_MAX: Final = 512
-"""Object ids asked for in one go: less than the 64 KiB a pipe holds, so git never waits for us while we wait for it."""
+BATCH_BYTES_MAX: Final = 24 << 10
+"""Names asked for in one go, and their bytes: less than the 64 KiB a pipe holds, so they are out of our hands before
+git, whose output pipe may be full, has read the first of them."""
 NAME_BYTES_MAX: Final = 4_096
 """As long as a path can be."""
 
@@ -61,8 +63,8 @@ class ObjectPool:
         async with self._batch(key) as batch:
             for asked in _portions(names):
                 await batch.ask("info", asked)
-                for _ in asked:
-                    found.append(await batch.header())  # noqa: PERF401 - a comprehension would hide the waits
+                for name in asked:
+                    found.append(await batch.header(name))  # noqa: PERF401 - a comprehension would hide the waits
             batch.is_at_rest = True
         return found
 
@@ -76,7 +78,7 @@ class ObjectPool:
             for asked in _portions(list(dict.fromkeys(info.oid for info in infos if info is not None))):
                 await batch.ask("contents", asked)
                 for oid in asked:
-                    info = await batch.header()
+                    info = await batch.header(oid)
                     if info is None:
                         raise Corrupt("an object went missing while it was read", oid=oid)
                     contents[info.oid] = RawObject(info, await batch.content(info.size))
@@ -89,7 +91,7 @@ class ObjectPool:
         """Content of one object, in chunks."""
         async with self._batch(key) as batch:
             await batch.ask("contents", [oid])
-            info = await batch.header()
+            info = await batch.header(oid)
             if info is None:
                 batch.is_at_rest = True
                 raise NotFound("no such object", oid=oid)
@@ -137,7 +139,7 @@ class ObjectPool:
     async def _start(self, key: ReplicaKey) -> _Batch:
         path = self._layout.repository(key)
         process = await self._commands.open(
-            ["cat-file", "--batch-command", "--buffer"],
+            ["cat-file", "--batch-command", "--buffer", "-z"],
             git_dir=path,
             environment=PLAIN,
             deadline_ms=LIFETIME_MS,
@@ -171,21 +173,22 @@ class _Batch:
 
     async def ask(self, command: str, names: Sequence[str]) -> None:
         """Send one command for each name, at most `BATCH_MAX`."""
-        lines = [f"{command} {_checked(name)}\n" for name in names]
-        await self.process.write("".join([*lines, "flush\n"]).encode())
+        lines = [f"{command} {_checked(name)}\0" for name in names]
+        await self.process.write("".join([*lines, "flush\0"]).encode(errors="surrogateescape"))
 
-    async def header(self) -> ObjectInfo | None:
-        """The next header; None for a name that leads nowhere. Raises InvalidRequest for an ambiguous one."""
-        while (end := self._ahead.find(b"\n")) < 0:
-            await self._more()
-        line = self._ahead[:end].decode(errors="replace")
-        del self._ahead[: end + 1]
-        name, _, verdict = line.rpartition(" ")
-        if verdict == "missing":
+    async def header(self, name: str) -> ObjectInfo | None:
+        """The header for `name`; None where it leads nowhere. Raises InvalidRequest for an ambiguous one."""
+        line = await self._line()
+        start, *rest = name.split("\n")
+        if rest and line == start.encode(errors="surrogateescape"):  # the name comes back, line breaks and all
+            for _ in rest:
+                line = await self._line()
+        verdict = line.rpartition(b" ")[2]
+        if verdict == b"missing":
             return None
-        if verdict == "ambiguous":
+        if verdict == b"ambiguous":
             raise InvalidRequest("abbreviated object id fits several objects", name=name)
-        oid, kind, size = line.split(" ")
+        oid, kind, size = line.decode().split(" ")
         return ObjectInfo(ObjectId(oid), ObjectKind(kind), int(size))
 
     async def content(self, size: int) -> bytes:
@@ -209,6 +212,13 @@ class _Batch:
         returncode = await self.process.wait()
         return failure_of("read objects", returncode, self.process.stderr_tail, self._path)
 
+    async def _line(self) -> bytes:
+        while (end := self._ahead.find(b"\n")) < 0:
+            await self._more()
+        line = bytes(self._ahead[:end])
+        del self._ahead[: end + 1]
+        return line
+
     async def _more(self) -> None:
         data = await self.process.read(CHUNK_BYTES)
         if not data:
@@ -216,11 +226,20 @@ class _Batch:
         self._ahead += data
 
 
-def _portions(names: Sequence[str]) -> list[Sequence[str]]:
-    return [names[at : at + BATCH_MAX] for at in range(0, len(names), BATCH_MAX)]
+def _portions(names: Sequence[str]) -> list[list[str]]:
+    portions: list[list[str]] = [[]]
+    size = 0
+    for name in names:
+        length = len(name) if name.isascii() else 4 * len(name)
+        size += length
+        if len(portions[-1]) == BATCH_MAX or (size > BATCH_BYTES_MAX and portions[-1]):
+            portions.append([])
+            size = length
+        portions[-1].append(name)
+    return portions if names else []
 
 
 def _checked(name: str) -> str:
-    if "\n" in name or "\0" in name or not name or len(name.encode(errors="surrogateescape")) > NAME_BYTES_MAX:
+    if "\0" in name or not name or len(name.encode(errors="surrogateescape")) > NAME_BYTES_MAX:
         raise InvalidRequest("not a name of an object", name=name[:200], bytes_max=NAME_BYTES_MAX)
     return name

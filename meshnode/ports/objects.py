@@ -48,10 +48,11 @@ class Objects(Protocol):
     async def look_up(self, key: ReplicaKey, names: Sequence[str]) -> list[ObjectInfo | None]:
         """Kind and size of each name, in order; None for one that leads nowhere.
 
-        A name is an object id with an optional gitrevisions(7) suffix ("<oid>^{commit}", "<oid>:path").
+        A name is an object id with an optional gitrevisions(7) suffix ("<oid>^{commit}", "<oid>:path"); bytes of a
+        path that are not UTF-8 are surrogate escapes.
 
         Raises:
-            InvalidRequest: an abbreviated id that fits several objects (field `name`), or a line break in a name.
+            InvalidRequest: an abbreviated id that fits several objects (field `name`), a NUL in a name, or over 4 KiB.
         """
         ...
 

@@ -180,6 +180,23 @@ async def test_thousands_of_names_are_answered(tmp_path: Path) -> None:
         assert infos[1::2] == [None] * 2_500
 
 
+async def test_paths_of_any_bytes_and_length_are_names(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        odd = [b"a b", b"line\nbreak", b"two\n\nbreaks\n", b"missing", b"x missing", b"latin-\xe9", b"\xf0\x9f\x90\x88" * 60]
+        blob = disk.id_of("main:file")
+        lines = b"".join(b"100644 blob %s\t%s\0" % (blob.encode(), path) for path in odd)
+        tree = git("mktree", "-z", path=disk.path, stdin=lines).decode().strip()
+        names = [f"{tree}:{path.decode(errors='surrogateescape')}" for path in odd]
+        absent = [f"{name}{rest}" for name in names for rest in (" ", "\n", "\nx missing", "/" + "long" * 900)]
+        infos = await disk.pool.look_up(KEY, [*absent, *names, *absent])
+        assert [None if info is None else info.oid for info in infos] == [
+            *([None] * len(absent)),
+            *([blob] * len(names)),
+            *([None] * len(absent)),
+        ]
+        assert len(children()) == 1
+
+
 async def test_more_than_was_allowed_is_refused_before_it_is_read(tmp_path: Path) -> None:
     async with opened(tmp_path) as disk:
         with pytest.raises(Overloaded):
