@@ -47,6 +47,7 @@ from meshnode.git.queries import Queries
 from meshnode.git.receive_pack import ReceivePackProtocol
 from meshnode.git.revisions import GitRevisions
 from meshnode.git.store import open_stores
+from meshnode.git.trees import GitTrees
 from meshnode.git.upload_pack import UploadPackProtocol
 from meshnode.http.server import HttpServer
 from meshnode.peer.grpc import GrpcPeers
@@ -331,6 +332,7 @@ class RunningNode:
             ),
             events=engine.feed,
             clock=self._clock,
+            trees=GitTrees(self._objects, self._queries),
         )
         servicers.update(git_api.servicers())
         replay = ReplayCache(replay_window_ms(config.auth.skew_ms), REPLAY_ENTRIES_MAX)

@@ -132,6 +132,12 @@ class Overloaded(MeshError):
     code = "RESOURCE_EXHAUSTED"
 
 
+class TooLarge(MeshError):
+    """What was asked for is larger than an answer may be, on every replica. Ask for less."""
+
+    code = "RESOURCE_EXHAUSTED"
+
+
 class Corrupt(MeshError):
     """Damaged data was found. Read elsewhere; repair starts by itself."""
 

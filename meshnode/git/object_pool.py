@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from meshnode.base.errors import Corrupt, InvalidRequest, MeshError, NotFound, Overloaded
+from meshnode.base.errors import Corrupt, InvalidRequest, MeshError, NotFound, TooLarge
 from meshnode.base.ids import ObjectId
 from meshnode.core.round import ReplicaKey
 from meshnode.git.command import GitCommands
@@ -72,7 +72,7 @@ class ObjectPool:
         """Content of each name."""
         infos = await self.look_up(key, names)
         if sum(info.size for info in infos if info is not None) > bytes_max:
-            raise Overloaded("objects are larger than one answer may be", bytes_max=bytes_max)
+            raise TooLarge("objects are larger than one answer may be", bytes_max=bytes_max)
         contents: dict[ObjectId, RawObject] = {}
         async with self._batch(key) as batch:
             for asked in _portions(list(dict.fromkeys(info.oid for info in infos if info is not None))):

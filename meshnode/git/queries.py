@@ -7,8 +7,9 @@ cancelled or closes the stream, git is killed.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
+from types import MappingProxyType
 from typing import Final
 
 from meshnode.core.round import ReplicaKey
@@ -16,10 +17,19 @@ from meshnode.git.command import Completed, GitCommands
 from meshnode.git.failure import failure_of
 from meshnode.git.layout import Layout
 
-PLAIN: Final = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": "/dev/null", "GIT_OPTIONAL_LOCKS": "0"}
-"""Objects as they are: replace references and grafts are a client's private view, and differ from replica to replica."""
+PLAIN: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_GRAFT_FILE": "/dev/null",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_ATTR_NOSYSTEM": "1",
+    }
+)
+"""Objects as they are: replace references and grafts are a client's private view, and differ from replica to replica;
+this machine's attributes are not the repository's."""
 CHUNK_BYTES: Final = 256 << 10
 _OK: Final = frozenset({0})
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Queries:
@@ -40,6 +50,7 @@ class Queries:
         bytes_max: int = 64 << 20,
         config: Sequence[str] = (),
         expected: Collection[int] = _OK,
+        environment: Mapping[str, str] = _NOTHING,
     ) -> Completed:
         """Run to the end; exit codes in `expected` are answers. `what` completes "git could not ...".
 
@@ -52,7 +63,7 @@ class Queries:
             args,
             git_dir=path,
             stdin=stdin,
-            environment=PLAIN,
+            environment={**PLAIN, **environment},
             deadline_ms=deadline_ms,
             stdout_bytes_max=bytes_max,
             config=config,

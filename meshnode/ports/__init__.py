@@ -5,7 +5,7 @@ Each port has a memory implementation beside its real one and one contract suite
     catalog/  -> Catalog                         peer/ -> Peers
     git/      -> ReplicaStore, ReplicaReader,    engine/system.py -> Clock, Entropy
                  PackStore, PushProtocol, FetchProtocol,
-                 Objects, Revisions
+                 Objects, Revisions, Trees
     engine/   -> Transport, Writes, Reads, Router, Replication, Membership, Activity, Scrubs, Losses, Events:
                  what http/ and rpc/ serve
 
@@ -55,9 +55,11 @@ from meshnode.ports.transport import (
     TransportReply,
     TransportRequest,
 )
+from meshnode.ports.trees import Attribute, EntryKind, LfsPointer, TreeEntry, TreePage, Trees
 
 __all__ = [
     "Activity",
+    "Attribute",
     "Catalog",
     "Change",
     "Clock",
@@ -69,6 +71,7 @@ __all__ = [
     "Deleted",
     "Entropy",
     "Entry",
+    "EntryKind",
     "Event",
     "Events",
     "FetchProtocol",
@@ -76,6 +79,7 @@ __all__ = [
     "GitService",
     "Heartbeat",
     "Inspection",
+    "LfsPointer",
     "LossPlan",
     "Losses",
     "LostRound",
@@ -121,6 +125,9 @@ __all__ = [
     "Transport",
     "TransportReply",
     "TransportRequest",
+    "TreeEntry",
+    "TreePage",
+    "Trees",
     "Vote",
     "VoteKind",
     "WatchEvent",

@@ -60,7 +60,7 @@ class Objects(Protocol):
         """Content of each name, in order; None for one that leads nowhere.
 
         Raises:
-            InvalidRequest: as `look_up`. Overloaded: together they hold more than `bytes_max`.
+            InvalidRequest: as `look_up`. TooLarge: together they hold more than `bytes_max`.
         """
         ...
 

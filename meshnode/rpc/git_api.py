@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from meshnode.ports import Clock, Events
+from meshnode.ports import Clock, Events, Trees
 from meshnode.rpc.event import EventServicer
 from meshnode.rpc.forward import Forwarder
 from meshnode.rpc.forward_stream import StreamForwarder
 from meshnode.rpc.object_reads import ObjectReads
+from meshnode.rpc.tree import TreeServicer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +24,13 @@ class GitApi:
     streams: StreamForwarder
     events: Events
     clock: Clock
+    trees: Trees
 
     def servicers(self) -> dict[str, object]:
         """The services by their full names."""
         return {
             "mesh.v1.EventService": EventServicer(reads=self.object_reads.reads, events=self.events, clock=self.clock),
+            "mesh.v1.TreeService": TreeServicer(
+                object_reads=self.object_reads, trees=self.trees, forwarder=self.forwarder, streams=self.streams
+            ),
         }

@@ -18,11 +18,29 @@ from meshnode.ports import Activity, Clock
 from meshnode.rpc.introspection import HEALTH, HealthServicer, Reflection, health_methods, reflection_methods
 from meshnode.rpc.method import Method, methods_of
 from meshnode.rpc.pipeline import Pipeline
-from meshnode.v1 import cluster_pb2, event_pb2, maintenance_pb2, ref_pb2, replication_pb2, repository_pb2, transport_pb2
+from meshnode.v1 import (
+    cluster_pb2,
+    event_pb2,
+    maintenance_pb2,
+    ref_pb2,
+    replication_pb2,
+    repository_pb2,
+    transport_pb2,
+    tree_pb2,
+)
 
 SERVICES: Final[Mapping[str, ServiceDescriptor]] = {
     service.full_name: service
-    for module in (repository_pb2, ref_pb2, transport_pb2, replication_pb2, cluster_pb2, maintenance_pb2, event_pb2)
+    for module in (
+        repository_pb2,
+        ref_pb2,
+        tree_pb2,
+        transport_pb2,
+        replication_pb2,
+        cluster_pb2,
+        maintenance_pb2,
+        event_pb2,
+    )
     for service in module.DESCRIPTOR.services_by_name.values()
 }
 """Every service this node can serve, by its full name."""

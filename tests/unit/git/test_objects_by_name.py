@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from meshnode.base.errors import Corrupt, InvalidRequest, MeshError, NotFound, Overloaded
+from meshnode.base.errors import Corrupt, InvalidRequest, MeshError, NotFound, TooLarge
 from meshnode.base.ids import HEAD, ObjectId, PartitionId, RefName, RefValue, RepositoryId
 from meshnode.core.round import ReplicaKey
 from meshnode.git.command import GitCommands
@@ -182,7 +182,15 @@ async def test_thousands_of_names_are_answered(tmp_path: Path) -> None:
 
 async def test_paths_of_any_bytes_and_length_are_names(tmp_path: Path) -> None:
     async with opened(tmp_path) as disk:
-        odd = [b"a b", b"line\nbreak", b"two\n\nbreaks\n", b"missing", b"x missing", b"latin-\xe9", b"\xf0\x9f\x90\x88" * 60]
+        odd = [
+            b"a b",
+            b"line\nbreak",
+            b"two\n\nbreaks\n",
+            b"missing",
+            b"x missing",
+            b"latin-\xe9",
+            b"\xf0\x9f\x90\x88" * 60,
+        ]
         blob = disk.id_of("main:file")
         lines = b"".join(b"100644 blob %s\t%s\0" % (blob.encode(), path) for path in odd)
         tree = git("mktree", "-z", path=disk.path, stdin=lines).decode().strip()
@@ -199,7 +207,7 @@ async def test_paths_of_any_bytes_and_length_are_names(tmp_path: Path) -> None:
 
 async def test_more_than_was_allowed_is_refused_before_it_is_read(tmp_path: Path) -> None:
     async with opened(tmp_path) as disk:
-        with pytest.raises(Overloaded):
+        with pytest.raises(TooLarge):
             await disk.pool.read(KEY, [disk.id_of("main")] * 3, bytes_max=400)
 
 

@@ -1,0 +1,121 @@
+"""Directories and files of a tree, as replicas on this node's disk hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from meshnode.base.ids import ObjectId
+from meshnode.base.paths import TreePath
+from meshnode.core.round import ReplicaKey
+
+
+class EntryKind(Enum):
+    """What an entry of a tree is, by its mode."""
+
+    FILE = "file"
+    EXECUTABLE = "executable"
+    SYMLINK = "symlink"
+    DIRECTORY = "directory"
+    SUBMODULE = "submodule"
+
+    @classmethod
+    def of(cls, mode: int) -> EntryKind:
+        """The kind of entry that git takes a mode for."""
+        kind = _KINDS.get(mode & 0o170000, cls.SUBMODULE)
+        return cls.EXECUTABLE if kind is cls.FILE and mode & 0o100 else kind
+
+    @property
+    def is_blob(self) -> bool:
+        """Whether its object is a blob of the same repository."""
+        return self not in {EntryKind.DIRECTORY, EntryKind.SUBMODULE}
+
+
+_KINDS = {0o100000: EntryKind.FILE, 0o120000: EntryKind.SYMLINK, 0o040000: EntryKind.DIRECTORY}
+
+
+@dataclass(frozen=True, slots=True)
+class LfsPointer:
+    """Content that is kept elsewhere."""
+
+    oid: str
+    """Hex SHA-256 of it."""
+    size: int
+    """Bytes of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEntry:
+    """One entry of a tree."""
+
+    path: TreePath
+    """From the tree that was asked."""
+    mode: int
+    oid: ObjectId
+    size: int = 0
+    """Bytes, where asked for and a blob."""
+    lfs: LfsPointer | None = None
+    """Where asked for and one."""
+
+    @property
+    def kind(self) -> EntryKind:
+        """What it is."""
+        return EntryKind.of(self.mode)
+
+
+@dataclass(frozen=True, slots=True)
+class TreePage:
+    """A part of a listing."""
+
+    entries: list[TreeEntry]
+    next_at: tuple[int, ...] | None
+    """Where the next part begins; None: there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """What .gitattributes files say of a path."""
+
+    name: str
+    value: bytes
+    """"set", "unset", "unspecified" or the value."""
+
+
+class Trees(Protocol):
+    """Trees of replicas. Nothing follows symbolic links. Trees are named by their own ids.
+
+    Every method may raise Corrupt, TooLarge (a tree over 32 MiB, too deep, too much at once), Overloaded,
+    DeadlineExceeded and InvalidRequest (an object that is no well-formed tree).
+    """
+
+    async def page(
+        self, key: ReplicaKey, tree: ObjectId, at: Sequence[int], *, recursive: bool, entries_max: int, bytes_max: int
+    ) -> TreePage:
+        """Entries in tree order from `at` on, which is () or what an earlier page of the same listing gave.
+
+        Ends after `entries_max` entries or when their paths hold `bytes_max` bytes, but has at least one.
+
+        Raises:
+            InvalidRequest: `at` is no place in this tree.
+        """
+        ...
+
+    async def find(self, key: ReplicaKey, tree: ObjectId, paths: Sequence[TreePath]) -> list[TreeEntry | None]:
+        """The entry at each path, in order; None where nothing is. The root is a directory with path b""."""
+        ...
+
+    async def describe(self, key: ReplicaKey, entries: Sequence[TreeEntry], *, lfs: bool) -> list[TreeEntry]:
+        """The entries with the sizes of blobs, and with the pointers among them where `lfs`."""
+        ...
+
+    async def attributes(
+        self, key: ReplicaKey, tree: ObjectId, paths: Sequence[TreePath], names: Sequence[str]
+    ) -> list[list[Attribute]]:
+        """Attributes of each path, in order; `names` empty means all that are specified.
+
+        Raises:
+            InvalidRequest: not a name of an attribute (field `name`).
+        """
+        ...

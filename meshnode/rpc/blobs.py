@@ -1,0 +1,193 @@
+"""Streams blobs for TreeService: one with a range, or many one after the other.
+
+many: the blobs are found first, in two or three questions for all of them; small ones are then read together in
+portions, large ones streamed, and the messages go out in the order asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from meshnode.base.errors import Corrupt, InvalidRequest, NotFound, TooLarge
+from meshnode.base.ids import ObjectId
+from meshnode.base.paths import ROOT, parse_tree_path, shown
+from meshnode.ports import ObjectInfo, ObjectKind, TreeEntry, Trees
+from meshnode.rpc.call import Answer, Call, closing
+from meshnode.rpc.object_reads import ObjectRead, ObjectReads
+from meshnode.v1 import tree_pb2
+from meshnode.wire.trees import lfs_message
+
+BLOBS_MAX: Final = 5_000
+SMALL_BYTES_MAX: Final = 64 << 10
+"""Blobs up to this size are read together: a stream of its own costs each a question."""
+PORTION_BYTES_MAX: Final = 2 << 20
+"""Of blobs read together."""
+_ID: Final = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
+_PLAIN_MODE: Final = 0o100644
+
+
+@dataclass(frozen=True, slots=True)
+class _Blob:
+    """A blob that was found; where it was not asked for by path, its entry has neither path nor mode of its own."""
+
+    entry: TreeEntry
+    is_by_path: bool
+
+    def message(self, sent: int) -> tree_pb2.BlobInfo:
+        """What is said of it."""
+        return tree_pb2.BlobInfo(
+            oid=self.entry.oid,
+            size=self.entry.size,
+            sent=sent,
+            mode=self.entry.mode if self.is_by_path else 0,
+            lfs=lfs_message(self.entry.lfs),
+        )
+
+
+class BlobStreams:
+    """The streaming methods of TreeService."""
+
+    def __init__(self, object_reads: ObjectReads, trees: Trees) -> None:
+        self._object_reads = object_reads
+        self._trees = trees
+
+    async def one(self, request: tree_pb2.GetBlobRequest, _: Call) -> AsyncIterator[Answer]:
+        """One blob, or a range of it."""
+        async with self._object_reads.open(request.repository, request.consistency) as read:
+            blob = await self._required(read, request.revision, request.path)
+            size = blob.entry.size
+            if request.HasField("size_max") and size > request.size_max:
+                raise TooLarge("blob is larger than asked for", size=size, size_max=request.size_max)
+            start = min(request.start, size)
+            sent = min(size - start, request.length) if request.HasField("length") else size - start
+            first = tree_pb2.GetBlobResponse(blob=blob.message(sent), position=read.position)
+            async with closing(self._content(read, blob.entry.oid, start, sent)) as chunks:
+                async for chunk in chunks:
+                    first.data = chunk
+                    yield first
+                    first = tree_pb2.GetBlobResponse()
+            if not sent:
+                yield first
+
+    async def many(self, request: tree_pb2.GetBlobsRequest, _: Call) -> AsyncIterator[Answer]:
+        """Blobs, one after the other."""
+        selectors = request.blobs
+        if not 1 <= len(selectors) <= BLOBS_MAX:
+            raise InvalidRequest("number of blobs is out of range", count=len(selectors), count_max=BLOBS_MAX)
+        bytes_max = request.bytes_max if request.HasField("bytes_max") else None
+        async with self._object_reads.open(request.repository, request.consistency) as read:
+            blobs = await self._found(read, selectors)
+            ahead: dict[ObjectId, bytes] = {}
+            for index, blob in enumerate(blobs):
+                first = tree_pb2.GetBlobsResponse(index=index)
+                if index == 0:
+                    first.position.CopyFrom(read.position)
+                if blob is None:
+                    yield first
+                    continue
+                oid, size = blob.entry.oid, blob.entry.size
+                sent = size if bytes_max is None else min(size, bytes_max)
+                first.blob.CopyFrom(blob.message(sent))
+                if not sent or size <= SMALL_BYTES_MAX:
+                    if sent and oid not in ahead:
+                        ahead = await self._portion(read, blobs[index:])
+                    first.data = ahead[oid][:sent] if sent else b""
+                    yield first
+                    continue
+                async with closing(self._content(read, oid, 0, sent)) as chunks:
+                    async for chunk in chunks:
+                        first.data = chunk
+                        yield first
+                        first = tree_pb2.GetBlobsResponse(index=index)
+
+    async def _content(self, read: ObjectRead, oid: ObjectId, start: int, length: int) -> AsyncIterator[bytes]:
+        if not length:
+            return
+        async with closing(read.source.objects.stream(read.key, oid, start=start, length=length)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _portion(self, read: ObjectRead, blobs: Sequence[_Blob | None]) -> dict[ObjectId, bytes]:
+        """Contents of the small blobs that come next."""
+        oids: list[ObjectId] = []
+        total = 0
+        for blob in blobs:
+            if blob is None or blob.entry.size > SMALL_BYTES_MAX:
+                continue
+            total += blob.entry.size
+            if oids and total > PORTION_BYTES_MAX:
+                break
+            oids.append(blob.entry.oid)
+        contents = await read.source.objects.read(read.key, oids, bytes_max=PORTION_BYTES_MAX)
+        found = {content.info.oid: content.data for content in contents if content is not None}
+        for oid in oids:
+            if oid not in found:
+                raise Corrupt("an object went missing while it was read", oid=oid)
+        return found
+
+    async def _required(self, read: ObjectRead, revision: str, raw_path: bytes) -> _Blob:
+        """The blob asked for; raises NotFound, InvalidRequest."""
+        path = parse_tree_path(raw_path)
+        if path == ROOT:
+            info = await read.resolve(revision, ObjectKind.BLOB)
+            entry = TreeEntry(ROOT, _PLAIN_MODE, info.oid)
+        else:
+            root = await read.resolve(revision, ObjectKind.TREE)
+            (found,) = await self._trees.find(read.key, root.oid, [path])
+            if found is None:
+                raise NotFound("nothing at this path", path=shown(path), revision=revision)
+            if not found.kind.is_blob:
+                raise InvalidRequest("path is no file", path=shown(path), kind=found.kind.value)
+            entry = found
+        (described,) = await self._trees.describe(read.key, [entry], lfs=True)
+        return _Blob(described, path != ROOT)
+
+    async def _found(self, read: ObjectRead, selectors: Sequence[tree_pb2.BlobSelector]) -> list[_Blob | None]:
+        """The blobs asked for; None for what leads nowhere or to something else."""
+        objects = await self._objects(read, [one.revision for one in selectors if not one.path])
+        by_tree: dict[ObjectId, list[int]] = {}
+        roots = await self._roots(read, [one.revision for one in selectors if one.path])
+        entries: list[TreeEntry | None] = [None] * len(selectors)
+        for index, selector in enumerate(selectors):
+            if selector.path:
+                parse_tree_path(selector.path)
+                if (root := roots[selector.revision]) is not None:
+                    by_tree.setdefault(root, []).append(index)
+            elif (info := objects[selector.revision]) is not None:
+                entries[index] = TreeEntry(ROOT, _PLAIN_MODE, info.oid)
+        for tree, indices in by_tree.items():
+            found = await self._trees.find(read.key, tree, [parse_tree_path(selectors[i].path) for i in indices])
+            for index, entry in zip(indices, found, strict=True):
+                entries[index] = entry if entry is not None and entry.kind.is_blob else None
+        described = iter(await self._trees.describe(read.key, [one for one in entries if one is not None], lfs=True))
+        return [
+            None if entry is None else _Blob(next(described), bool(selector.path))
+            for entry, selector in zip(entries, selectors, strict=True)
+        ]
+
+    async def _objects(self, read: ObjectRead, revisions: Sequence[str]) -> dict[str, ObjectInfo | None]:
+        """The blob that each revision names; ids are looked up together, names one by one."""
+        names = list(dict.fromkeys(revisions))
+        ids = [name for name in names if _ID.match(name)]
+        found = dict(zip(ids, await read.source.objects.look_up(read.key, ids), strict=True))
+        for name in names:
+            if name not in found:
+                found[name] = await _resolved(read, name, None)
+        return {
+            name: info if info is not None and info.kind is ObjectKind.BLOB else None for name, info in found.items()
+        }
+
+    async def _roots(self, read: ObjectRead, revisions: Sequence[str]) -> dict[str, ObjectId | None]:
+        """The tree that each revision leads to."""
+        found = {name: await _resolved(read, name, ObjectKind.TREE) for name in dict.fromkeys(revisions)}
+        return {name: None if info is None else info.oid for name, info in found.items()}
+
+
+async def _resolved(read: ObjectRead, revision: str, kind: ObjectKind | None) -> ObjectInfo | None:
+    try:
+        return await read.resolve(revision, kind)
+    except NotFound:
+        return None
