@@ -220,13 +220,18 @@ class ClusterMembership:
                 log.warning("lease_not_kept", extra={"error": str(error)})
 
     async def _refresh_forever(self) -> None:
-        """Read what a watch has hinted at, and from time to time everything: a hint may have been lost."""
+        """Read what a watch has hinted at, and from time to time everything: a hint may be late or lost.
+
+        Hints do not put that off: what comes and goes in one place says nothing about the others.
+        """
+        all_due_ms = self._clock.monotonic_ms() + REFRESH_MS
         while True:
             try:
-                async with asyncio.timeout(REFRESH_MS / 1000):
+                async with asyncio.timeout(max(0, all_due_ms - self._clock.monotonic_ms()) / 1000):
                     await self._is_dirty.wait()
             except TimeoutError:
                 self._dirty.update(FOLLOWED)
+                all_due_ms = self._clock.monotonic_ms() + REFRESH_MS
             self._is_dirty.clear()
             dirty, self._dirty = self._dirty, set()
             try:
