@@ -172,7 +172,13 @@ def record_fenced(record: Record | None, round_: Round, partition: PartitionId) 
 
 
 def record_excluding(record: Record, node: NodeId) -> Record:
-    """The record with `node` listed as inconsistent."""
+    """The record with `node` listed as inconsistent.
+
+    Where it is listed already, a fence: a rejoin of its own, or a publish that it acknowledged as a learner, may still
+    be on its way, and would take the node off the list for a replica that it no longer has.
+    """
+    if node in record.inconsistent:
+        return replace(record, fence=record.fence + 1)
     return replace(record, inconsistent=record.inconsistent | {node})
 
 

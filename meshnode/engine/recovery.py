@@ -103,6 +103,9 @@ class Recovery:
                     await self.repairer.exclude(key, "does not match the record at start")
                     await self._keep_rolled_back(key, record, partition)
                     excluded += 1
+                elif await self._is_missing(key, record):
+                    await self.repairer.exclude(key, "listed, and no replica at start")
+                    excluded += 1
                 self.repairer.enqueue(key, "start", len(partition.replicas) - len(record.inconsistent))
             if len(page) < PAGE:
                 return excluded
@@ -121,6 +124,13 @@ class Recovery:
         if state is not None and is_behind and may_be_taken_out(self.own, record, partition):
             reason = f"believed at generation {record.generation}, files and journal end at {state.generation}"
             await self.repairer.set_aside(key, reason)
+
+    async def _is_missing(self, key: ReplicaKey, record: Record) -> bool:
+        """Whether there is nothing here of a repository that lives: perhaps the disk is a new one.
+
+        Then a rejoin or a publish of before may still be on its way, and must not make the record believe in it.
+        """
+        return record.state is RepositoryState.ACTIVE and await self.participant.disk.store.load(key) is None
 
     async def _is_good(self, key: ReplicaKey, record: Record) -> bool:
         if self.own in record.inconsistent:

@@ -269,14 +269,18 @@ class Repairer:
         return kept
 
     async def exclude(self, key: ReplicaKey, reason: str) -> None:
-        """List this node as inconsistent in a record, before anything of the replica is served."""
+        """List this node as inconsistent in a record, before anything of the replica is served.
+
+        Where it is listed already, whatever is still on its way to take it off the list is fenced off.
+        """
         self._activity.note_inconsistent(key)
         for _ in range(STEPS_MAX):
             at = await self._records.read(key)
-            if at.record is None or self._own in at.record.inconsistent or self._own not in at.partition.replicas:
+            if at.record is None or self._own not in at.partition.members:
                 return
             log.warning("replica_excluded", extra={"repository": key.repository, "reason": reason})
-            await self._replace(at, record_excluding(at.record, self._own))
+            if await self._replace(at, record_excluding(at.record, self._own)):
+                return
 
     async def _settled_state(self, key: ReplicaKey, record: Record) -> ReplicaState | None:
         """The replica's state after its journal has been held against the record; damage is set aside."""
