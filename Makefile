@@ -53,8 +53,9 @@ check: check-setup check-proto  ## format, lint, types, floors, generated code, 
 	$(PY) -m pytest -n 3 --dist loadfile tests/unit tests/contract tests/sim tests/fuzz
 
 .PHONY: sim
-sim: $(VENV)/stamp-dev  ## simulate: SEED=n tells one run's story, RUNS=n [START=m] counts many
-	@$(PY) -m tests.sim.run $(if $(SEED),--seed $(SEED),--runs $(or $(RUNS),1000) --start $(or $(START),0))
+sim: $(VENV)/stamp-dev  ## simulate: SEED=n tells one run's story, RUNS=n [START=m] [REPORT=file] counts many
+	@$(PY) -m tests.sim.run $(if $(SEED),--seed $(SEED),--runs $(or $(RUNS),1000) --start $(or $(START),0)) \
+		$(if $(REPORT),--report $(REPORT)) $(if $(SHRINK),--shrink $(SHRINK))
 
 .PHONY: fuzz
 fuzz: $(VENV)/stamp-fuzz  ## feed parsers what strangers send: TARGET=one (default all), MINUTES=each (default 1)

@@ -14,10 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from meshnode.base.errors import (
-    Corrupt,
-    RepositoryNotFound,
-)
+from meshnode.base.errors import Corrupt, MeshError, RepositoryNotFound
 from meshnode.base.ids import Generation, RefName, RefValue, RoundId
 from meshnode.config import PushSettings, ReplicationSettings
 from meshnode.core.refs import RefEdit, digest_of, edits_between
@@ -126,7 +123,13 @@ class MemoryReplicaStore:
         replica = self._disk.replicas.get(round_.key)
         if pack is not None and replica is not None:
             replica.packs[round_.round_id] = pack
-        self._step(PREPARE_OBJECTS)
+        try:
+            self._step(PREPARE_OBJECTS)
+        except MeshError:
+            self._quarantines.drop(round_.key, round_.round_id)
+            if replica is not None:
+                replica.packs.pop(round_.round_id, None)
+            raise
         if replica is None:
             replica = MemoryReplica(state_at_creation(round_))
             if pack is not None:
@@ -149,6 +152,8 @@ class MemoryReplicaStore:
             return replica.state
         check_applicable(state, round_, is_published=is_published)
         self._disk.check_space()
+        snapshot = self._snapshots.get(round_.key)
+        self._snapshots.drop(round_.key)  # until the round is whole, nothing can be read but what the files say
         self._take_pack(replica, round_.round_id, needed=round_.has_pack)
         self._step(APPLY_OBJECTS)
         if round_.kind is WriteKind.DELETE:
@@ -158,7 +163,6 @@ class MemoryReplicaStore:
         _edit(replica.refs, [edit for edit in round_.edits if edit.name == "HEAD"])
         self._step(APPLY_HEAD)
         self._record(replica, round_)
-        snapshot = self._snapshots.get(round_.key)
         if snapshot is not None and snapshot.generation == round_.base_generation:
             self._snapshots.put(round_.key, snapshot_after(snapshot, round_.generation, round_.edits, {}))
         self._step(APPLY_HISTORY)

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Final
 
-from meshnode.base.errors import Corrupt, InvalidRequest, NotFound, RepositoryNotFound
+from meshnode.base.errors import Corrupt, InvalidRequest, NotFound, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import Generation, ObjectId, RefsDigest, RoundId, symbolic_target
 from meshnode.core.refs import digest_of
 from meshnode.core.round import ReplicaKey, Round
@@ -26,10 +26,15 @@ class MemoryReplicaReader:
         self._snapshots = snapshots
 
     async def snapshot(self, key: ReplicaKey) -> RefsSnapshot:
-        """The references at the applied generation. Raises RepositoryNotFound."""
+        """The references at the applied generation. Raises RepositoryNotFound, ReplicaBehind, Corrupt."""
         replica = self._replica(key)
         snapshot = self._snapshots.get(key)
-        if snapshot is None or snapshot.generation != replica.state.generation:
+        state = replica.state
+        if snapshot is None or snapshot.generation != state.generation:
+            if not state.is_deleted and digest_of(replica.refs) != state.refs_digest:
+                if state.prepared or state.generation == 0:
+                    raise ReplicaBehind("replica is between two generations", generation=state.generation)
+                raise Corrupt("references on disk do not have the replica's digest", repository=key.repository)
             snapshot = snapshot_of(replica.state.generation, dict(replica.refs), {}, replica.state.object_format)
             self._snapshots.put(key, snapshot)
         return snapshot

@@ -1,9 +1,14 @@
 """Sees everything the nodes cannot: the catalog's true history and every disk. Checks the invariants as they happen.
 
     record changes    I4 one generation at a time, I8 a quorum of disks holds the round, I3/I5 nobody was told abort,
-                      and every replica the record believes in has, or can reach from its own journal, what it says
-    a store changes   I2 only published rounds are applied; a believed replica never loses what it promised
-    a read answers    I1 the references of a published generation, not older than the level allows
+                      and every replica the record believes in has, or can reach from its own journal, what it says (I1)
+    a store changes   I2 only published rounds are applied, I6 on their own base; I3 a believed replica never loses what
+                      it promised; I9 its references are those of its generation
+    a message goes    I5 Commit only of what is published, Abort only of what never was
+    a read answers    I1 the references of a published generation, not older than the level allows; I7 by a replica that
+                      the record believed in at some moment of the call
+
+What a broken disk or a torn write takes is excused until the record lists the node, and no longer than until it serves.
 
 The truth is a list of reference maps for each repository, one a generation, made from the rounds the records name.
 """
@@ -11,8 +16,9 @@ The truth is a list of reference maps for each repository, one a generation, mad
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from meshnode.base.ids import (
     Generation,
@@ -46,6 +52,8 @@ class Truth:
     refs: list[Mapping[RefName, RefValue]] = field(default_factory=lambda: [{}])
     """By generation; 0 is nothing."""
     rounds: list[RoundId] = field(default_factory=list)
+    believed: list[tuple[float, frozenset[NodeId]]] = field(default_factory=list)
+    """Since when which replicas are believed in, oldest first."""
 
 
 class Auditor:
@@ -58,6 +66,7 @@ class Auditor:
         self.rounds_of: dict[str, list[Round]] = {}
         """Published rounds by the actor who asked for them."""
         self.partitions: dict[int, Partition] = {}
+        self.count: Callable[[str], None] = lambda _what: None
         self._catalog = catalog
         self._disks = disks
         self._story = story
@@ -67,6 +76,9 @@ class Auditor:
         self._names: dict[str, str] = {}
         self._name_changes: dict[str, int] = {}
         self._changes: list[tuple[Collection[str], asyncio.Event]] = []
+        self._lost: dict[NodeId, dict[RepositoryId, bool]] = {}
+        """Replicas that went with a disk, until the record lists them; whether there was a record to list them in."""
+        self._lost_rounds: dict[NodeId, set[RoundId]] = {}
 
     def violate(self, what: str) -> None:
         """Keep a violation."""
@@ -87,9 +99,32 @@ class Auditor:
         if round_id in self.published:
             self.violate(f"I5: {coordinator} aborts round {round_id[:6]}, which is published")
 
+    def note_commit(self, coordinator: NodeId, round_id: RoundId) -> None:
+        """A coordinator calls a round published."""
+        if round_id not in self.published:
+            self.violate(f"I5: {coordinator} commits round {round_id[:6]}, which is not published")
+
     def note_set_aside(self, node: NodeId, key: ReplicaKey, reason: str) -> None:
-        """A node calls its replica damaged; nothing in a run damages one."""
-        self.violate(f"{node} set the replica of {key.repository[:6]} aside: {reason}")
+        """A node calls its replica damaged; only a torn write damages one."""
+        replica = self._disks[node].replicas.get(key)
+        if replica is None or not replica.is_unreadable:
+            self.violate(f"{node} set the replica of {key.repository[:6]} aside: {reason}")
+
+    def note_lost(self, node: NodeId, keys: Sequence[ReplicaKey], rounds: Sequence[RoundId]) -> None:
+        """A node's disk lost these replicas, and the rounds it had promised to keep in them."""
+        self._lost.setdefault(node, {}).update((key.repository, key.repository in self.truths) for key in keys)
+        self._lost_rounds.setdefault(node, set()).update(rounds)
+
+    def check_serving(self, node: NodeId) -> None:
+        """A node that begins to serve has taken itself out of the records of what it lost.
+
+        A create that it had voted for may be published later; its next sweep finds that.
+        """
+        still = self._lost.get(node, {})
+        for repository in [repository for repository, had_record in still.items() if had_record]:
+            partition = self.truths[repository].record.partition
+            del still[repository]
+            self.check_replica(node, ReplicaKey(partition, repository), "when it serves again")
 
     async def next_change(self, keys: Collection[str]) -> None:
         """Return right after one of the keys is written."""
@@ -113,14 +148,24 @@ class Auditor:
                 else:
                     self._names[key] = entry.value.decode()
             elif entry is not None and key.startswith(PARTITIONS):
-                placed = decode_partition(entry.value)
-                self.partitions[placed.partition] = placed
+                self._on_partition(decode_partition(entry.value))
             elif entry is not None and key.startswith(RECORDS):
                 self._on_record(decode_record(entry.value))
             for waiting in [one for one in self._changes if key in one[0]]:
                 self._changes.remove(waiting)
                 waiting[1].set()
         self._check_names(keys)
+
+    def _on_partition(self, placed: Partition) -> None:
+        self.partitions[placed.partition] = placed
+        for truth in self.truths.values():
+            if truth.record.partition != placed.partition:
+                continue
+            believed = frozenset(consistent_nodes(truth.record, placed))
+            truth.believed.append((asyncio.get_running_loop().time(), believed))
+            for node in sorted(believed):
+                key = ReplicaKey(placed.partition, truth.record.repository)
+                self.check_replica(node, key, "believed since the partition changed")
 
     def _check_names(self, keys: Sequence[str]) -> None:
         if not any(key.startswith(NAMES) for key in keys):
@@ -141,6 +186,12 @@ class Auditor:
         if truth is None:
             truth = self.truths[record.repository] = Truth(record)
         truth.record = record
+        believed = frozenset(consistent_nodes(record, partition))
+        if not truth.believed or truth.believed[-1][1] != believed:
+            truth.believed.append((asyncio.get_running_loop().time(), believed))
+        for node in partition.members:
+            if node not in believed:
+                self._lost.get(node, {}).pop(record.repository, None)
         if record.generation == before:
             self._story.tell("cat", f"{who}: fence {record.fence}, {record.state.value}{away}")
             if old is not None and (old.round_id, old.refs_digest) != (record.round_id, record.refs_digest):
@@ -168,7 +219,8 @@ class Auditor:
         if len(voters) < quorum_size(len(partition.replicas)):
             self.violate(f"I8: round {round_id[:6]} is published with {voters} of {partition.replicas} holding it")
         for node in voters:
-            self._check_objects(node, round_)
+            if round_.round_id not in self._lost_rounds.get(node, ()):
+                self._check_objects(node, round_)
         digest = digest_after(EMPTY if old is None else old.refs_digest, round_.edits)
         if digest != record.refs_digest:
             self.violate(f"I9: the edits of round {round_id[:6]} do not lead to the record's digest")
@@ -187,19 +239,28 @@ class Auditor:
                 self.violate(f"I1: {node} voted for round {round_.round_id[:6]} without object {edit.new[-6:]}")
 
     def _has(self, node: NodeId, round_: Round) -> bool:
+        """Whether a node's disk holds a round on a base that it has or can reach, or held it before the disk broke."""
+        if round_.round_id in self._lost_rounds.get(node, ()):
+            return True
         replica = self._disks[node].replicas.get(round_.key)
         if replica is None:
             return False
-        return replica.state.round_id == round_.round_id or any(
-            known.round_id == round_.round_id for known in replica.state.prepared
-        )
+        position = Position(replica.state.generation, replica.state.round_id)
+        journal = {known.round_id: known for known in replica.state.prepared}
+        return replica.state.round_id == round_.round_id or bool(published_path(position, journal, round_.round_id))
 
     # ------------------------------------------------------------ disks
 
     def check_apply(self, node: NodeId, round_: Round) -> None:
-        """I2: only what is published may take effect."""
+        """I2: only what is published may take effect; I6: only on its own base."""
         if round_.round_id not in self.published:
             self.violate(f"I2: {node} applies round {round_.round_id[:6]}, which is not published")
+        replica = self._disks[node].replicas.get(round_.key)
+        if replica is None or replica.state.generation >= round_.generation:
+            return
+        base = (round_.base_generation, round_.base_round_id)
+        if (replica.state.generation, replica.state.round_id) != base:
+            self.violate(f"I6: {node} at {replica.state.generation} applies round {round_.round_id[:6]} on {base[0]}")
 
     def check_replica(self, node: NodeId, key: ReplicaKey, when: str) -> None:
         """A replica that its record believes in has the record's generation, applied or in the journal."""
@@ -207,7 +268,7 @@ class Auditor:
         if truth is None or node not in consistent_nodes(truth.record, self.partitions[key.partition]):
             return
         record = truth.record
-        if record.state is not RepositoryState.ACTIVE:
+        if record.state is not RepositoryState.ACTIVE or key.repository in self._lost.get(node, ()):
             return
         replica = self._disks[node].replicas.get(key)
         if replica is None:
@@ -221,6 +282,8 @@ class Auditor:
             journal = {known.round_id: known for known in state.prepared}
             if not published_path(position, journal, record.round_id):
                 self.violate(f"I1: {node} is at {state.generation} of {record.generation} and cannot get there, {when}")
+        elif replica.refs != truth.refs[-1]:
+            self.violate(f"I9: {node} has other references at {state.generation} of {key.repository[:6]}, {when}")
 
     # ------------------------------------------------------------ reads
 
@@ -233,6 +296,13 @@ class Auditor:
         """The repository a name leads to ("" for none), and how often that has changed."""
         key = NAMES + name
         return self._names.get(key, ""), self._name_changes.get(key, 0)
+
+    def check_reader(self, node: NodeId, repository: RepositoryId, called_at: float) -> None:
+        """I7: a verified read was answered by a replica that the record believed in while it was asked."""
+        believed = self.truths[repository].believed
+        ends = [since for since, _ in believed[1:]] + [inf]
+        if not any(node in nodes for (_, nodes), end in zip(believed, ends, strict=True) if end >= called_at):
+            self.violate(f"I7: {node} answers a verified read of {repository[:6]}, and is not believed in")
 
     def check_read(
         self, repository: RepositoryId, generation: Generation, refs: Mapping[RefName, RefValue], *, at_least: int

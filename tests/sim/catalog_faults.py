@@ -42,7 +42,11 @@ class CatalogFaults:
 
     async def _event(self) -> None:
         await self._process.gate()
-        await asyncio.sleep(int(self._chance.random() * 31) / 1000)
+        delay_ms = int(self._chance.random() * 31)
+        if self._network.weather.watch_slow and self._chance.random() < self._network.weather.watch_slow:
+            self._network.count("catalog: hint late")
+            delay_ms = self._chance.choice((200, 1_500, 8_000))
+        await asyncio.sleep(delay_ms / 1000)
         if self._network.is_cut(CATALOG, self._process.name):
             await asyncio.sleep(1)
             raise CatalogUnavailable("the watch broke off")

@@ -141,7 +141,8 @@ class Clients:
             case "read_at_least":
                 await self._read(operation, name, ConsistencyLevel.AT_LEAST)
             case "read_any":
-                await self._read(operation, name, ConsistencyLevel.ANY)
+                target = churn if operation.choice % 5 == 0 else name
+                await self._read(operation, target, ConsistencyLevel.ANY)
             case "create":
                 await self._named(operation, lambda engine, key, actor: engine.writes.create(
                     RepositoryName(churn), object_format="sha1", default_branch=MAIN, request_key=key, actor=actor
@@ -356,15 +357,16 @@ class Clients:
         self._tell(operation, f"{level.value} read of {name} at {node} sees generation {view.generation}")
         at_least = before.get(repository, 0) if level is ConsistencyLevel.VERIFIED else consistency.generation
         auditor.check_read(repository, view.generation, view.snapshot.refs, at_least=at_least)
+        self._reach(operation.client, repository, view.generation)
         if level is not ConsistencyLevel.VERIFIED:
             return
+        auditor.check_reader(node, repository, called_at)
         if auditor.name_now(name) == (led, changes) and led != repository:
             auditor.violate(f"{node} reads {repository[:6]} as {name}, which is {led[:6]}")
         for ref in REFS:
             self._seen[operation.client, name, ref] = view.snapshot.refs.get(RefName(ref))
         if name not in self.ids:
             return
-        self._reach(operation.client, repository, view.generation)
         for ref in REFS:
             self.histories.setdefault((repository, ref), []).append(
                 Call(

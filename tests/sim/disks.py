@@ -4,54 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from random import Random
 
 from meshnode.base.ids import Generation, ObjectId, RefName, RefsDigest, RefValue, RoundId
 from meshnode.core.round import ReplicaKey, Round
 from meshnode.engine.participant import Disk
 from meshnode.git.memory import open_memory_stores
-from meshnode.git.memory_disk import MemoryDisk
 from meshnode.git.stores import Stores
 from meshnode.ports import Inspection, PackIngest, PackReceive, RefsSnapshot, ReplicaState
 from tests.sim.auditor import Auditor
+from tests.sim.power import SimDisk
 from tests.sim.process import Process
 
 
-class DiskPace:
-    """How long writes take."""
-
-    def __init__(self, chance: Random) -> None:
-        self.chance = chance
-        self.slow = 0.0
-        self.is_crawling = False
-
-    async def pass_(self, process: Process) -> None:
-        """Wait for the disk; a process that dies meanwhile has not written."""
-        await process.gate()
-        if self.is_crawling:
-            await asyncio.sleep(self.chance.randint(20, 400) / 1000)
-        elif self.slow and self.chance.random() < self.slow:
-            await asyncio.sleep(self.chance.randint(5, 700) / 1000)
-        else:
-            await asyncio.sleep(int(self.chance.random() * 3) / 1000)
-        await process.gate()
-
-
-def open_disk(process: Process, disk: MemoryDisk, pace: DiskPace, auditor: Auditor) -> Disk:
+def open_disk(process: Process, disk: SimDisk, auditor: Auditor) -> Disk:
     """Open a node's disk for one life of its process."""
-    stores = open_memory_stores(disk, step=process.step)
+    stores = open_memory_stores(disk.memory, step=process.step)
     return Disk(
-        store=_Store(process, stores, pace, auditor), reader=_Reader(process, stores), packs=_Packs(process, stores)
+        store=_Store(process, disk, stores, auditor), reader=_Reader(process, stores), packs=_Packs(process, stores)
     )
 
 
 class _Store:
     """`ReplicaStore` behind the gate."""
 
-    def __init__(self, process: Process, stores: Stores, pace: DiskPace, auditor: Auditor) -> None:
+    def __init__(self, process: Process, disk: SimDisk, stores: Stores, auditor: Auditor) -> None:
         self._process = process
+        self._disk = disk
         self._inner = stores.store
-        self._pace = pace
+        self._pace = disk.pace
         self._auditor = auditor
 
     async def list_replicas(self) -> list[ReplicaKey]:
@@ -65,16 +45,24 @@ class _Store:
     async def prepare(self, round_: Round) -> None:
         await self._pace.pass_(self._process)
         self._auditor.note_round(round_)
+        if self._process.is_tearing and self._disk.tear(round_.key):
+            self._auditor.note_lost(self._process.name, [round_.key], self._disk.rounds_of(round_.key))
+            self._auditor.count("journal record torn")
+            self._process.die()
+            raise asyncio.CancelledError
         await self._inner.prepare(round_)
+        self._disk.note_synced(round_.key)
 
     async def apply(self, round_: Round, *, is_published: bool = True) -> ReplicaState:
         await self._pace.pass_(self._process)
         self._auditor.check_apply(self._process.name, round_)
-        return await self._inner.apply(round_, is_published=is_published)
+        with self._disk.dropping(round_.key, keeps_packs=True):
+            return await self._inner.apply(round_, is_published=is_published)
 
     async def discard(self, key: ReplicaKey, round_id: RoundId) -> None:
         await self._pace.pass_(self._process)
-        await self._inner.discard(key, round_id)
+        with self._disk.dropping(key):
+            await self._inner.discard(key, round_id)
         self._auditor.check_replica(self._process.name, key, f"after discard of {round_id[:6]}")
 
     async def replace(
@@ -86,7 +74,8 @@ class _Store:
         history: Sequence[Round] = (),
     ) -> None:
         await self._pace.pass_(self._process)
-        await self._inner.replace(state, refs, quarantine, history=history)
+        with self._disk.dropping(state.key):
+            await self._inner.replace(state, refs, quarantine, history=history)
         self._auditor.check_replica(self._process.name, state.key, "after a sync")
 
     async def rebase(self, state: ReplicaState) -> None:
@@ -96,6 +85,7 @@ class _Store:
     async def set_aside(self, key: ReplicaKey, reason: str) -> str:
         await self._pace.pass_(self._process)
         self._auditor.note_set_aside(self._process.name, key, reason)
+        self._disk.note_synced(key)
         return await self._inner.set_aside(key, reason)
 
     async def purge(self, key: ReplicaKey) -> None:

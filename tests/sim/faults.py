@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from meshnode.base.ids import NodeId
+from meshnode.core.keys import NodeState
 from tests.sim.network import CATALOG
 from tests.sim.plan import Fault
 from tests.sim.world import World
@@ -19,8 +20,8 @@ class FaultInjector:
     async def run(self) -> None:
         """Let every fault begin and end."""
         self._world.network.weather = self._world.plan.weather
-        for pace in self._world.paces.values():
-            pace.slow = self._world.plan.weather.disk_slow
+        for medium in self._world.media.values():
+            medium.pace.slow = self._world.plan.weather.disk_slow
         async with asyncio.TaskGroup() as group:
             for fault in self._world.plan.faults:
                 group.create_task(self._happen(fault))
@@ -35,9 +36,32 @@ class FaultInjector:
         world, network = self._world, self._world.network
         match fault.kind:
             case "crash":
+                world.processes[node].die()
+                await self._last(fault)
+                await world.start(node)
+            case "power_loss":
                 await self._die([node], fault)
-            case "restart_all":
+            case "power_loss_everywhere":
                 await self._die(list(world.disks), fault)
+            case "lost_disk":
+                world.processes[node].die()
+                world.lose_disk(node)
+                await self._last(fault)
+                await world.start(node)
+            case "torn_record":
+                world.processes[node].is_tearing = True
+                await asyncio.sleep(2)
+                world.processes[node].is_tearing = False
+                await self._last(fault)
+                await world.start(node)
+            case "stop":
+                await self._stop(node)
+                await self._last(fault)
+                await world.start(node)
+            case "drain":
+                await world.set_state(node, NodeState.DISABLED if fault.detail % 2 else NodeState.DRAINING)
+                await self._last(fault)
+                await world.set_state(node, NodeState.AVAILABLE)
             case "crash_at_step":
                 if (process := world.processes[node]).is_alive:
                     process.steps_until_death = 1 + fault.detail
@@ -72,6 +96,12 @@ class FaultInjector:
                 await self._last(fault)
                 for faults in world.catalog_faults.values():
                     faults.is_stormy = False
+            case "full_at_step":
+                world.processes[node].steps_until_full = 1 + fault.detail // 4
+                await asyncio.sleep(2)
+                world.processes[node].steps_until_full = 0
+                await self._last(fault)
+                world.disks[node].is_full = False
             case "full_disk":
                 world.disks[node].is_full = True
                 await self._last(fault)
@@ -80,18 +110,26 @@ class FaultInjector:
                 world.clock_offsets[node] += (fault.detail - 20) * 60_000
                 world.step_clock(node)
             case "slow_disk":
-                world.paces[node].is_crawling = True
+                world.media[node].pace.is_crawling = True
                 await self._last(fault)
-                world.paces[node].is_crawling = False
+                world.media[node].pace.is_crawling = False
             case kind:
                 raise AssertionError(f"no such fault: {kind}")
 
     async def _die(self, nodes: list[NodeId], fault: Fault) -> None:
         for node in nodes:
-            self._world.processes[node].die()
+            self._world.cut_power(node)
         await self._last(fault)
         for node in nodes:
             await self._world.start(node)
+
+    async def _stop(self, node: NodeId) -> None:
+        """End a node as an operator does: it takes no new work and ends what runs, within its bound."""
+        process = self._world.processes[node]
+        if process.engine is not None and process.is_alive:
+            draining = process.spawn(process.engine.drain())
+            await asyncio.wait({draining})
+        process.die()
 
     async def _apart(self, pairs: list[tuple[NodeId, NodeId]], fault: Fault, *, both: bool) -> None:
         ways = [(a, b) for a, b in pairs if a != b]

@@ -49,6 +49,8 @@ class Network:
         self.processes: dict[NodeId, Process] = {}
         self.aborted: Callable[[NodeId, RoundId], None] = lambda _node, _round: None
         """Told of every Abort that a coordinator sends."""
+        self.committed: Callable[[NodeId, RoundId], None] = lambda _node, _round: None
+        """Told of every Commit."""
         self.counts: dict[str, int] = {}
         self._cuts: dict[tuple[NodeId, NodeId], int] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -70,9 +72,9 @@ class Network:
         """Whether messages are lost on this way."""
         return self._cuts.get((source, target), 0) > 0
 
-    def count(self, what: str) -> None:
+    def count(self, what: str, number: int = 1) -> None:
         """Count something that went wrong."""
-        self.counts[what] = self.counts.get(what, 0) + 1
+        self.counts[what] = self.counts.get(what, 0) + number
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run something that belongs to no node."""
@@ -184,6 +186,7 @@ class SimPeers:
     async def commit(self, node: NodeId, key: ReplicaKey, round_id: RoundId, generation: Generation) -> Generation:
         """Tell a participant that its round is published."""
         self._network.story.tell(self._own, f"commit {round_id[:6]} -> {node}")
+        self._network.committed(self._own, round_id)
         return await self._call_twice(node, lambda target: target.commit(key, round_id, generation))
 
     async def abort(self, node: NodeId, key: ReplicaKey, round_id: RoundId) -> None:

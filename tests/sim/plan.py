@@ -29,8 +29,18 @@ FAULT_KINDS: Final = (
     "full_disk",
     "clock_step",
     "slow_disk",
-    "restart_all",
+    "power_loss",
+    "power_loss_everywhere",
+    "lost_disk",
+    "torn_record",
+    "full_at_step",
+    "drain",
+    "stop",
 )
+
+LOSING: Final = {"lost_disk", "torn_record"}
+"""Faults that take what a node has promised to keep. One node of a run meets them all: what a quorum holds is safe
+only while fewer disks than that are lost."""
 
 OPERATION_KINDS: Final = (
     ("push", 30),
@@ -67,6 +77,8 @@ class Weather:
     catalog_late: float = 0.0
     """Unknown, lands later: after a while, or right after the next write to the record."""
     catalog_slow: float = 0.0
+    watch_slow: float = 0.0
+    """A hint takes up to eight seconds."""
     disk_slow: float = 0.0
 
 
@@ -113,6 +125,8 @@ class Plan:
     weather: Weather
     faults: tuple[Fault, ...]
     operations: tuple[Operation, ...]
+    drained: str = ""
+    """A node that stays drained when all faults have ended, "" for none."""
 
     def with_parts(self, faults: tuple[Fault, ...], operations: tuple[Operation, ...]) -> Plan:
         """The same run with other faults and operations."""
@@ -127,7 +141,9 @@ def make_plan(seed: int) -> Plan:
     factor = 5 if count >= 5 and chance.random() < 0.5 else 3
     repositories = tuple(f"stable/r{number}" for number in range(chance.randint(1, STABLE_REPOSITORIES_MAX)))
     clients = chance.randint(2, 5)
+    drained = chance.choice(nodes) if chance.random() < 0.1 else ""
     return Plan(
+        drained=drained,
         seed=seed,
         nodes=nodes,
         factor=factor,
@@ -153,12 +169,14 @@ def _weather(chance: Random) -> Weather:
         catalog_hidden=sometimes(0.03, 0.1),
         catalog_late=sometimes(0.05, 0.2),
         catalog_slow=sometimes(0.02, 0.1),
+        watch_slow=sometimes(0.1, 0.5),
         disk_slow=sometimes(0.02, 0.1),
     )
 
 
 def _faults(chance: Random, nodes: tuple[str, ...]) -> list[Fault]:
     kinds = chance.sample(FAULT_KINDS, k=chance.randint(1, 5))
+    unlucky = chance.choice(nodes)
     faults = []
     for _ in range(chance.randint(1, 7)):
         kind = chance.choice(kinds)
@@ -168,7 +186,7 @@ def _faults(chance: Random, nodes: tuple[str, ...]) -> list[Fault]:
             Fault(
                 at_ms=chance.randint(0, FAULTS_MS),
                 kind=kind,
-                nodes=tuple(chance.sample(nodes, k=amount)),
+                nodes=(unlucky,) if kind in LOSING else tuple(chance.sample(nodes, k=amount)),
                 duration_ms=chance.choice((50, 300, 1_000, 3_000, 6_000)),
                 detail=chance.randint(0, 40),
             )

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from meshnode.base.errors import ReplicaBehind
-from meshnode.base.ids import Generation, NodeId, RoundId
+from meshnode.base.errors import CatalogUnavailable, ReplicaBehind
+from meshnode.base.ids import Generation, NodeId, RepositoryName, RoundId
 from meshnode.core import participant as participant_rules
 from meshnode.core import write as write_rules
-from meshnode.core.record import Partition, Record
+from meshnode.core.record import Partition, Record, record_rejoined
 from meshnode.core.refs import refs_after
 from meshnode.core.round import ReplicaKey, Round
 from meshnode.engine.node import NodeEngine
@@ -18,7 +18,7 @@ from meshnode.engine.records import RecordAt
 from meshnode.engine.rounds import NameChange, RoundDriver, _Run
 from meshnode.engine.shipping import Shipment
 from meshnode.git.state import state_after
-from meshnode.ports import ReadView, Vote, VoteKind
+from meshnode.ports import Consistency, ConsistencyLevel, ReadView, Vote, VoteKind
 from tests.sim.world import Plant
 
 
@@ -186,6 +186,65 @@ def _apply_without_base(engine: NodeEngine) -> None:
     participant._commit = commit  # type: ignore[method-assign]
 
 
+def _skip_start_checks(engine: NodeEngine) -> None:
+    """Serves what its disk holds without holding it against the records first."""
+
+    async def recover() -> None:
+        while True:
+            try:
+                await engine.membership.start()
+            except CatalogUnavailable:
+                await engine.world.clock.sleep(500)
+            else:
+                return
+
+    engine.recover = recover  # type: ignore[method-assign]
+
+
+def _rejoin_unfilled(engine: NodeEngine) -> None:
+    """Takes itself off the list where it was to fetch what it missed."""
+    repairer = engine.repairer
+
+    async def fetch(key: ReplicaKey, *_: object) -> None:
+        at = await engine.records.read(key)
+        assert at.record is not None
+        await repairer._replace(at, record_rejoined(at.record, engine.own))
+
+    repairer._fetch = fetch  # type: ignore[assignment]
+
+
+def _ignore_positions(engine: NodeEngine) -> None:
+    """Answers a read at a position with whatever is there."""
+    reader = engine.reads
+    right = reader._view_unverified
+
+    async def view(key: ReplicaKey, name: RepositoryName, consistency: Consistency) -> ReadView:
+        return await right(key, name, replace(consistency, level=ConsistencyLevel.ANY))
+
+    reader._view_unverified = view  # type: ignore[method-assign]
+
+
+def _overstate_generation(engine: NodeEngine) -> None:
+    """Says of an unverified read that it stands where the last round of the journal will lead."""
+    reader = engine.reads
+    right = reader._view_unverified
+
+    async def view(key: ReplicaKey, name: RepositoryName, consistency: Consistency) -> ReadView:
+        seen = await right(key, name, consistency)
+        state = await reader.participant.disk.store.load(key)
+        if state is None or not state.prepared:
+            return seen
+        return replace(seen, snapshot=replace(seen.snapshot, generation=state.prepared[-1].generation))
+
+    reader._view_unverified = view  # type: ignore[method-assign]
+
+
+def _ask_drained_nodes(engine: NodeEngine) -> None:
+    """Sends work to every node that is online, whatever the operator wants of it."""
+    membership = engine.membership
+    membership.takes_work = lambda node: node in membership.online()  # type: ignore[method-assign]
+
+
 BUGS: dict[str, Plant] = {
     "publish before the votes": _with_machine(_PublishesEarly),
     "forget to exclude a laggard": _with_machine(_ForgetsLaggards),
@@ -198,4 +257,9 @@ BUGS: dict[str, Plant] = {
     "apply at the vote": _apply_on_vote,
     "vote without the base": _vote_without_base,
     "apply without the base": _apply_without_base,
+    "serve without looking at the disk first": _skip_start_checks,
+    "rejoin before it is filled": _rejoin_unfilled,
+    "ignore the position of a read": _ignore_positions,
+    "say a later generation than the one read": _overstate_generation,
+    "ask drained nodes": _ask_drained_nodes,
 }

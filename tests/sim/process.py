@@ -11,14 +11,35 @@ import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+from meshnode.base.errors import Overloaded
 from meshnode.base.ids import NodeId
 from meshnode.engine.node import NodeEngine
+from meshnode.git.stores import (
+    APPLY_HEAD,
+    APPLY_OBJECTS,
+    APPLY_REFS,
+    PREPARE_OBJECTS,
+    REPLACE_BEGUN,
+    REPLACE_OBJECTS,
+    REPLACE_REFS,
+)
 from tests.sim.story import NODE
 from tests.sim.virtual_time import VirtualClock
 
 T = TypeVar("T")
+
+STEPS_BEFORE_WRITES: Final = {
+    PREPARE_OBJECTS,
+    APPLY_OBJECTS,
+    APPLY_REFS,
+    APPLY_HEAD,
+    REPLACE_BEGUN,
+    REPLACE_OBJECTS,
+    REPLACE_REFS,
+}
+"""Steps of one change after which more of it is to be written; where space ends there, the change is half done."""
 
 
 class Process:
@@ -33,6 +54,11 @@ class Process:
         self.on_death: Callable[[], None] = lambda: None
         self.steps_until_death = 0
         """A store step counts it down and dies at 1; 0: no death is planned."""
+        self.steps_until_full = 0
+        """A store step that has more to write after it counts it down and finds no room at 1; 0: there is room."""
+        self.on_full: Callable[[], None] = lambda: None
+        self.is_tearing = False
+        """Whether the next journal record is torn: half of it is on disk when the machine goes down."""
         self._resumed: asyncio.Event | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -59,8 +85,17 @@ class Process:
             task.cancel()
         return task
 
-    def step(self, _name: str) -> None:
-        """A durable step was done: the place to die at."""
+    def step(self, name: str) -> None:
+        """A durable step was done: the place to die at, or to find the disk full.
+
+        Raises:
+            Overloaded: what comes after this step has no room.
+        """
+        if self.steps_until_full and name in STEPS_BEFORE_WRITES:
+            self.steps_until_full -= 1
+            if not self.steps_until_full:
+                self.on_full()
+                raise Overloaded("no space left on device")
         if self.steps_until_death:
             self.steps_until_death -= 1
             if not self.steps_until_death:

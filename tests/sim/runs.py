@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from meshnode.base.ids import NodeId
+from meshnode.base.ids import Generation, NodeId, RepositoryName
+from meshnode.ports import Consistency, ConsistencyLevel
 from tests.sim.clients import Clients, Ending
 from tests.sim.faults import FaultInjector
 from tests.sim.linearizability import Verdict, check_register
@@ -26,6 +27,8 @@ from tests.sim.world import Plant, World, no_bug
 CONVERGE_MS: Final = 60_000
 """How long healing may take once nothing fails any more; the slowest pause between two tries is 10 s."""
 SERVE_MS: Final = 20_000
+KNOWN_MS: Final = 6_000
+"""After this long everyone has read the cluster again, whatever hints were lost."""
 DOUBLES_MS: Final = 6_000
 """How long a doubled message may still be on its way."""
 
@@ -116,7 +119,7 @@ class _Run:
         await asyncio.wait({faults})
         if not faults.cancelled() and (error := faults.exception()) is not None:
             raise error
-        self._world.heal()
+        await self._world.heal()
         for name in self._world.disks:
             await self._world.start(name)
         await work
@@ -133,6 +136,7 @@ class _Run:
         if world.auditor.violations:
             return
         await self._read_everywhere()
+        await self._check_drained()
         await world.network.settled(DOUBLES_MS)
         await world.check_objects()
 
@@ -164,6 +168,21 @@ class _Run:
                 await self._clients.do(_last_operation(2_000 + number, "read", number, self._plan.nodes.index(node)))
                 if self._clients.counts.get("read: done", 0) == before:
                     self._world.auditor.violate(f"no read of {name} at {node} after all faults ended")
+
+    async def _check_drained(self) -> None:
+        """A drained node is a replica like any other, and nobody sends work to it once everyone knows."""
+        drained = self._plan.drained
+        if not drained:
+            return
+        await asyncio.sleep(KNOWN_MS / 1000)
+        for name, process in self._world.processes.items():
+            assert process.engine is not None
+            router, repository = process.engine.router, RepositoryName(self._plan.repositories[0])
+            verified = Consistency(ConsistencyLevel.VERIFIED, Generation(0))
+            asked = await process.spawn(router.write_candidates(repository))
+            asked += await process.spawn(router.read_candidates(repository, verified))
+            if drained in asked:
+                self._world.auditor.violate(f"{name} would send work to {drained}, which is drained")
 
     def _replicas_of(self, name: str) -> tuple[NodeId, ...]:
         record = self._world.auditor.truths[self._clients.ids[name]].record

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 from meshnode.base.ids import NodeId, PartitionId
@@ -21,15 +22,15 @@ from meshnode.core.round import ReplicaKey
 from meshnode.engine.meter import NullMeter
 from meshnode.engine.node import NodeEngine
 from meshnode.engine.node import World as Adapters
-from meshnode.git.memory_disk import MemoryDisk
 from meshnode.git.receive_pack import ReceivePackProtocol
-from meshnode.ports import Put
+from meshnode.ports import Compare, Put
 from tests.sim.auditor import Auditor
 from tests.sim.catalog_faults import CatalogFaults
-from tests.sim.disks import DiskPace, open_disk
+from tests.sim.disks import open_disk
 from tests.sim.memory_cluster import _unused_fetch, _unused_remote
 from tests.sim.network import Network, SimPeers
 from tests.sim.plan import CALM, Plan
+from tests.sim.power import SimDisk
 from tests.sim.process import NodeClock, Process
 from tests.sim.story import Story
 from tests.sim.virtual_time import SeededEntropy, VirtualClock
@@ -55,11 +56,13 @@ class World:
         self.story = story
         self.clock = VirtualClock()
         self.catalog = MemoryCatalog(clock=self.clock)
-        self.disks = {NodeId(name): MemoryDisk() for name in plan.nodes}
+        self.media = {NodeId(name): SimDisk(Random(f"disk {name} {plan.seed}")) for name in plan.nodes}
+        self.disks = {name: medium.memory for name, medium in self.media.items()}
         self.auditor = Auditor(self.catalog, self.disks, story)
         self.network = Network(Random(f"network {plan.seed}"), story)
+        self.auditor.count = self.network.count
         self.network.aborted = self.auditor.note_abort
-        self.paces = {name: DiskPace(Random(f"disk {name} {plan.seed}")) for name in self.disks}
+        self.network.committed = self.auditor.note_commit
         self.entropy = SeededEntropy(plan.seed)
         self.processes: dict[NodeId, Process] = {}
         self.catalog_faults: dict[NodeId, CatalogFaults] = {}
@@ -107,6 +110,7 @@ class World:
                 return
         process = Process(name, Random(f"process {name} {self.plan.seed}"))
         process.on_death = lambda: self._on_death(process)
+        process.on_full = lambda: self._on_full(name)
         self.processes[name] = self.network.processes[name] = process
         self.story.tell(name, "starts")
         process.spawn(self._live(process))
@@ -115,6 +119,7 @@ class World:
         engine = self._assemble(process)
         self._assembled[process.name] = engine
         await engine.recover()
+        self.auditor.check_serving(process.name)
         process.engine = engine
         await engine.serve()
         process.served.set()
@@ -130,7 +135,7 @@ class World:
             own=name,
             version="sim",
             world=Adapters(
-                disk=open_disk(process, self.disks[name], self.paces[name], self.auditor),
+                disk=open_disk(process, self.media[name], self.auditor),
                 catalog=self.catalog.client(faults),
                 clock=clock,
                 entropy=self.entropy,
@@ -150,6 +155,34 @@ class World:
         engine = self._assembled.pop(process.name, None)
         self._graves[process.name] = asyncio.get_running_loop().create_task(process.bury(engine))
 
+    def _on_full(self, name: NodeId) -> None:
+        self.story.tell(name, "has no room left")
+        self.network.count("disk full at a step")
+        self.disks[name].is_full = True
+
+    def lose_disk(self, name: NodeId) -> None:
+        """Put a new, empty disk into a dead node."""
+        keys, rounds = self.media[name].lose_everything()
+        self.auditor.note_lost(name, keys, rounds)
+        self.network.count("replicas lost with a disk", len(keys))
+        self.story.tell(name, f"gets an empty disk for one with {len(keys)} replicas")
+
+    def cut_power(self, name: NodeId) -> None:
+        """End a node's process, and let its disk forget what was not synced."""
+        self.processes[name].die()
+        back = self.media[name].cut_power()
+        if back:
+            self.network.count("dropped records back after a power cut", back)
+            self.story.tell(name, f"finds {back} dropped journal records again")
+
+    async def set_state(self, name: NodeId, state: NodeState) -> None:
+        """Be the operator who wants another state for a node."""
+        key = keys.node_key(name)
+        (entry,) = await self.catalog.get([key])
+        assert entry is not None
+        wanted = replace(keys.decode_node(entry.value), state=state)
+        await self.catalog.transact([Compare(key, entry.revision)], [Put(key, keys.encode_node(wanted))])
+
     def step_clock(self, name: NodeId) -> None:
         """Have a node's wall clock show what `clock_offsets` says from now on."""
         if name in self.clocks:
@@ -160,18 +193,21 @@ class World:
         process = self.processes.get(NodeId(name))
         return process is not None and process.is_alive
 
-    def heal(self) -> None:
+    async def heal(self) -> None:
         """End what is wrong with network, catalog, disks and processes; dead nodes are to be started by the caller."""
         self.network.mend_all()
         self.network.weather = CALM
         for process in self.processes.values():
-            process.steps_until_death = 0
+            process.steps_until_death = process.steps_until_full = 0
+            process.is_tearing = False
             process.resume()
         for faults in self.catalog_faults.values():
             faults.is_stormy = False
         for name, disk in self.disks.items():
             disk.is_full = False
-            self.paces[name].slow, self.paces[name].is_crawling = 0.0, False
+            pace = self.media[name].pace
+            pace.slow, pace.is_crawling = 0.0, False
+            await self.set_state(name, NodeState.DRAINING if name == self.plan.drained else NodeState.AVAILABLE)
 
     async def end(self) -> None:
         """Take everything away."""
