@@ -104,6 +104,7 @@ proto: $(VENV)/stamp-dev  ## regenerate meshnode/v1, client/services.py and cata
 	$(PY) -m grpc_tools.protoc -Iproto/etcd --python_out=meshnode/catalog/etcd_v3 \
 		--pyi_out=meshnode/catalog/etcd_v3 proto/etcd/*.proto
 	PYTHONPATH=. $(PY) proto/client_services.py build/proto/mesh.binpb > build/proto/services.py
+	$(VENV)/bin/ruff check --quiet --fix --select F401,I001 build/proto/services.py
 	$(VENV)/bin/ruff format --quiet build/proto/services.py
 	cp build/proto/services.py meshnode/client/services.py
 
