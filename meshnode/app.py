@@ -40,7 +40,10 @@ from meshnode.engine.node import NodeEngine, World
 from meshnode.engine.pack_admission import PackAdmission
 from meshnode.engine.participant import Disk
 from meshnode.engine.system import SystemClock, SystemEntropy
+from meshnode.git.ancestry import GitAncestry
 from meshnode.git.command import GitCommands
+from meshnode.git.commit_walks import GitCommitWalks
+from meshnode.git.commits import GitCommits
 from meshnode.git.layout import Layout
 from meshnode.git.object_pool import ObjectPool
 from meshnode.git.queries import Queries
@@ -58,6 +61,7 @@ from meshnode.rpc.admission import Admission
 from meshnode.rpc.answer_cache import AnswerCache
 from meshnode.rpc.census import Census
 from meshnode.rpc.cluster import ClusterServicer
+from meshnode.rpc.commit import CommitSources
 from meshnode.rpc.forward import Forwarder
 from meshnode.rpc.forward_stream import StreamForwarder
 from meshnode.rpc.git_api import GitApi
@@ -333,6 +337,11 @@ class RunningNode:
             events=engine.feed,
             clock=self._clock,
             trees=GitTrees(self._objects, self._queries),
+            commits=CommitSources(
+                commits=GitCommits(self._objects),
+                walks=GitCommitWalks(self._queries),
+                ancestry=GitAncestry(self._queries),
+            ),
         )
         servicers.update(git_api.servicers())
         replay = ReplayCache(replay_window_ms(config.auth.skew_ms), REPLAY_ENTRIES_MAX)

@@ -49,6 +49,7 @@ class MeshClient(AbstractAsyncContextManager["MeshClient"]):
         self._positions = Positions(reads)
         caller = Caller(self._nodes, self._positions)
         self.repository = services.RepositoryService(caller)
+        self.commit = services.CommitService(caller)
         self.ref = services.RefService(caller)
         self.event = services.EventService(caller)
         self.cluster = services.ClusterService(caller)

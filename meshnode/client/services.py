@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from meshnode.client.caller import CALL_MS, STREAM_MS, Caller, Method
-from meshnode.v1 import cluster_pb2, event_pb2, maintenance_pb2, ref_pb2, repository_pb2
+from meshnode.v1 import cluster_pb2, commit_pb2, event_pb2, maintenance_pb2, ref_pb2, repository_pb2, tree_pb2
 
 _CLUSTER_GET_STATUS: Final = Method(
     path="/mesh.v1.ClusterService/GetStatus",
@@ -78,6 +78,139 @@ class ClusterService:
         """What the answering node itself is doing: work in flight, repairs, start-up."""
         return await self._caller.unary(
             _CLUSTER_GET_NODE_ACTIVITY, request, cluster_pb2.GetNodeActivityResponse, timeout_ms=timeout_ms
+        )
+
+
+_COMMIT_GET_COMMIT: Final = Method(
+    path="/mesh.v1.CommitService/GetCommit",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_COMMIT_GET_COMMITS: Final = Method(
+    path="/mesh.v1.CommitService/GetCommits",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_COMMIT_LIST_COMMITS: Final = Method(
+    path="/mesh.v1.CommitService/ListCommits",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_COMMIT_COUNT_COMMITS: Final = Method(
+    path="/mesh.v1.CommitService/CountCommits",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_COMMIT_IS_ANCESTOR: Final = Method(
+    path="/mesh.v1.CommitService/IsAncestor",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_COMMIT_FIND_MERGE_BASES: Final = Method(
+    path="/mesh.v1.CommitService/FindMergeBases",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_COMMIT_COUNT_DIVERGENCE: Final = Method(
+    path="/mesh.v1.CommitService/CountDivergence",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+
+
+class CommitService:
+    """Commits and how they hang together.
+
+    `revision` is what gitrevisions(7) takes, without reflogs and searches: an object id, a unique abbreviation, a
+    reference name in full or short, with suffixes such as '~3'; '' is HEAD. Tags are followed to their commit. `path`
+    is bytes as git stores them, from the root, 'a/b' without a slash at either end, never a pattern. Empty, '.' and
+    '..' parts, NUL and more than 4,096 bytes are INVALID_ARGUMENT. Commits are read as they are stored: replace
+    references and grafts do not count. Text of a commit (message, names, addresses) is bytes as stored, in the
+    encoding that the commit names. All methods: NOT_FOUND where a revision leads nowhere (field `revision`),
+    INVALID_ARGUMENT where it is ambiguous, malformed or leads to no commit, DEADLINE_EXCEEDED where git needs longer
+    than the call has.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def get_commit(
+        self, request: commit_pb2.GetCommitRequest, *, timeout_ms: int = CALL_MS
+    ) -> commit_pb2.GetCommitResponse:
+        """One commit."""
+        return await self._caller.unary(
+            _COMMIT_GET_COMMIT, request, commit_pb2.GetCommitResponse, timeout_ms=timeout_ms
+        )
+
+    def get_commits(
+        self, request: commit_pb2.GetCommitsRequest, *, timeout_ms: int = STREAM_MS
+    ) -> AsyncIterator[commit_pb2.GetCommitsResponse]:
+        """Many commits at once, in the order asked for; one that does not exist is no error."""
+        return self._caller.stream(_COMMIT_GET_COMMITS, request, commit_pb2.GetCommitsResponse, timeout_ms=timeout_ms)
+
+    async def list_commits(
+        self, request: commit_pb2.ListCommitsRequest, *, timeout_ms: int = CALL_MS
+    ) -> commit_pb2.ListCommitsResponse:
+        """What `git log` lists, a page at a time.
+
+        All pages stand on the commits that the first page found for the revisions. A page costs git what skipping all
+        pages before it costs.
+        """
+        return await self._caller.unary(
+            _COMMIT_LIST_COMMITS, request, commit_pb2.ListCommitsResponse, timeout_ms=timeout_ms
+        )
+
+    async def count_commits(
+        self, request: commit_pb2.CountCommitsRequest, *, timeout_ms: int = CALL_MS
+    ) -> commit_pb2.CountCommitsResponse:
+        """How many commits `ListCommits` would list."""
+        return await self._caller.unary(
+            _COMMIT_COUNT_COMMITS, request, commit_pb2.CountCommitsResponse, timeout_ms=timeout_ms
+        )
+
+    async def is_ancestor(
+        self, request: commit_pb2.IsAncestorRequest, *, timeout_ms: int = CALL_MS
+    ) -> commit_pb2.IsAncestorResponse:
+        """Whether one commit is reachable from another; a commit is an ancestor of itself."""
+        return await self._caller.unary(
+            _COMMIT_IS_ANCESTOR, request, commit_pb2.IsAncestorResponse, timeout_ms=timeout_ms
+        )
+
+    async def find_merge_bases(
+        self, request: commit_pb2.FindMergeBasesRequest, *, timeout_ms: int = CALL_MS
+    ) -> commit_pb2.FindMergeBasesResponse:
+        """Best common ancestors, as `git merge-base` finds them."""
+        return await self._caller.unary(
+            _COMMIT_FIND_MERGE_BASES, request, commit_pb2.FindMergeBasesResponse, timeout_ms=timeout_ms
+        )
+
+    async def count_divergence(
+        self, request: commit_pb2.CountDivergenceRequest, *, timeout_ms: int = CALL_MS
+    ) -> commit_pb2.CountDivergenceResponse:
+        """How far revisions are ahead of and behind a base."""
+        return await self._caller.unary(
+            _COMMIT_COUNT_DIVERGENCE, request, commit_pb2.CountDivergenceResponse, timeout_ms=timeout_ms
         )
 
 
@@ -420,4 +553,96 @@ class RepositoryService:
         """Whether a write of an earlier request took effect (the way out of an 'unknown' answer)."""
         return await self._caller.unary(
             _REPOSITORY_GET_ROUND_OUTCOME, request, repository_pb2.GetRoundOutcomeResponse, timeout_ms=timeout_ms
+        )
+
+
+_TREE_LIST_ENTRIES: Final = Method(
+    path="/mesh.v1.TreeService/ListEntries",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_TREE_STAT: Final = Method(
+    path="/mesh.v1.TreeService/Stat",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_TREE_GET_BLOB: Final = Method(
+    path="/mesh.v1.TreeService/GetBlob",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_TREE_GET_BLOBS: Final = Method(
+    path="/mesh.v1.TreeService/GetBlobs",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_TREE_GET_ATTRIBUTES: Final = Method(
+    path="/mesh.v1.TreeService/GetAttributes",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+
+
+class TreeService:
+    """Directories and files of a commit or tree.
+
+    Nothing follows symbolic links, and nothing looks into submodules. `revision` is what gitrevisions(7) takes,
+    without reflogs and searches: an object id, a unique abbreviation, a reference name in full or short, with
+    suffixes such as '~3' or '^{tree}'; '' is HEAD. It must lead to a commit or a tree where the method needs one.
+    `path` is bytes as git stores them, from the root, 'a/b' without a slash at either end; '' is the root. Empty, '.'
+    and '..' parts, NUL and more than 4,096 bytes are INVALID_ARGUMENT. All methods: NOT_FOUND where the revision or
+    path leads nowhere, INVALID_ARGUMENT where it is ambiguous, malformed or not of the needed kind (field `kind`).
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def list_entries(
+        self, request: tree_pb2.ListEntriesRequest, *, timeout_ms: int = CALL_MS
+    ) -> tree_pb2.ListEntriesResponse:
+        """Entries of a directory, of everything below it where `recursive`, in git's tree order."""
+        return await self._caller.unary(
+            _TREE_LIST_ENTRIES, request, tree_pb2.ListEntriesResponse, timeout_ms=timeout_ms
+        )
+
+    async def stat(self, request: tree_pb2.StatRequest, *, timeout_ms: int = CALL_MS) -> tree_pb2.StatResponse:
+        """What lies at each of some paths."""
+        return await self._caller.unary(_TREE_STAT, request, tree_pb2.StatResponse, timeout_ms=timeout_ms)
+
+    def get_blob(
+        self, request: tree_pb2.GetBlobRequest, *, timeout_ms: int = STREAM_MS
+    ) -> AsyncIterator[tree_pb2.GetBlobResponse]:
+        """One blob, or a range of it.
+
+        RESOURCE_EXHAUSTED where it is larger than `size_max` (fields `size`, `size_max`).
+        """
+        return self._caller.stream(_TREE_GET_BLOB, request, tree_pb2.GetBlobResponse, timeout_ms=timeout_ms)
+
+    def get_blobs(
+        self, request: tree_pb2.GetBlobsRequest, *, timeout_ms: int = STREAM_MS
+    ) -> AsyncIterator[tree_pb2.GetBlobsResponse]:
+        """Many blobs, one after the other in the order asked for."""
+        return self._caller.stream(_TREE_GET_BLOBS, request, tree_pb2.GetBlobsResponse, timeout_ms=timeout_ms)
+
+    async def get_attributes(
+        self, request: tree_pb2.GetAttributesRequest, *, timeout_ms: int = CALL_MS
+    ) -> tree_pb2.GetAttributesResponse:
+        """Attributes that the .gitattributes files of a commit or tree give to paths, which need not exist."""
+        return await self._caller.unary(
+            _TREE_GET_ATTRIBUTES, request, tree_pb2.GetAttributesResponse, timeout_ms=timeout_ms
         )

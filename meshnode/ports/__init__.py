@@ -5,7 +5,8 @@ Each port has a memory implementation beside its real one and one contract suite
     catalog/  -> Catalog                         peer/ -> Peers
     git/      -> ReplicaStore, ReplicaReader,    engine/system.py -> Clock, Entropy
                  PackStore, PushProtocol, FetchProtocol,
-                 Objects, Revisions, Trees
+                 Objects, Revisions, Trees, Commits, CommitWalks,
+                 Ancestry
     engine/   -> Transport, Writes, Reads, Router, Replication, Membership, Activity, Scrubs, Losses, Events:
                  what http/ and rpc/ serve
 
@@ -15,6 +16,18 @@ Errors are those of `base.errors`; every method may be cancelled at any await, a
 from __future__ import annotations
 
 from meshnode.ports.catalog import Catalog, Compare, Delete, Entry, Put, WatchEvent
+from meshnode.ports.commits import (
+    Ancestry,
+    Commit,
+    Commits,
+    CommitWalks,
+    Divergence,
+    Identity,
+    MergeBaseKind,
+    Selection,
+    SignatureKind,
+    WalkOrder,
+)
 from meshnode.ports.events import Change, Deleted, Event, Events, Gap, Heartbeat, Scope, Standing, Standings
 from meshnode.ports.git_wire import CommandResult, FetchProtocol, Push, PushCommand, PushProtocol
 from meshnode.ports.maintenance import Losses, LossPlan, LostRound, MemberAccount, ScrubReport, Scrubs
@@ -59,16 +72,21 @@ from meshnode.ports.trees import Attribute, EntryKind, LfsPointer, TreeEntry, Tr
 
 __all__ = [
     "Activity",
+    "Ancestry",
     "Attribute",
     "Catalog",
     "Change",
     "Clock",
     "CommandResult",
+    "Commit",
+    "CommitWalks",
+    "Commits",
     "Compare",
     "Consistency",
     "ConsistencyLevel",
     "Delete",
     "Deleted",
+    "Divergence",
     "Entropy",
     "Entry",
     "EntryKind",
@@ -78,6 +96,7 @@ __all__ = [
     "Gap",
     "GitService",
     "Heartbeat",
+    "Identity",
     "Inspection",
     "LfsPointer",
     "LossPlan",
@@ -85,6 +104,7 @@ __all__ = [
     "LostRound",
     "MemberAccount",
     "Membership",
+    "MergeBaseKind",
     "ObjectInfo",
     "ObjectKind",
     "Objects",
@@ -114,6 +134,8 @@ __all__ = [
     "Scope",
     "ScrubReport",
     "Scrubs",
+    "Selection",
+    "SignatureKind",
     "StageChunk",
     "StageFix",
     "StageIndex",
@@ -130,6 +152,7 @@ __all__ = [
     "Trees",
     "Vote",
     "VoteKind",
+    "WalkOrder",
     "WatchEvent",
     "WriteResult",
     "Writes",

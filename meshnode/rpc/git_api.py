@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from meshnode.ports import Clock, Events, Trees
+from meshnode.rpc.commit import CommitServicer, CommitSources
 from meshnode.rpc.event import EventServicer
 from meshnode.rpc.forward import Forwarder
 from meshnode.rpc.forward_stream import StreamForwarder
@@ -25,10 +26,17 @@ class GitApi:
     events: Events
     clock: Clock
     trees: Trees
+    commits: CommitSources
 
     def servicers(self) -> dict[str, object]:
         """The services by their full names."""
         return {
+            "mesh.v1.CommitService": CommitServicer(
+                object_reads=self.object_reads,
+                sources=self.commits,
+                forwarder=self.forwarder,
+                streams=self.streams,
+            ),
             "mesh.v1.EventService": EventServicer(reads=self.object_reads.reads, events=self.events, clock=self.clock),
             "mesh.v1.TreeService": TreeServicer(
                 object_reads=self.object_reads, trees=self.trees, forwarder=self.forwarder, streams=self.streams

@@ -14,7 +14,8 @@ from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import Generation
 from meshnode.wire.reads import generation_of
 
-TOKEN_CHARS_MAX: Final = 2_048
+TOKEN_CHARS_MAX: Final = 8_192
+"""Room for the 50 object ids that a walk may start from and end at."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from meshnode.rpc.method import Method, methods_of
 from meshnode.rpc.pipeline import Pipeline
 from meshnode.v1 import (
     cluster_pb2,
+    commit_pb2,
     event_pb2,
     maintenance_pb2,
     ref_pb2,
@@ -35,6 +36,7 @@ SERVICES: Final[Mapping[str, ServiceDescriptor]] = {
         repository_pb2,
         ref_pb2,
         tree_pb2,
+        commit_pb2,
         transport_pb2,
         replication_pb2,
         cluster_pb2,

@@ -13,6 +13,7 @@ from tests.e2e.cluster import Cluster, git
 from tests.e2e.history import Shape, make_repository
 
 ODDITIES = "api/oddities"
+ODDITIES_SHA256 = "api/oddities-sha256"
 HISTORY = "api/history"
 PLAIN = Shape(commits=400, branches=12, tags=12, files=60)
 
@@ -29,6 +30,15 @@ def oddities(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path
     """The bare repository that `ODDITIES` was pushed from; tests never change either."""
     path = make_oddities(tmp_path_factory.mktemp("api") / "oddities.git")
     git("push", "--quiet", "--mirror", cluster.url(1, ODDITIES), cwd=path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def oddities_sha256(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same in the other object format, pushed to `ODDITIES_SHA256`."""
+    path = make_oddities(tmp_path_factory.mktemp("api") / "oddities-sha256.git", object_format="sha256")
+    cluster.meshnode("repo", "create", ODDITIES_SHA256, "--object-format", "sha256")
+    git("push", "--quiet", "--mirror", cluster.url(1, ODDITIES_SHA256), cwd=path)
     return path
 
 
