@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "ARCHITECTURE.md"
 BEGIN, END = "<!-- folder list: begin -->", "<!-- folder list: end -->"
 FLOORS = (
-    "cli", "app.py", "rpc", "http", "engine", "git", "catalog", "peer", "wire", "v1",
+    "cli", "app.py", "rpc", "http", "client", "engine", "git", "catalog", "peer", "wire", "v1",
     "config", "telemetry", "auth", "ports", "core", "base",
 )  # fmt: skip
 """Top floor first, as import-linter has them."""
