@@ -44,6 +44,7 @@ from meshnode.git.ancestry import GitAncestry
 from meshnode.git.command import GitCommands
 from meshnode.git.commit_walks import GitCommitWalks
 from meshnode.git.commits import GitCommits
+from meshnode.git.contents import GitContents
 from meshnode.git.layout import Layout
 from meshnode.git.object_pool import ObjectPool
 from meshnode.git.queries import Queries
@@ -69,6 +70,7 @@ from meshnode.rpc.maintenance import MaintenanceServicer
 from meshnode.rpc.object_reads import ObjectReads
 from meshnode.rpc.observer import Observer
 from meshnode.rpc.outcome import OutcomeFinder
+from meshnode.rpc.parts import Parts
 from meshnode.rpc.pipeline import Pipeline
 from meshnode.rpc.ref import RefServicer
 from meshnode.rpc.replication import ReplicationServicer
@@ -335,6 +337,8 @@ class RunningNode:
                 entropy=SystemEntropy(),
             ),
             events=engine.feed,
+            contents=GitContents(self._queries),
+            replicas=engine.world.disk.reader,
             clock=self._clock,
             trees=GitTrees(self._objects, self._queries),
             commits=CommitSources(
@@ -344,6 +348,8 @@ class RunningNode:
             ),
         )
         servicers.update(git_api.servicers())
+        repository = "mesh.v1.RepositoryService"
+        servicers[repository] = Parts(servicers[repository], git_api.repository_contents())
         replay = ReplayCache(replay_window_ms(config.auth.skew_ms), REPLAY_ENTRIES_MAX)
         pipeline = Pipeline(
             verifier=RequestVerifier(self._registry, audiences, self._clock, replay, config.auth),

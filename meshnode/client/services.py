@@ -456,6 +456,70 @@ _REPOSITORY_VERIFY: Final = Method(
     has_request_key=False,
     has_consistency=False,
 )
+_REPOSITORY_GET_STATS: Final = Method(
+    path="/mesh.v1.RepositoryService/GetStats",
+    is_write=False,
+    holder=(),
+    name_field="name",
+    has_request_key=False,
+    has_consistency=True,
+)
+_REPOSITORY_FSCK: Final = Method(
+    path="/mesh.v1.RepositoryService/Fsck",
+    is_write=False,
+    holder=(),
+    name_field="name",
+    has_request_key=False,
+    has_consistency=True,
+)
+_REPOSITORY_GET_ARCHIVE: Final = Method(
+    path="/mesh.v1.RepositoryService/GetArchive",
+    is_write=False,
+    holder=(),
+    name_field="name",
+    has_request_key=False,
+    has_consistency=True,
+)
+_REPOSITORY_GET_BUNDLE: Final = Method(
+    path="/mesh.v1.RepositoryService/GetBundle",
+    is_write=False,
+    holder=(),
+    name_field="name",
+    has_request_key=False,
+    has_consistency=True,
+)
+_REPOSITORY_SEARCH_CONTENT: Final = Method(
+    path="/mesh.v1.RepositoryService/SearchContent",
+    is_write=False,
+    holder=(),
+    name_field="name",
+    has_request_key=False,
+    has_consistency=True,
+)
+_REPOSITORY_SEARCH_FILES: Final = Method(
+    path="/mesh.v1.RepositoryService/SearchFiles",
+    is_write=False,
+    holder=(),
+    name_field="name",
+    has_request_key=False,
+    has_consistency=True,
+)
+_REPOSITORY_FIND_LICENSE: Final = Method(
+    path="/mesh.v1.RepositoryService/FindLicense",
+    is_write=False,
+    holder=(),
+    name_field="name",
+    has_request_key=False,
+    has_consistency=True,
+)
+_REPOSITORY_GET_LANGUAGES: Final = Method(
+    path="/mesh.v1.RepositoryService/GetLanguages",
+    is_write=False,
+    holder=(),
+    name_field="name",
+    has_request_key=False,
+    has_consistency=True,
+)
 _REPOSITORY_GET_ROUND_OUTCOME: Final = Method(
     path="/mesh.v1.RepositoryService/GetRoundOutcome",
     is_write=False,
@@ -545,6 +609,78 @@ class RepositoryService:
         """
         return await self._caller.unary(
             _REPOSITORY_VERIFY, request, repository_pb2.VerifyResponse, timeout_ms=timeout_ms
+        )
+
+    async def get_stats(
+        self, request: repository_pb2.GetStatsRequest, *, timeout_ms: int = CALL_MS
+    ) -> repository_pb2.GetStatsResponse:
+        """Objects, packs and references of the answering replica, counted."""
+        return await self._caller.unary(
+            _REPOSITORY_GET_STATS, request, repository_pb2.GetStatsResponse, timeout_ms=timeout_ms
+        )
+
+    async def fsck(
+        self, request: repository_pb2.FsckRequest, *, timeout_ms: int = CALL_MS
+    ) -> repository_pb2.FsckResponse:
+        """`git fsck` of the answering replica: what git says of its objects and of what its references reach.
+
+        Slow.
+        """
+        return await self._caller.unary(_REPOSITORY_FSCK, request, repository_pb2.FsckResponse, timeout_ms=timeout_ms)
+
+    def get_archive(
+        self, request: repository_pb2.GetArchiveRequest, *, timeout_ms: int = STREAM_MS
+    ) -> AsyncIterator[repository_pb2.GetArchiveResponse]:
+        """A tree as tar, tar.gz or zip.
+
+        NOT_FOUND: revision or path. The bytes are git's own (`git archive`).
+        """
+        return self._caller.stream(
+            _REPOSITORY_GET_ARCHIVE, request, repository_pb2.GetArchiveResponse, timeout_ms=timeout_ms
+        )
+
+    def get_bundle(
+        self, request: repository_pb2.GetBundleRequest, *, timeout_ms: int = STREAM_MS
+    ) -> AsyncIterator[repository_pb2.GetBundleResponse]:
+        """References and the objects behind them as a bundle (gitformat-bundle(5)) that stock git clones or fetches
+        from.
+
+        INVALID_ARGUMENT where no reference is left to put in.
+        """
+        return self._caller.stream(
+            _REPOSITORY_GET_BUNDLE, request, repository_pb2.GetBundleResponse, timeout_ms=timeout_ms
+        )
+
+    def search_content(
+        self, request: repository_pb2.SearchContentRequest, *, timeout_ms: int = STREAM_MS
+    ) -> AsyncIterator[repository_pb2.SearchContentResponse]:
+        """Lines that match, as `git grep` finds them in a tree; binary files are passed over."""
+        return self._caller.stream(
+            _REPOSITORY_SEARCH_CONTENT, request, repository_pb2.SearchContentResponse, timeout_ms=timeout_ms
+        )
+
+    def search_files(
+        self, request: repository_pb2.SearchFilesRequest, *, timeout_ms: int = STREAM_MS
+    ) -> AsyncIterator[repository_pb2.SearchFilesResponse]:
+        """Paths of a tree that match."""
+        return self._caller.stream(
+            _REPOSITORY_SEARCH_FILES, request, repository_pb2.SearchFilesResponse, timeout_ms=timeout_ms
+        )
+
+    async def find_license(
+        self, request: repository_pb2.FindLicenseRequest, *, timeout_ms: int = CALL_MS
+    ) -> repository_pb2.FindLicenseResponse:
+        """The license that the files of a tree's root seem to give; a guess by its wording."""
+        return await self._caller.unary(
+            _REPOSITORY_FIND_LICENSE, request, repository_pb2.FindLicenseResponse, timeout_ms=timeout_ms
+        )
+
+    async def get_languages(
+        self, request: repository_pb2.GetLanguagesRequest, *, timeout_ms: int = CALL_MS
+    ) -> repository_pb2.GetLanguagesResponse:
+        """Bytes of a tree by programming language, by file names; vendored and generated paths are left out."""
+        return await self._caller.unary(
+            _REPOSITORY_GET_LANGUAGES, request, repository_pb2.GetLanguagesResponse, timeout_ms=timeout_ms
         )
 
     async def get_round_outcome(

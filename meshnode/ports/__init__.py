@@ -6,7 +6,7 @@ Each port has a memory implementation beside its real one and one contract suite
     git/      -> ReplicaStore, ReplicaReader,    engine/system.py -> Clock, Entropy
                  PackStore, PushProtocol, FetchProtocol,
                  Objects, Revisions, Trees, Commits, CommitWalks,
-                 Ancestry
+                 Ancestry, Contents
     engine/   -> Transport, Writes, Reads, Router, Replication, Membership, Activity, Scrubs, Losses, Events:
                  what http/ and rpc/ serve
 
@@ -28,6 +28,7 @@ from meshnode.ports.commits import (
     SignatureKind,
     WalkOrder,
 )
+from meshnode.ports.contents import ArchiveFormat, ContentMatch, Contents, ContentSearch, ObjectCounts, TreeFile
 from meshnode.ports.events import Change, Deleted, Event, Events, Gap, Heartbeat, Scope, Standing, Standings
 from meshnode.ports.git_wire import CommandResult, FetchProtocol, Push, PushCommand, PushProtocol
 from meshnode.ports.maintenance import Losses, LossPlan, LostRound, MemberAccount, ScrubReport, Scrubs
@@ -73,6 +74,7 @@ from meshnode.ports.trees import Attribute, EntryKind, LfsPointer, TreeEntry, Tr
 __all__ = [
     "Activity",
     "Ancestry",
+    "ArchiveFormat",
     "Attribute",
     "Catalog",
     "Change",
@@ -84,6 +86,9 @@ __all__ = [
     "Compare",
     "Consistency",
     "ConsistencyLevel",
+    "ContentMatch",
+    "ContentSearch",
+    "Contents",
     "Delete",
     "Deleted",
     "Divergence",
@@ -105,6 +110,7 @@ __all__ = [
     "MemberAccount",
     "Membership",
     "MergeBaseKind",
+    "ObjectCounts",
     "ObjectInfo",
     "ObjectKind",
     "Objects",
@@ -148,6 +154,7 @@ __all__ = [
     "TransportReply",
     "TransportRequest",
     "TreeEntry",
+    "TreeFile",
     "TreePage",
     "Trees",
     "Vote",

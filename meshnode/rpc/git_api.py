@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from meshnode.ports import Clock, Events, Trees
+from meshnode.ports import Clock, Contents, Events, ReplicaReader, Trees
 from meshnode.rpc.commit import CommitServicer, CommitSources
 from meshnode.rpc.event import EventServicer
 from meshnode.rpc.forward import Forwarder
 from meshnode.rpc.forward_stream import StreamForwarder
 from meshnode.rpc.object_reads import ObjectReads
+from meshnode.rpc.repository_contents import RepositoryContents
 from meshnode.rpc.tree import TreeServicer
 
 
@@ -24,6 +25,8 @@ class GitApi:
     forwarder: Forwarder
     streams: StreamForwarder
     events: Events
+    contents: Contents
+    replicas: ReplicaReader
     clock: Clock
     trees: Trees
     commits: CommitSources
@@ -42,3 +45,14 @@ class GitApi:
                 object_reads=self.object_reads, trees=self.trees, forwarder=self.forwarder, streams=self.streams
             ),
         }
+
+    def repository_contents(self) -> RepositoryContents:
+        """The part of RepositoryService that reads trees."""
+        return RepositoryContents(
+            object_reads=self.object_reads,
+            objects=self.object_reads.objects,
+            contents=self.contents,
+            replicas=self.replicas,
+            forwarder=self.forwarder,
+            streams=self.streams,
+        )

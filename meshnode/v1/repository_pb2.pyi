@@ -214,3 +214,231 @@ class GetRoundOutcomeResponse(_message.Message):
     outcome: GetRoundOutcomeResponse.Outcome
     position: _common_pb2.Position
     def __init__(self, outcome: _Optional[_Union[GetRoundOutcomeResponse.Outcome, str]] = ..., position: _Optional[_Union[_common_pb2.Position, _Mapping]] = ...) -> None: ...
+
+class GetStatsRequest(_message.Message):
+    __slots__ = ("name", "consistency")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    consistency: _common_pb2.Consistency
+    def __init__(self, name: _Optional[str] = ..., consistency: _Optional[_Union[_common_pb2.Consistency, _Mapping]] = ...) -> None: ...
+
+class GetStatsResponse(_message.Message):
+    __slots__ = ("position", "loose_objects", "packed_objects", "packs", "loose_bytes", "pack_bytes", "branches", "tags", "references")
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    LOOSE_OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    PACKED_OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    PACKS_FIELD_NUMBER: _ClassVar[int]
+    LOOSE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PACK_BYTES_FIELD_NUMBER: _ClassVar[int]
+    BRANCHES_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    REFERENCES_FIELD_NUMBER: _ClassVar[int]
+    position: _common_pb2.Position
+    loose_objects: int
+    packed_objects: int
+    packs: int
+    loose_bytes: int
+    pack_bytes: int
+    branches: int
+    tags: int
+    references: int
+    def __init__(self, position: _Optional[_Union[_common_pb2.Position, _Mapping]] = ..., loose_objects: _Optional[int] = ..., packed_objects: _Optional[int] = ..., packs: _Optional[int] = ..., loose_bytes: _Optional[int] = ..., pack_bytes: _Optional[int] = ..., branches: _Optional[int] = ..., tags: _Optional[int] = ..., references: _Optional[int] = ...) -> None: ...
+
+class FsckRequest(_message.Message):
+    __slots__ = ("name", "consistency")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    consistency: _common_pb2.Consistency
+    def __init__(self, name: _Optional[str] = ..., consistency: _Optional[_Union[_common_pb2.Consistency, _Mapping]] = ...) -> None: ...
+
+class FsckResponse(_message.Message):
+    __slots__ = ("position", "problems")
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    position: _common_pb2.Position
+    problems: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, position: _Optional[_Union[_common_pb2.Position, _Mapping]] = ..., problems: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetArchiveRequest(_message.Message):
+    __slots__ = ("name", "consistency", "revision", "format", "prefix", "paths")
+    class Format(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        FORMAT_UNSPECIFIED: _ClassVar[GetArchiveRequest.Format]
+        FORMAT_TAR: _ClassVar[GetArchiveRequest.Format]
+        FORMAT_TAR_GZ: _ClassVar[GetArchiveRequest.Format]
+        FORMAT_ZIP: _ClassVar[GetArchiveRequest.Format]
+    FORMAT_UNSPECIFIED: GetArchiveRequest.Format
+    FORMAT_TAR: GetArchiveRequest.Format
+    FORMAT_TAR_GZ: GetArchiveRequest.Format
+    FORMAT_ZIP: GetArchiveRequest.Format
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    consistency: _common_pb2.Consistency
+    revision: str
+    format: GetArchiveRequest.Format
+    prefix: str
+    paths: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, name: _Optional[str] = ..., consistency: _Optional[_Union[_common_pb2.Consistency, _Mapping]] = ..., revision: _Optional[str] = ..., format: _Optional[_Union[GetArchiveRequest.Format, str]] = ..., prefix: _Optional[str] = ..., paths: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class GetArchiveResponse(_message.Message):
+    __slots__ = ("position", "data")
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    position: _common_pb2.Position
+    data: bytes
+    def __init__(self, position: _Optional[_Union[_common_pb2.Position, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class GetBundleRequest(_message.Message):
+    __slots__ = ("name", "consistency", "references", "known_oids")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    REFERENCES_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_OIDS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    consistency: _common_pb2.Consistency
+    references: _containers.RepeatedScalarFieldContainer[str]
+    known_oids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., consistency: _Optional[_Union[_common_pb2.Consistency, _Mapping]] = ..., references: _Optional[_Iterable[str]] = ..., known_oids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetBundleResponse(_message.Message):
+    __slots__ = ("position", "data")
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    position: _common_pb2.Position
+    data: bytes
+    def __init__(self, position: _Optional[_Union[_common_pb2.Position, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class SearchContentRequest(_message.Message):
+    __slots__ = ("name", "consistency", "revision", "pattern", "is_regex", "ignore_case", "whole_word", "paths", "context_lines", "limit", "limit_per_file")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    PATTERN_FIELD_NUMBER: _ClassVar[int]
+    IS_REGEX_FIELD_NUMBER: _ClassVar[int]
+    IGNORE_CASE_FIELD_NUMBER: _ClassVar[int]
+    WHOLE_WORD_FIELD_NUMBER: _ClassVar[int]
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_LINES_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_PER_FILE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    consistency: _common_pb2.Consistency
+    revision: str
+    pattern: bytes
+    is_regex: bool
+    ignore_case: bool
+    whole_word: bool
+    paths: _containers.RepeatedScalarFieldContainer[bytes]
+    context_lines: int
+    limit: int
+    limit_per_file: int
+    def __init__(self, name: _Optional[str] = ..., consistency: _Optional[_Union[_common_pb2.Consistency, _Mapping]] = ..., revision: _Optional[str] = ..., pattern: _Optional[bytes] = ..., is_regex: _Optional[bool] = ..., ignore_case: _Optional[bool] = ..., whole_word: _Optional[bool] = ..., paths: _Optional[_Iterable[bytes]] = ..., context_lines: _Optional[int] = ..., limit: _Optional[int] = ..., limit_per_file: _Optional[int] = ...) -> None: ...
+
+class SearchContentResponse(_message.Message):
+    __slots__ = ("position", "matches", "truncated")
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    MATCHES_FIELD_NUMBER: _ClassVar[int]
+    TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    position: _common_pb2.Position
+    matches: _containers.RepeatedCompositeFieldContainer[ContentMatch]
+    truncated: bool
+    def __init__(self, position: _Optional[_Union[_common_pb2.Position, _Mapping]] = ..., matches: _Optional[_Iterable[_Union[ContentMatch, _Mapping]]] = ..., truncated: _Optional[bool] = ...) -> None: ...
+
+class ContentMatch(_message.Message):
+    __slots__ = ("path", "line_number", "column", "line", "is_cut", "is_context")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    LINE_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    IS_CUT_FIELD_NUMBER: _ClassVar[int]
+    IS_CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    path: bytes
+    line_number: int
+    column: int
+    line: bytes
+    is_cut: bool
+    is_context: bool
+    def __init__(self, path: _Optional[bytes] = ..., line_number: _Optional[int] = ..., column: _Optional[int] = ..., line: _Optional[bytes] = ..., is_cut: _Optional[bool] = ..., is_context: _Optional[bool] = ...) -> None: ...
+
+class SearchFilesRequest(_message.Message):
+    __slots__ = ("name", "consistency", "revision", "pattern", "is_glob", "ignore_case", "limit")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    PATTERN_FIELD_NUMBER: _ClassVar[int]
+    IS_GLOB_FIELD_NUMBER: _ClassVar[int]
+    IGNORE_CASE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    consistency: _common_pb2.Consistency
+    revision: str
+    pattern: bytes
+    is_glob: bool
+    ignore_case: bool
+    limit: int
+    def __init__(self, name: _Optional[str] = ..., consistency: _Optional[_Union[_common_pb2.Consistency, _Mapping]] = ..., revision: _Optional[str] = ..., pattern: _Optional[bytes] = ..., is_glob: _Optional[bool] = ..., ignore_case: _Optional[bool] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class SearchFilesResponse(_message.Message):
+    __slots__ = ("position", "paths", "truncated")
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    position: _common_pb2.Position
+    paths: _containers.RepeatedScalarFieldContainer[bytes]
+    truncated: bool
+    def __init__(self, position: _Optional[_Union[_common_pb2.Position, _Mapping]] = ..., paths: _Optional[_Iterable[bytes]] = ..., truncated: _Optional[bool] = ...) -> None: ...
+
+class FindLicenseRequest(_message.Message):
+    __slots__ = ("name", "consistency", "revision")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    consistency: _common_pb2.Consistency
+    revision: str
+    def __init__(self, name: _Optional[str] = ..., consistency: _Optional[_Union[_common_pb2.Consistency, _Mapping]] = ..., revision: _Optional[str] = ...) -> None: ...
+
+class FindLicenseResponse(_message.Message):
+    __slots__ = ("position", "spdx_id", "path")
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    SPDX_ID_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    position: _common_pb2.Position
+    spdx_id: str
+    path: bytes
+    def __init__(self, position: _Optional[_Union[_common_pb2.Position, _Mapping]] = ..., spdx_id: _Optional[str] = ..., path: _Optional[bytes] = ...) -> None: ...
+
+class GetLanguagesRequest(_message.Message):
+    __slots__ = ("name", "consistency", "revision")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    consistency: _common_pb2.Consistency
+    revision: str
+    def __init__(self, name: _Optional[str] = ..., consistency: _Optional[_Union[_common_pb2.Consistency, _Mapping]] = ..., revision: _Optional[str] = ...) -> None: ...
+
+class GetLanguagesResponse(_message.Message):
+    __slots__ = ("position", "languages")
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGES_FIELD_NUMBER: _ClassVar[int]
+    position: _common_pb2.Position
+    languages: _containers.RepeatedCompositeFieldContainer[Language]
+    def __init__(self, position: _Optional[_Union[_common_pb2.Position, _Mapping]] = ..., languages: _Optional[_Iterable[_Union[Language, _Mapping]]] = ...) -> None: ...
+
+class Language(_message.Message):
+    __slots__ = ("name", "bytes", "files")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    bytes: int
+    files: int
+    def __init__(self, name: _Optional[str] = ..., bytes: _Optional[int] = ..., files: _Optional[int] = ...) -> None: ...

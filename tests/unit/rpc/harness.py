@@ -30,10 +30,12 @@ from meshnode.rpc.forward import Forwarder, UnaryForwarding
 from meshnode.rpc.maintenance import MaintenanceServicer
 from meshnode.rpc.observer import Observer
 from meshnode.rpc.outcome import OutcomeFinder
+from meshnode.rpc.parts import Parts
 from meshnode.rpc.pipeline import Pipeline
 from meshnode.rpc.ref import RefServicer
 from meshnode.rpc.replication import ReplicationServicer
 from meshnode.rpc.repository import RepositoryServicer
+from meshnode.rpc.repository_contents import RepositoryContents
 from meshnode.rpc.server import RpcServer
 from meshnode.rpc.transport import TransportServicer
 from meshnode.rpc.verify import Verifier
@@ -143,7 +145,7 @@ class Site:
         )
         census = Census(catalog=self.catalog, membership=self.membership, clock=self.clock)
         return {
-            "mesh.v1.RepositoryService": repository,
+            "mesh.v1.RepositoryService": Parts(repository, _contents(forwarder)),
             "mesh.v1.RefService": RefServicer(own=self.own, reads=self.reads, writes=self.writes, forwarder=forwarder),
             "mesh.v1.TransportService": TransportServicer(self.transport, PackAdmission(LimitSettings())),
             "mesh.v1.ReplicationService": ReplicationServicer(replication=self.replication, accounts=accounts),
@@ -235,6 +237,14 @@ class Site:
         """A bare channel that signs nothing."""
         async with grpc.aio.insecure_channel(f"127.0.0.1:{self.port}") as channel:
             yield channel
+
+
+def _contents(forwarder: Forwarder) -> RepositoryContents:
+    """The part of RepositoryService that needs real objects, which this server has not."""
+    none: Any = None
+    return RepositoryContents(
+        object_reads=none, objects=none, contents=none, replicas=none, forwarder=forwarder, streams=none
+    )
 
 
 @dataclass
