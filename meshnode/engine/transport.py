@@ -18,6 +18,7 @@ from meshnode.base.errors import (
     Corrupt,
     Draining,
     MeshError,
+    OutcomeUnknown,
     PeerUnavailable,
     ReadOnly,
     ReplicaBehind,
@@ -115,6 +116,9 @@ class GitTransport:
                 if node != self.own:
                     return await self.remote.receive_pack(node, replace(request, is_forwarded=True), body)
                 record = await self._open_for_push(request)
+            except OutcomeUnknown:
+                self.membership.suspect(node)
+                raise
             except ELSEWHERE as error:
                 self._passed_over(node, error, errors)
                 continue

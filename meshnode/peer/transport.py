@@ -7,7 +7,8 @@
 The other node has as long to decide as a request may wait in a queue (`limits.queue_wait_ms`).
 
 Rule: as long as the body is untouched, the error says so and the caller may try the next node. After that nobody
-else can be given the same request, and an error never looks as if one could.
+else can be given the same request, and an error never looks as if one could. Where a push was handed over and the
+other node does not say what became of it, its outcome is unknown; no other error may be shown to its client.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Final
 
 from meshnode.auth.answers import CallFailed
 from meshnode.auth.stream import SignedStream
-from meshnode.base.errors import InvalidRequest, MeshError, PeerUnavailable
+from meshnode.base.errors import InvalidRequest, MeshError, OutcomeUnknown, PeerUnavailable
 from meshnode.base.ids import NodeId, parse_node_id
 from meshnode.config import LimitSettings
 from meshnode.peer.grpc import GrpcPeers
@@ -50,7 +51,8 @@ class GrpcTransport:
 
     async def receive_pack(self, node: NodeId, request: TransportRequest, body: AsyncIterator[bytes]) -> TransportReply:
         """One push, coordinated by `node`."""
-        return await self._open(node, "ReceivePack", _hold(request, body), self._limits.push_ms_max)
+        held = _hold(request, body, is_push=True)
+        return await self._open(node, "ReceivePack", held, self._limits.push_ms_max)
 
     async def _open(self, node: NodeId, name: str, held: _Held, time_ms: int) -> TransportReply:
         stream = await self._peers.open_stream(node, _SERVICE + name, held.messages(), time_ms)
@@ -66,7 +68,7 @@ class GrpcTransport:
             reply = TransportReply(
                 generation=generation_of(first.position.generation),
                 node=parse_node_id(first.position.node),
-                body=_ReplyBody(stream, node, first.data),
+                body=_ReplyBody(stream, node, first.data, is_push=held.is_push),
             )
         except BaseException as error:
             await stream.aclose()
@@ -80,9 +82,10 @@ class GrpcTransport:
 class _Held:
     """The messages of a request: the header at once, the body when it is released."""
 
-    def __init__(self, header: bytes, body: AsyncIterator[bytes] | None) -> None:
+    def __init__(self, header: bytes, body: AsyncIterator[bytes] | None, *, is_push: bool = False) -> None:
         self._header = header
         self._body = body
+        self.is_push = is_push
         self._released = asyncio.Event()
         self.is_touched = False
 
@@ -105,10 +108,11 @@ class _Held:
 class _ReplyBody:
     """The answer's bytes. Not a generator: closing it must end the stream even where nobody began to read."""
 
-    def __init__(self, stream: SignedStream, node: NodeId, first: bytes) -> None:
+    def __init__(self, stream: SignedStream, node: NodeId, first: bytes, *, is_push: bool) -> None:
         self._stream = stream
         self._node = node
         self._first = first
+        self._is_push = is_push
 
     def __aiter__(self) -> _ReplyBody:
         return self
@@ -121,12 +125,13 @@ class _ReplyBody:
             except CallFailed as failed:
                 error = error_from_call(failed, self._node)
                 error.fields["is_untouched"] = False
-                raise error from failed
+                raise _as_told(error, self._node, is_push=self._is_push) from failed
             try:
                 data = parse(pb.TransportResponse, message).data
             except InvalidRequest as error:
                 await self.aclose()
-                raise PeerUnavailable("node gave a senseless answer", node=self._node, is_untouched=False) from error
+                broken = PeerUnavailable("node gave a senseless answer", node=self._node, is_untouched=False)
+                raise _as_told(broken, self._node, is_push=self._is_push) from error
         return data
 
     async def aclose(self) -> None:
@@ -134,8 +139,8 @@ class _ReplyBody:
         await self._stream.aclose()
 
 
-def _hold(request: TransportRequest, body: AsyncIterator[bytes]) -> _Held:
-    return _Held(pb.TransportChunk(header=header_message(request)).SerializeToString(), body)
+def _hold(request: TransportRequest, body: AsyncIterator[bytes], *, is_push: bool = False) -> _Held:
+    return _Held(pb.TransportChunk(header=header_message(request)).SerializeToString(), body, is_push=is_push)
 
 
 def _refusal(error: BaseException, node: NodeId, held: _Held) -> BaseException:
@@ -152,10 +157,21 @@ def _refusal(error: BaseException, node: NodeId, held: _Held) -> BaseException:
             refused = PeerUnavailable("node gave a senseless answer", node=node, detail=str(error)[:300])
         case _:
             return error  # cancelled, or what reading the client's body raised
-    if held.is_touched and (isinstance(refused, PeerUnavailable) or _invites_repetition(refused)):
-        refused = PeerUnavailable("node failed after it had a part of the request", node=node, last=refused.message)
+    if held.is_touched:
+        refused = _as_told(refused, node, is_push=held.is_push)
+        if isinstance(refused, PeerUnavailable) or _invites_repetition(refused):
+            refused = PeerUnavailable("node failed after it had a part of the request", node=node, last=refused.message)
     refused.fields["is_untouched"] = not held.is_touched
     return refused
+
+
+def _as_told(error: MeshError, node: NodeId, *, is_push: bool) -> MeshError:
+    """The error for the caller of a request that `node` had at least a part of."""
+    if is_push and not promises_nothing_written(error) and not isinstance(error, OutcomeUnknown):
+        return OutcomeUnknown(
+            "the node that led the push did not say what became of it; fetch to see", node=node, last=error.message
+        )
+    return error
 
 
 def _invites_repetition(error: MeshError) -> bool:

@@ -77,8 +77,9 @@ class Transport(Protocol):
 class RemoteTransport(Protocol):
     """`Transport` of another node. A reply is returned only after the node's first message (the position) came.
 
-    Raises, besides what that node raises, PeerUnavailable where it does not answer. Any of these errors has the
-    field `is_untouched` True where no byte of `body` was consumed: the same request may go to the next node.
+    Raises, besides what that node raises, PeerUnavailable where it does not answer, and OutcomeUnknown where it does
+    not say what became of a push that it had. Any of these errors has the field `is_untouched` True where no byte of
+    `body` was consumed: the same request may go to the next node.
     """
 
     async def info_refs(self, node: NodeId, request: TransportRequest, service: GitService) -> TransportReply:

@@ -13,6 +13,7 @@ from meshnode.base.errors import (
     Draining,
     Forbidden,
     InvalidRequest,
+    OutcomeUnknown,
     PeerUnavailable,
     ReplicaBehind,
     RepositoryNotFound,
@@ -120,14 +121,35 @@ async def test_refusal_before_the_body_leaves_it_for_the_next_node(
     assert not body.is_touched
 
 
-@pytest.mark.parametrize("error", [ReplicaBehind("behind"), Draining("draining"), PeerUnavailable("deeper")])
-async def test_refusal_after_a_part_of_the_body_never_invites_another_try(
-    error: ReplicaBehind | Draining | PeerUnavailable,
-) -> None:
+@pytest.mark.parametrize("error", [ReplicaBehind("behind"), Draining("draining")])
+async def test_refusal_after_a_part_of_the_body_never_invites_another_try(error: ReplicaBehind | Draining) -> None:
     async with _remote(FakeTransport(error=error)) as (remote, _):
         with pytest.raises(PeerUnavailable) as refused:
             await remote.receive_pack(N2, REQUEST, aiter(Body()))
     assert refused.value.fields["is_untouched"] is False
+
+
+@pytest.mark.parametrize("error", [PeerUnavailable("broke off"), OutcomeUnknown("publish timed out")])
+async def test_push_that_was_handed_over_and_not_answered_for_has_an_unknown_outcome(
+    error: PeerUnavailable | OutcomeUnknown,
+) -> None:
+    async with _remote(FakeTransport(error=error)) as (remote, _):
+        with pytest.raises(OutcomeUnknown) as unknown:
+            await remote.receive_pack(N2, REQUEST, aiter(Body()))
+    assert unknown.value.fields["is_untouched"] is False
+    async with _remote(FakeTransport(late_error=error)) as (remote, _):
+        reply = await remote.receive_pack(N2, REQUEST, aiter(Body()))
+        with pytest.raises(OutcomeUnknown):
+            async for _ in reply.body:
+                pass
+
+
+async def test_fetch_that_was_handed_over_and_broke_off_may_be_repeated() -> None:
+    async with _remote(FakeTransport(late_error=PeerUnavailable("broke off"))) as (remote, _):
+        reply = await remote.upload_pack(N2, REQUEST, aiter(Body()))
+        with pytest.raises(PeerUnavailable):
+            async for _ in reply.body:
+                pass
 
 
 @pytest.mark.parametrize("error", [RepositoryNotFound("no"), Forbidden("no")])
