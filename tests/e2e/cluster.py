@@ -85,7 +85,7 @@ class Cluster:
     def close(self) -> None:
         """Kill every node and wait until none is left; never raises for one that is gone."""
         pids = [pid for node in self.numbers if (pid := self.pid(node))]
-        pids += [child for pid in pids for child, _ in _descendants(pid)]
+        pids += [child for pid in pids for child, _ in descendants(pid)]
         for pid in pids:
             _kill_group(pid, signal.SIGKILL)
         wait_until(lambda: not any(is_running(pid) for pid in pids), deadline_s=20, what=f"{pids} end")
@@ -224,25 +224,14 @@ class Cluster:
 
     def leftovers(self, node: int) -> list[Path]:
         """Locks, quarantines, journal records and temporary files on a node's disk."""
-        found = []
-        base = self.node_path(node)
-        for folder, _, files in os.walk(base):
-            where = Path(folder)
-            for file in files:
-                path = where / file
-                inside = set(path.relative_to(base).parts[:-1])
-                is_transient = inside & {"quarantine", "incoming", "journal", "trash", "tmp"}
-                is_lock = file.endswith(".lock") and "refs" in {*inside, file.partition(".")[0].removeprefix("packed-")}
-                if is_transient or is_lock or file.startswith(("tmp_pack", "tmp_idx", "tmp_obj")):
-                    found.append(path)
-        return found
+        return leftovers_below(self.node_path(node))
 
     def git_processes(self, node: int) -> list[str]:
         """Command lines of git processes at work for a node; its idle object readers stay and do not count."""
         root = self.pid(node)
         return [
             line
-            for pid, line in _descendants(root)
+            for pid, line in descendants(root)
             if "git" in line.split(" ")[0] and "cat-file --batch-command" not in line and is_running(pid)
         ]
 
@@ -316,7 +305,23 @@ def list_refs(url: str | Path, *, config: Sequence[str] = ()) -> dict[str, str]:
     return {name: oid for oid, name in (line.split("\t") for line in lines)}
 
 
-def _descendants(root: int) -> list[tuple[int, str]]:
+def leftovers_below(base: Path) -> list[Path]:
+    """Locks, quarantines, journal records and temporary files in a node's data directory."""
+    found = []
+    for folder, _, files in os.walk(base):
+        where = Path(folder)
+        for file in files:
+            path = where / file
+            inside = set(path.relative_to(base).parts[:-1])
+            is_transient = inside & {"quarantine", "incoming", "journal", "trash", "tmp"}
+            is_lock = file.endswith(".lock") and "refs" in {*inside, file.partition(".")[0].removeprefix("packed-")}
+            if is_transient or is_lock or file.startswith(("tmp_pack", "tmp_idx", "tmp_obj")):
+                found.append(path)
+    return found
+
+
+def descendants(root: int) -> list[tuple[int, str]]:
+    """Processes that a process started, theirs included: pid and command line."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

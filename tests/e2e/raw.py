@@ -36,9 +36,10 @@ def send(
     body: bytes | Iterable[bytes] = b"",
     headers: Mapping[str, str] | None = None,
     timeout_s: float = 30,
+    host: str = "127.0.0.1",
 ) -> Answer:
     """One request on a connection of its own; an iterable body is sent chunked."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+    connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
     try:
         is_chunked = not isinstance(body, bytes)
         connection.request(method, path, body=body or None, headers=dict(headers or {}), encode_chunked=is_chunked)
