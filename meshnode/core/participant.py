@@ -6,6 +6,7 @@ generation and round id, so the journal is a tree; the published path through it
     by Commit            the round named is published
     by the next Prepare  its base is published, and so is everything its base stands on
     by the record        `recent` names the published rounds
+    by a peer's history  it holds nothing else, and goes further back than the record
 
 and what is published and reaches down to the applied position is applied, in order. Votes are promises of
 durability, not locks: two rounds on one base may both be voted for, the record's compare-and-set picks one.
@@ -176,6 +177,23 @@ def on_record(position: Position, prepared: Iterable[Round], record: Record | No
                     effects.append(Drop(known.round_id))
             case outcome:
                 assert_never(outcome)
+    return effects
+
+
+def on_history(position: Position, prepared: Iterable[Round], published: Iterable[Round]) -> list[Effect]:
+    """Decide what a consistent peer's history means for the rounds in the journal: those it names are applied.
+
+    `published` are the rounds that the peer applied after `position`, oldest first. Where a crash or a full disk
+    stopped the application of a round half way, this is what ends it once the record has forgotten the round.
+    """
+    journal = {known.round_id: known for known in prepared}
+    effects: list[Effect] = []
+    for step in published:
+        known = journal.get(step.round_id)
+        if known is None or (known.base_generation, known.base_round_id) != (position.generation, position.round_id):
+            break
+        effects.append(Apply(known))
+        position = Position(known.generation, known.round_id)
     return effects
 
 

@@ -276,6 +276,17 @@ class Participant:
             record = at.record
         return state
 
+    async def apply_published(self, key: ReplicaKey, published: Sequence[Round]) -> bool:
+        """Apply what the journal holds of a consistent peer's history; whether that was anything."""
+        async with self.locks.hold(key):
+            state = await self._load(key)
+            if state is None:
+                return False
+            effects = rules.on_history(position_of(state), state.prepared, published)
+            await self._run(key, effects, state.generation)
+            await self._load(key)
+            return bool(effects)
+
     async def _fence(self, key: ReplicaKey, at: RecordAt, round_: Round) -> None:
         record = record_fenced(at.record, round_, at.partition.partition)
         log.info("round_fenced", extra={"repository": key.repository, "round": round_.round_id})

@@ -25,7 +25,7 @@ from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.participant import Participant, position_of
 from meshnode.engine.records import Records
 from meshnode.engine.repairer import Repairer
-from meshnode.ports import Catalog, Clock
+from meshnode.ports import Catalog, Clock, ReplicaState
 
 log = logging.getLogger("meshnode.engine")
 
@@ -74,7 +74,7 @@ class Recovery:
                 return
             if not state.is_deleted:
                 digest = await self.participant.disk.reader.digest_on_disk(key)
-                if digest != state.refs_digest:
+                if digest != state.refs_digest and not _may_be_half_applied(state, record):
                     raise Corrupt("references on disk do not match the replica's state", repository=key.repository)
         except Corrupt as damage:
             await self.repairer.set_aside(key, str(damage))
@@ -155,3 +155,11 @@ class Recovery:
             except (CatalogUnavailable, OutcomeUnknown) as error:
                 log.warning("recovery_waits", extra={"error": str(error)})
                 await self.clock.sleep(CATALOG_PAUSE_MS)
+
+
+def _may_be_half_applied(state: ReplicaState, record: Record) -> bool:
+    """Whether a round in the journal explains references of no generation: repair ends it, or fetches everything.
+
+    Only a published round is ever begun, so the record is past the replica's position.
+    """
+    return bool(state.prepared) and state.generation < record.generation

@@ -1,6 +1,7 @@
 """Brings one replica to a consistent peer's state: by the rounds it missed, or by everything at one generation.
 
-    history connects?  yes --> objects the rounds need, references after the last of them
+    history connects?  yes --> rounds of it that the journal holds are applied
+                               then objects the rest needs, references after the last of them
                        no  --> the peer's snapshot: objects this disk lacks, all references, HEAD
     either way: fetch a pack, index and check it, replace under the replica's lock
 
@@ -15,7 +16,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final
 
-from meshnode.base.errors import Corrupt, RepositoryNotFound
+from meshnode.base.errors import Corrupt, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import SYMBOLIC, Generation, NodeId, ObjectId, RefName, RefValue, RoundId
 from meshnode.core.record import Record
 from meshnode.core.refs import digest_of, refs_after
@@ -91,7 +92,11 @@ class Synchroniser:
             return False
         if any(step.kind is WriteKind.DELETE for step in history):
             return False
-        local = await self.participant.disk.reader.snapshot(key)
+        if await self.participant.apply_published(key, history):
+            return True
+        local = await self._local_snapshot(key)
+        if local is None:
+            return False
         if local.generation != state.generation:
             return True
         refs: Mapping[RefName, RefValue] = local.refs
@@ -133,9 +138,17 @@ class Synchroniser:
             },
         )
         here = await self.participant.disk.store.load(key)
-        local = None if here is None or not here.generation else await self.participant.disk.reader.snapshot(key)
+        local = None if here is None or not here.generation else await self._local_snapshot(key)
         goal = _Goal(replace(state, prepared=()), snapshot.refs, set(snapshot.refs.values()))
         await self._transfer(key, source, goal, local)
+
+    async def _local_snapshot(self, key: ReplicaKey) -> RefsSnapshot | None:
+        """This replica's references; None where they are between two generations, and nothing to build on."""
+        try:
+            return await self.participant.disk.reader.snapshot(key)
+        except ReplicaBehind as error:
+            log.info("local_references_not_used", extra={"repository": key.repository, "error": str(error)})
+            return None
 
     async def _transfer(self, key: ReplicaKey, source: NodeId, goal: _Goal, local: RefsSnapshot | None) -> None:
         wanted, refs = goal.state, goal.refs

@@ -17,6 +17,7 @@ from meshnode.core.participant import (
     Store,
     on_abort,
     on_commit,
+    on_history,
     on_prepare,
     on_record,
     published_path,
@@ -139,6 +140,18 @@ def test_a_published_round_is_never_dropped() -> None:
             applied = {effect.round.round_id for effect in effects if isinstance(effect, Apply)}
             assert applied == {round_id(number) for number in range(at + 1, top + 1)}
             assert not dropped & {round_id(number) for number in range(at + 1, top + 1)}
+
+
+def test_rounds_of_the_journal_that_a_peer_applied_are_applied_in_order() -> None:
+    journal = (a_round(6), a_round(5), a_round(5, 66), a_round(8))
+    published = [a_round(base) for base in (5, 6, 7, 8)]
+    assert on_history(AT_5, journal, published) == [Apply(a_round(5)), Apply(a_round(6))]
+
+
+def test_a_peers_history_says_nothing_about_rounds_it_does_not_hold_or_that_stand_elsewhere() -> None:
+    assert on_history(AT_5, (a_round(5, 66),), [a_round(5)]) == []
+    assert on_history(AT_5, (a_round(6),), [a_round(6)]) == []
+    assert on_history(AT_5, (a_round(5, base_round_id=round_id(55)),), [a_round(5)]) == []
 
 
 def test_a_path_with_a_gap_is_no_path() -> None:
