@@ -77,13 +77,15 @@ def check_register(calls: Sequence[Call], initial: str | None = None, *, states_
 
 def _next_states(ordered: Sequence[Call], done: int, value: str | None) -> list[tuple[int, str | None]]:
     """States one operation on. Only what was called before the first outstanding answer can come next."""
-    first_answer = min((call.answered_at for number, call in enumerate(ordered) if not done >> number & 1), default=inf)
+    first_answer = inf
     states: list[tuple[int, str | None]] = []
-    for number, call in enumerate(ordered):
-        if call.called_at > first_answer:
+    for number in range((~done & done + 1).bit_length() - 1, len(ordered)):
+        call = ordered[number]
+        if call.called_at > first_answer:  # whatever comes later was called, and so answered, later still
             break
         if done >> number & 1:
             continue
+        first_answer = min(first_answer, call.answered_at)
         match call.kind:
             case Kind.READ if call.value == value:
                 states.append((done | 1 << number, value))
