@@ -51,6 +51,7 @@ class MeshClient(AbstractAsyncContextManager["MeshClient"]):
         self.repository = services.RepositoryService(caller)
         self.commit = services.CommitService(caller)
         self.ref = services.RefService(caller)
+        self.tree = services.TreeService(caller)
         self.event = services.EventService(caller)
         self.cluster = services.ClusterService(caller)
         self.maintenance = services.MaintenanceService(caller)
