@@ -27,6 +27,7 @@ from meshnode.rpc.admission import Admission
 from meshnode.rpc.census import Census
 from meshnode.rpc.cluster import ClusterServicer
 from meshnode.rpc.forward import Forwarder, UnaryForwarding
+from meshnode.rpc.forward_stream import StreamForwarder
 from meshnode.rpc.maintenance import MaintenanceServicer
 from meshnode.rpc.observer import Observer
 from meshnode.rpc.outcome import OutcomeFinder
@@ -35,7 +36,6 @@ from meshnode.rpc.pipeline import Pipeline
 from meshnode.rpc.ref import RefServicer
 from meshnode.rpc.replication import ReplicationServicer
 from meshnode.rpc.repository import RepositoryServicer
-from meshnode.rpc.repository_contents import RepositoryContents
 from meshnode.rpc.server import RpcServer
 from meshnode.rpc.transport import TransportServicer
 from meshnode.rpc.verify import Verifier
@@ -53,6 +53,7 @@ from tests.unit.rpc.fakes import (
     SystemEntropy,
     node_entry,
 )
+from tests.unit.rpc.git_parts import git_api
 from tests.unit.wire.samples import N1, N2, N3
 
 M = TypeVar("M", bound=Message)
@@ -143,9 +144,24 @@ class Site:
                 accounts=accounts,
             ),
         )
+        api = git_api(
+            own=self.own,
+            reads=self.reads,
+            forwarder=forwarder,
+            streams=StreamForwarder(
+                own=self.own,
+                router=self.router,
+                membership=self.membership,
+                remote=self.remote,  # type: ignore[arg-type]
+                clock=self.clock,
+                entropy=self.entropy,
+            ),
+            clock=self.clock,
+        )
         census = Census(catalog=self.catalog, membership=self.membership, clock=self.clock)
         return {
-            "mesh.v1.RepositoryService": Parts(repository, _contents(forwarder)),
+            **api.servicers(),
+            "mesh.v1.RepositoryService": Parts(repository, api.repository_contents()),
             "mesh.v1.RefService": RefServicer(own=self.own, reads=self.reads, writes=self.writes, forwarder=forwarder),
             "mesh.v1.TransportService": TransportServicer(self.transport, PackAdmission(LimitSettings())),
             "mesh.v1.ReplicationService": ReplicationServicer(replication=self.replication, accounts=accounts),
@@ -164,10 +180,9 @@ class Site:
             ),
         }
 
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator[Site]:
-        """Serve on a free port of the loopback."""
-        pipeline = Pipeline(
+    def pipeline(self) -> Pipeline:
+        """The steps around every call."""
+        return Pipeline(
             verifier=RequestVerifier(
                 self.registry,
                 frozenset({self.own, "c" * 32}),
@@ -184,9 +199,13 @@ class Site:
             stream_ms_max=self.stream_ms_max,
             is_open_introspection=self.auth.is_open_introspection,
         )
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Site]:
+        """Serve on a free port of the loopback."""
         server = RpcServer(
             servicers=self.servicers(),
-            pipeline=pipeline,
+            pipeline=self.pipeline(),
             activity=self.activity,
             clock=self.clock,
             address=self.address,
@@ -237,14 +256,6 @@ class Site:
         """A bare channel that signs nothing."""
         async with grpc.aio.insecure_channel(f"127.0.0.1:{self.port}") as channel:
             yield channel
-
-
-def _contents(forwarder: Forwarder) -> RepositoryContents:
-    """The part of RepositoryService that needs real objects, which this server has not."""
-    none: Any = None
-    return RepositoryContents(
-        object_reads=none, objects=none, contents=none, replicas=none, forwarder=forwarder, streams=none
-    )
 
 
 @dataclass

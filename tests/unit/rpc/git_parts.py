@@ -1,0 +1,88 @@
+"""The Git API of a server over a disk without a single object: enough for everything that comes before them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+
+from meshnode.base.errors import NotFound
+from meshnode.base.ids import Generation, NodeId, ObjectId, RepositoryId
+from meshnode.core.round import ReplicaKey
+from meshnode.git.ancestry import GitAncestry
+from meshnode.git.command import GitCommands
+from meshnode.git.commit_walks import GitCommitWalks
+from meshnode.git.commits import GitCommits
+from meshnode.git.contents import GitContents
+from meshnode.git.layout import Layout
+from meshnode.git.memory_disk import MemoryDisk
+from meshnode.git.memory_reader import MemoryReplicaReader
+from meshnode.git.queries import Queries
+from meshnode.git.revisions import GitRevisions
+from meshnode.git.snapshot import SnapshotCache
+from meshnode.git.trees import GitTrees
+from meshnode.ports import Clock, Event, ObjectInfo, RawObject, Reads
+from meshnode.ports.events import Scope, Standings
+from meshnode.rpc.answer_cache import AnswerCache
+from meshnode.rpc.commit import CommitSources
+from meshnode.rpc.forward import Forwarder
+from meshnode.rpc.forward_stream import StreamForwarder
+from meshnode.rpc.git_api import GitApi
+from meshnode.rpc.object_reads import ObjectReads
+
+
+class NoObjects:
+    """`ports.Objects` of an empty disk."""
+
+    async def look_up(self, key: ReplicaKey, names: Sequence[str]) -> list[ObjectInfo | None]:
+        assert key
+        return [None] * len(names)
+
+    async def read(self, key: ReplicaKey, names: Sequence[str], *, bytes_max: int) -> list[RawObject | None]:
+        assert key
+        assert bytes_max >= 0
+        return [None] * len(names)
+
+    async def stream(
+        self, key: ReplicaKey, oid: ObjectId, *, start: int = 0, length: int | None = None
+    ) -> AsyncIterator[bytes]:
+        assert key
+        assert start >= 0
+        assert length is None or length >= 0
+        if oid:
+            raise NotFound("no such object", oid=oid)
+        yield b""
+
+
+class NoEvents:
+    """`ports.Events` where nothing happens, and following ends."""
+
+    async def watch(
+        self, scope: Scope, resume: Mapping[RepositoryId, Generation] | None, heartbeat_ms: int
+    ) -> AsyncIterator[Event]:
+        assert scope
+        assert heartbeat_ms >= 0
+        if resume is None:
+            yield Standings(())
+
+
+def git_api(*, own: NodeId, reads: Reads, forwarder: Forwarder, streams: StreamForwarder, clock: Clock) -> GitApi:
+    """The services, and what they stand on."""
+    objects = NoObjects()
+    queries = Queries(GitCommands(), Layout(Path("/nonexistent")))
+    return GitApi(
+        object_reads=ObjectReads(
+            own=own, reads=reads, objects=objects, revisions=GitRevisions(objects), cache=AnswerCache()
+        ),
+        forwarder=forwarder,
+        streams=streams,
+        events=NoEvents(),
+        contents=GitContents(queries),
+        replicas=MemoryReplicaReader(MemoryDisk(), SnapshotCache()),
+        clock=clock,
+        trees=GitTrees(objects, queries),
+        commits=CommitSources(
+            commits=GitCommits(objects),  # type: ignore[arg-type]
+            walks=GitCommitWalks(queries),
+            ancestry=GitAncestry(queries),
+        ),
+    )
