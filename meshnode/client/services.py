@@ -7,7 +7,6 @@ from typing import Final
 
 from meshnode.client.caller import CALL_MS, STREAM_MS, Caller, Method
 from meshnode.v1 import cluster_pb2, commit_pb2, event_pb2, maintenance_pb2, ref_pb2, repository_pb2, tree_pb2
-from meshnode.v1 import cluster_pb2, event_pb2, maintenance_pb2, ref_pb2, repository_pb2, tree_pb2
 
 _CLUSTER_GET_STATUS: Final = Method(
     path="/mesh.v1.ClusterService/GetStatus",

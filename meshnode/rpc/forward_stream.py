@@ -202,9 +202,10 @@ class _Source:
             yield message
 
     async def remote(self) -> AsyncIterator[bytes]:
-        """All messages as bytes, for another node."""
+        """All messages as bytes, for another node; what one node was promised is not sent to the next."""
+        released = self._released = asyncio.Event()
         yield self._first.SerializeToString()
-        await self._released.wait()
+        await released.wait()
         self.is_touched = True
         async for message in self._rest:
             yield message.SerializeToString()
