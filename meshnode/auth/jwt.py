@@ -147,9 +147,12 @@ def _decode_part(part: str) -> bytes:
     if not part or "=" in part or "+" in part or "/" in part:
         raise Unauthenticated("token is malformed")
     try:
-        return b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
+        raw = b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
         raise Unauthenticated("token is malformed") from error
+    if _encode_part(raw) != part.encode("ascii"):  # unused bits of the last letter: several texts for one token
+        raise Unauthenticated("token is malformed")
+    return raw
 
 
 def _refuse_constant(name: str) -> NoReturn:

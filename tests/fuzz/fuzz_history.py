@@ -22,7 +22,7 @@ EXAMPLES = st.binary(max_size=30)
 
 def check_history(data: bytes) -> None:
     draw = Draw(data)
-    good, rounds = _written()
+    good, rounds = written_history()
     bad = damaged(good, draw)
     if draw.is_true():
         bad = damaged(bad, draw)
@@ -68,7 +68,7 @@ def _check_append(history: History, rounds: tuple[Round, ...]) -> None:
 
 
 @cache
-def _written() -> tuple[bytes, tuple[Round, ...]]:
+def written_history() -> tuple[bytes, tuple[Round, ...]]:
     history = History(_path(), 100)
     rounds = tuple(_round(generation) for generation in range(FIRST, FIRST + COUNT))
     history.rewrite(rounds)

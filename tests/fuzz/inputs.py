@@ -120,7 +120,10 @@ def directory(name: str) -> Path:
 def damaged(data: bytes, draw: Draw) -> bytes:
     """Another byte, a cut, a lost piece or bytes put in somewhere: what disks and strangers do to good data."""
     at = draw.number(len(data) + 1)
-    match draw.number(4):
+    how = draw.number(8)
+    if how >= 4:  # ends are where checks are forgotten
+        at = max(0, len(data) - at % 4)
+    match how % 4:
         case 0:
             return data[:at] + bytes([draw.number(256)]) + data[at + 1 :]
         case 1:
