@@ -26,9 +26,12 @@ ERROR_KEY: Final = "mesh-error-bin"
 RETRY_KEY: Final = "retry-after-ms"
 RETRY_AFTER_MS_DEFAULT: Final = 500
 """Half a second: longer than a usual write, shorter than a person's patience."""
+RETRY_AFTER_MS_MAX: Final = 3_600_000
+"""An hour: who is told to wait longer by another node asks again before."""
 
 _TEXT_MAX: Final = 1_000
 _FACT_MAX: Final = 300
+_NUMBER_MAX: Final = 1 << 64
 _FACTS_MAX: Final = 8
 """Message, eight facts and a signed token stay well below the 8 KiB of metadata that gRPC accepts."""
 
@@ -118,7 +121,9 @@ def promises_nothing_written(error: MeshError) -> bool:
 def retry_after_ms(error: Overloaded) -> int:
     """How long a caller should wait before it tries again."""
     wanted = error.fields.get("retry_after_ms")
-    return int(wanted) if isinstance(wanted, (int, float)) and wanted > 0 else RETRY_AFTER_MS_DEFAULT
+    if not isinstance(wanted, (int, float)) or not wanted > 0:
+        return RETRY_AFTER_MS_DEFAULT
+    return max(1, int(min(wanted, RETRY_AFTER_MS_MAX)))
 
 
 def _known_type(kind: type[MeshError]) -> type[MeshError]:
@@ -129,16 +134,18 @@ def _known_type(kind: type[MeshError]) -> type[MeshError]:
 def _unpack(packed: bytes) -> MeshError | None:
     try:
         raw = json.loads(packed)
-        fields = {str(name): value for name, value in raw["fields"].items() if _is_fact(value)}
-        error = _TYPES[raw["type"]](str(raw["message"]))
+        facts = [(_bounded(name, 64), _fact(value)) for name, value in raw["fields"].items() if _is_fact(value)]
+        error = _TYPES[raw["type"]](_bounded(str(raw["message"]), _TEXT_MAX))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    error.fields.update(fields)
+    error.fields.update(facts[:_FACTS_MAX])
     return error
 
 
 def _is_fact(value: object) -> bool:
-    return value is None or isinstance(value, (str, int, float))
+    if isinstance(value, (int, float)):
+        return abs(value) <= _NUMBER_MAX  # neither NaN nor infinity
+    return value is None or isinstance(value, str)
 
 
 def _fact(value: Fact) -> Fact:
