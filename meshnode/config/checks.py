@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -73,7 +74,7 @@ def check_key(name: str, value: object) -> str | None:
             return f"{name} must be from {low} to {high}, not {value}"
     if name in CHOICES and value not in CHOICES[name]:
         return f"{name} must be one of {', '.join(CHOICES[name])}, not {value!r}"
-    if isinstance(value, str) and ("\0" in value or "\n" in value):
+    if isinstance(value, (str, Path)) and not {"\0", "\n"}.isdisjoint(str(value)):
         return f"{name} must be a single line"
     check = _KEY_CHECKS.get(name)
     return check(name, value) if check is not None else None

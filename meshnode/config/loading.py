@@ -23,6 +23,9 @@ from meshnode.config.settings import Config
 ENVIRONMENT_PREFIX: Final = "MESHNODE_"
 
 CONFIG_BYTES_MAX: Final = 1 << 20
+_NUMBER_END: Final = 1 << 63
+"""TOML's numbers have 64 bits; Python's do not end."""
+_SHOWN_MAX: Final = 200
 
 SECTIONS: Final[dict[str, type[Any]]] = get_type_hints(Config)
 """Section name to its dataclass."""
@@ -58,7 +61,7 @@ def parse_config(toml_text: str, environment: Mapping[str, str], *, source: str 
     """
     try:
         raw = tomllib.loads(toml_text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, or a number of too many digits
         raise ConfigError([f"not TOML: {error}"], source) from error
     reading = _Reading()
     reading.take_file(raw)
@@ -129,7 +132,7 @@ class _Reading:
         try:
             value = convert(KEYS[section][key], raw)
         except TypeError as error:
-            problem: str | None = f"{path} must be {error}, not {raw!r}"
+            problem: str | None = f"{path} must be {error}, not {_show(raw)}"
         else:
             self._values[section][key] = value
             problem = check_key(path, value)
@@ -141,7 +144,7 @@ class _Reading:
 def _from_toml(kind: Any, value: Any) -> Any:
     if kind is Path and isinstance(value, str):
         return Path(value)
-    if kind in (str, int, bool) and type(value) is kind:
+    if kind in (str, int, bool) and type(value) is kind and (kind is not int or abs(value) < _NUMBER_END):
         return value
     if kind not in (str, int, bool, Path) and isinstance(value, list) and all(isinstance(item, str) for item in value):
         return tuple(value)
@@ -166,6 +169,15 @@ def _from_text(kind: Any, text: str) -> Any:
 def _describe(kind: Any) -> str:
     names = {str: "a text", int: "a whole number", bool: "true or false", Path: "a path"}
     return names.get(kind, "a list of texts")
+
+
+def _show(value: Any) -> str:
+    """A value as a problem names it: long ones cut, and those that have no text at all described."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        return f"this {type(value).__name__}"
+    return text if len(text) <= _SHOWN_MAX else text[:_SHOWN_MAX] + "..."
 
 
 def _nearest(name: str, known: Iterable[str], show: Callable[[str], str] = str) -> str:
