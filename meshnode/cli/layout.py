@@ -21,11 +21,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import NodeId, parse_node_id
 from meshnode.cli.outcome import CommandError, ExitCode
+from meshnode.core.decoding import Fields
 
 CLUSTER_FORMAT: Final = 1
 OPERATOR: Final = "operator"
@@ -156,17 +157,17 @@ def local_ports(base_port: int, number: int) -> tuple[int, int]:
 def read_cluster_file(layout: Layout) -> ClusterFile | None:
     """Read `cluster.json`; None where there is none. Raises CommandError: it cannot be understood."""
     try:
-        text = layout.cluster_file.read_text()
+        text = layout.cluster_file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise _bad_file(layout, str(error.strerror)) from error
     try:
-        raw = json.loads(text)
-        if raw["format"] != CLUSTER_FORMAT:
-            raise _bad_file(layout, f"format {raw['format']!r} is not {CLUSTER_FORMAT}")
-        return _parse_cluster(raw)
-    except (ValueError, KeyError, TypeError, AttributeError, InvalidRequest) as error:
+        fields = Fields(json.loads(text))
+        if (found := fields.number("format")) != CLUSTER_FORMAT:
+            raise _bad_file(layout, f"format {found} is not {CLUSTER_FORMAT}")
+        return _parse_cluster(fields)
+    except (ValueError, KeyError, TypeError, RecursionError, InvalidRequest) as error:
         raise _bad_file(layout, f"{type(error).__name__}: {error}") from error
 
 
@@ -235,21 +236,21 @@ def _acquire(descriptor: int, data: Path, wait_ms: int) -> None:
             return
 
 
-def _parse_cluster(raw: dict[str, Any]) -> ClusterFile:
+def _parse_cluster(fields: Fields) -> ClusterFile:
     return ClusterFile(
-        cluster_id=str(raw["cluster_id"]),
-        catalog_url=str(raw["catalog"]),
-        partition_count=int(raw["partition_count"]),
-        replication_factor=int(raw["replication_factor"]),
-        base_port=None if raw["base_port"] is None else int(raw["base_port"]),
+        cluster_id=fields.text("cluster_id"),
+        catalog_url=fields.text("catalog"),
+        partition_count=fields.number("partition_count"),
+        replication_factor=fields.number("replication_factor"),
+        base_port=fields.optional_number("base_port"),
         nodes=tuple(
             ClusterNode(
-                node=parse_node_id(entry["node"]),
-                grpc=str(entry["grpc"]),
-                http=str(entry["http"]),
-                public_key=str(entry["public_key"]),
+                node=entry.parsed("node", parse_node_id),
+                grpc=entry.text("grpc"),
+                http=entry.text("http"),
+                public_key=entry.text("public_key"),
             )
-            for entry in raw["nodes"]
+            for entry in map(Fields, fields.items("nodes"))
         ),
     )
 
