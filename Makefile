@@ -50,7 +50,7 @@ check: check-setup check-proto  ## format, lint, types, floors, generated code, 
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(PY) -m pytest -n 3 --dist loadfile tests/unit tests/contract tests/sim tests/fuzz
+	$(PY) -m pytest -n 3 --dist loadfile tests/unit tests/contract tests/sim tests/fuzz tests/chaos
 
 .PHONY: sim
 sim: $(VENV)/stamp-dev  ## simulate: SEED=n tells one run's story, RUNS=n [START=m] [REPORT=file] counts many
@@ -84,6 +84,10 @@ test: test-setup check  ## everything: check, end-to-end tests with real git, et
 	$(PY) -m pytest tests/e2e
 	$(PY) -m tests.e2e.demo
 
+.PHONY: chaos
+chaos: test-setup  ## real clusters under real faults (root): MINUTES=m [NODES=3|5] [SEED=n]; kept in chaos-results/
+	@$(PY) -m tests.chaos.run --minutes $(or $(MINUTES),2) --nodes $(or $(NODES),3) $(if $(SEED),--seed $(SEED))
+
 .PHONY: bench
 bench: test-setup  ## measure against plain git side by side; tables here, JSON in bench-results/
 	@$(PY) -m tests.bench.run
@@ -110,5 +114,5 @@ proto: $(VENV)/stamp-dev  ## regenerate meshnode/v1, client/services.py and cata
 
 .PHONY: clean
 clean:  ## remove build results and caches (not .venv, not .mesh)
-	rm -rf build bench-results .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf build bench-results chaos-results .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
 	find meshnode tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,97 @@
+"""Gives a run namespaces of its own - network, mounts, processes - that the kernel takes away with its last process.
+
+    python -m tests.chaos.run ...        unshare: new namespaces, --kill-child
+      `- this module, process 1          private /run/netns and /mnt, then reaps whatever dies
+           `- the run                    bridge, network namespaces, tmpfs mounts, nodes, etcd members, clients
+
+However a run ends, `kill -9` of any of its processes included, nothing of it is left on the machine: no interface,
+no rule, no mount, no process. Two runs at once do not see each other.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+WORK: Final = Path("/mnt")
+"""Where a run's data lies: a tmpfs that only the run's processes see."""
+NETWORKS: Final = Path("/run/netns")
+"""Where `ip netns` keeps its names; likewise."""
+
+_PROGRAMS: Final = {
+    "unshare": "util-linux",
+    "mount": "mount",
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "etcd": "etcd-server",
+    "etcdctl": "etcd-client",
+    "git": "git",
+}
+"""Programs a run drives, with their Debian packages."""
+_TUN: Final = Path("/dev/net/tun")
+_NAMESPACES: Final = ("--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+
+
+class Unfit(Exception):
+    """This machine cannot hold a run; the message says what is missing and what to do."""
+
+
+def check_machine() -> None:
+    """Check for root, programs, devices and namespaces. Raises Unfit."""
+    if os.geteuid() != 0:
+        raise Unfit("network namespaces and mounts need root: run make chaos as root")
+    search = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+    missing = sorted({package for name, package in _PROGRAMS.items() if shutil.which(name, path=search) is None})
+    if missing:
+        raise Unfit(f"missing programs: run make test-setup, or apt-get install {' '.join(missing)}")
+    if not _TUN.exists():
+        raise Unfit(f"{_TUN} is missing: load the module tun (links are slowed through such devices)")
+    probe = "mount -t tmpfs -o size=1m tmpfs /mnt && mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns"
+    probe += " && ip link add chaos0 type bridge && ip netns add probe && ip netns exec probe iptables -w -L -n"
+    done = subprocess.run(
+        ["unshare", *_NAMESPACES, "sh", "-c", probe],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise Unfit(f"namespaces, mounts or packet filters are not allowed here: {done.stderr.strip()[-300:]}")
+
+
+def is_isolated() -> bool:
+    """Whether this process is a part of a run that has its namespaces."""
+    return os.environ.get("CHAOS_ISOLATED") == "1"
+
+
+def isolate(command: Sequence[str]) -> None:
+    """Replace this process by `command` in new namespaces; its exit code becomes this process's."""
+    environment = {**os.environ, "CHAOS_ISOLATED": "1"}
+    init = [sys.executable, "-m", "tests.chaos.isolation", *command]
+    os.execvpe("unshare", ["unshare", *_NAMESPACES, *init], environment)
+
+
+def main(command: Sequence[str]) -> int:
+    """Be process 1: private mounts first, then the run; ends with it."""
+    NETWORKS.mkdir(parents=True, exist_ok=True)
+    for mount in (["-t", "tmpfs", "tmpfs", str(NETWORKS)], ["-t", "tmpfs", "-o", "size=4g", "tmpfs", str(WORK)]):
+        subprocess.run(["mount", *mount], check=True, timeout=30)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True, timeout=30)
+    run = os.spawnvp(os.P_NOWAIT, command[0], list(command))
+    while True:
+        try:
+            ended, status = os.wait()
+        except KeyboardInterrupt:
+            continue
+        if ended == run:
+            return abs(os.waitstatus_to_exitcode(status))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
