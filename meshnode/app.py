@@ -45,6 +45,7 @@ from meshnode.git.command import GitCommands
 from meshnode.git.commit_walks import GitCommitWalks
 from meshnode.git.commits import GitCommits
 from meshnode.git.contents import GitContents
+from meshnode.git.last_commits import GitLastCommits
 from meshnode.git.layout import Layout
 from meshnode.git.object_pool import ObjectPool
 from meshnode.git.queries import Queries
@@ -319,6 +320,7 @@ class RunningNode:
                 clock=self._clock,
             ),
         }
+        trees = GitTrees(self._objects, self._queries)
         git_api = GitApi(
             object_reads=ObjectReads(
                 own=own,
@@ -340,11 +342,13 @@ class RunningNode:
             contents=GitContents(self._queries),
             replicas=engine.world.disk.reader,
             clock=self._clock,
-            trees=GitTrees(self._objects, self._queries),
+            trees=trees,
             commits=CommitSources(
                 commits=GitCommits(self._objects),
                 walks=GitCommitWalks(self._queries),
                 ancestry=GitAncestry(self._queries),
+                last=GitLastCommits(self._queries, self._objects, trees),
+                trees=trees,
             ),
         )
         servicers.update(git_api.servicers())

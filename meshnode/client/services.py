@@ -81,6 +81,98 @@ class ClusterService:
         )
 
 
+_TREE_LIST_ENTRIES: Final = Method(
+    path="/mesh.v1.TreeService/ListEntries",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_TREE_STAT: Final = Method(
+    path="/mesh.v1.TreeService/Stat",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_TREE_GET_BLOB: Final = Method(
+    path="/mesh.v1.TreeService/GetBlob",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_TREE_GET_BLOBS: Final = Method(
+    path="/mesh.v1.TreeService/GetBlobs",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_TREE_GET_ATTRIBUTES: Final = Method(
+    path="/mesh.v1.TreeService/GetAttributes",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+
+
+class TreeService:
+    """Directories and files of a commit or tree.
+
+    Nothing follows symbolic links, and nothing looks into submodules. `revision` is what gitrevisions(7) takes,
+    without reflogs and searches: an object id, a unique abbreviation, a reference name in full or short, with
+    suffixes such as '~3' or '^{tree}'; '' is HEAD. It must lead to a commit or a tree where the method needs one.
+    `path` is bytes as git stores them, from the root, 'a/b' without a slash at either end; '' is the root. Empty, '.'
+    and '..' parts, NUL and more than 4,096 bytes are INVALID_ARGUMENT. All methods: NOT_FOUND where the revision or
+    path leads nowhere, INVALID_ARGUMENT where it is ambiguous, malformed or not of the needed kind (field `kind`).
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def list_entries(
+        self, request: tree_pb2.ListEntriesRequest, *, timeout_ms: int = CALL_MS
+    ) -> tree_pb2.ListEntriesResponse:
+        """Entries of a directory, of everything below it where `recursive`, in git's tree order."""
+        return await self._caller.unary(
+            _TREE_LIST_ENTRIES, request, tree_pb2.ListEntriesResponse, timeout_ms=timeout_ms
+        )
+
+    async def stat(self, request: tree_pb2.StatRequest, *, timeout_ms: int = CALL_MS) -> tree_pb2.StatResponse:
+        """What lies at each of some paths."""
+        return await self._caller.unary(_TREE_STAT, request, tree_pb2.StatResponse, timeout_ms=timeout_ms)
+
+    def get_blob(
+        self, request: tree_pb2.GetBlobRequest, *, timeout_ms: int = STREAM_MS
+    ) -> AsyncIterator[tree_pb2.GetBlobResponse]:
+        """One blob, or a range of it.
+
+        RESOURCE_EXHAUSTED where it is larger than `size_max` (fields `size`, `size_max`).
+        """
+        return self._caller.stream(_TREE_GET_BLOB, request, tree_pb2.GetBlobResponse, timeout_ms=timeout_ms)
+
+    def get_blobs(
+        self, request: tree_pb2.GetBlobsRequest, *, timeout_ms: int = STREAM_MS
+    ) -> AsyncIterator[tree_pb2.GetBlobsResponse]:
+        """Many blobs, one after the other in the order asked for."""
+        return self._caller.stream(_TREE_GET_BLOBS, request, tree_pb2.GetBlobsResponse, timeout_ms=timeout_ms)
+
+    async def get_attributes(
+        self, request: tree_pb2.GetAttributesRequest, *, timeout_ms: int = CALL_MS
+    ) -> tree_pb2.GetAttributesResponse:
+        """Attributes that the .gitattributes files of a commit or tree give to paths, which need not exist."""
+        return await self._caller.unary(
+            _TREE_GET_ATTRIBUTES, request, tree_pb2.GetAttributesResponse, timeout_ms=timeout_ms
+        )
+
+
 _COMMIT_GET_COMMIT: Final = Method(
     path="/mesh.v1.CommitService/GetCommit",
     is_write=False,
@@ -131,6 +223,14 @@ _COMMIT_FIND_MERGE_BASES: Final = Method(
 )
 _COMMIT_COUNT_DIVERGENCE: Final = Method(
     path="/mesh.v1.CommitService/CountDivergence",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_COMMIT_LIST_LAST_COMMITS: Final = Method(
+    path="/mesh.v1.CommitService/ListLastCommits",
     is_write=False,
     holder=(),
     name_field="repository",
@@ -211,6 +311,18 @@ class CommitService:
         """How far revisions are ahead of and behind a base."""
         return await self._caller.unary(
             _COMMIT_COUNT_DIVERGENCE, request, commit_pb2.CountDivergenceResponse, timeout_ms=timeout_ms
+        )
+
+    async def list_last_commits(
+        self, request: commit_pb2.ListLastCommitsRequest, *, timeout_ms: int = CALL_MS
+    ) -> commit_pb2.ListLastCommitsResponse:
+        """The entries of a directory, each with the commit that changed it last: what `git log -1 -- <path>` shows
+        for each, by one walk for all.
+
+        A page whose search takes too long comes with what was found by then.
+        """
+        return await self._caller.unary(
+            _COMMIT_LIST_LAST_COMMITS, request, commit_pb2.ListLastCommitsResponse, timeout_ms=timeout_ms
         )
 
 
@@ -689,96 +801,4 @@ class RepositoryService:
         """Whether a write of an earlier request took effect (the way out of an 'unknown' answer)."""
         return await self._caller.unary(
             _REPOSITORY_GET_ROUND_OUTCOME, request, repository_pb2.GetRoundOutcomeResponse, timeout_ms=timeout_ms
-        )
-
-
-_TREE_LIST_ENTRIES: Final = Method(
-    path="/mesh.v1.TreeService/ListEntries",
-    is_write=False,
-    holder=(),
-    name_field="repository",
-    has_request_key=False,
-    has_consistency=True,
-)
-_TREE_STAT: Final = Method(
-    path="/mesh.v1.TreeService/Stat",
-    is_write=False,
-    holder=(),
-    name_field="repository",
-    has_request_key=False,
-    has_consistency=True,
-)
-_TREE_GET_BLOB: Final = Method(
-    path="/mesh.v1.TreeService/GetBlob",
-    is_write=False,
-    holder=(),
-    name_field="repository",
-    has_request_key=False,
-    has_consistency=True,
-)
-_TREE_GET_BLOBS: Final = Method(
-    path="/mesh.v1.TreeService/GetBlobs",
-    is_write=False,
-    holder=(),
-    name_field="repository",
-    has_request_key=False,
-    has_consistency=True,
-)
-_TREE_GET_ATTRIBUTES: Final = Method(
-    path="/mesh.v1.TreeService/GetAttributes",
-    is_write=False,
-    holder=(),
-    name_field="repository",
-    has_request_key=False,
-    has_consistency=True,
-)
-
-
-class TreeService:
-    """Directories and files of a commit or tree.
-
-    Nothing follows symbolic links, and nothing looks into submodules. `revision` is what gitrevisions(7) takes,
-    without reflogs and searches: an object id, a unique abbreviation, a reference name in full or short, with
-    suffixes such as '~3' or '^{tree}'; '' is HEAD. It must lead to a commit or a tree where the method needs one.
-    `path` is bytes as git stores them, from the root, 'a/b' without a slash at either end; '' is the root. Empty, '.'
-    and '..' parts, NUL and more than 4,096 bytes are INVALID_ARGUMENT. All methods: NOT_FOUND where the revision or
-    path leads nowhere, INVALID_ARGUMENT where it is ambiguous, malformed or not of the needed kind (field `kind`).
-    """
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
-
-    async def list_entries(
-        self, request: tree_pb2.ListEntriesRequest, *, timeout_ms: int = CALL_MS
-    ) -> tree_pb2.ListEntriesResponse:
-        """Entries of a directory, of everything below it where `recursive`, in git's tree order."""
-        return await self._caller.unary(
-            _TREE_LIST_ENTRIES, request, tree_pb2.ListEntriesResponse, timeout_ms=timeout_ms
-        )
-
-    async def stat(self, request: tree_pb2.StatRequest, *, timeout_ms: int = CALL_MS) -> tree_pb2.StatResponse:
-        """What lies at each of some paths."""
-        return await self._caller.unary(_TREE_STAT, request, tree_pb2.StatResponse, timeout_ms=timeout_ms)
-
-    def get_blob(
-        self, request: tree_pb2.GetBlobRequest, *, timeout_ms: int = STREAM_MS
-    ) -> AsyncIterator[tree_pb2.GetBlobResponse]:
-        """One blob, or a range of it.
-
-        RESOURCE_EXHAUSTED where it is larger than `size_max` (fields `size`, `size_max`).
-        """
-        return self._caller.stream(_TREE_GET_BLOB, request, tree_pb2.GetBlobResponse, timeout_ms=timeout_ms)
-
-    def get_blobs(
-        self, request: tree_pb2.GetBlobsRequest, *, timeout_ms: int = STREAM_MS
-    ) -> AsyncIterator[tree_pb2.GetBlobsResponse]:
-        """Many blobs, one after the other in the order asked for."""
-        return self._caller.stream(_TREE_GET_BLOBS, request, tree_pb2.GetBlobsResponse, timeout_ms=timeout_ms)
-
-    async def get_attributes(
-        self, request: tree_pb2.GetAttributesRequest, *, timeout_ms: int = CALL_MS
-    ) -> tree_pb2.GetAttributesResponse:
-        """Attributes that the .gitattributes files of a commit or tree give to paths, which need not exist."""
-        return await self._caller.unary(
-            _TREE_GET_ATTRIBUTES, request, tree_pb2.GetAttributesResponse, timeout_ms=timeout_ms
         )

@@ -7,6 +7,7 @@ Each port has a memory implementation beside its real one and one contract suite
                  PackStore, PushProtocol, FetchProtocol,
                  Objects, Revisions, Trees, Commits, CommitWalks,
                  Ancestry, Contents
+                 Ancestry, LastCommits
     engine/   -> Transport, Writes, Reads, Router, Replication, Membership, Activity, Scrubs, Losses, Events:
                  what http/ and rpc/ serve
 
@@ -31,6 +32,7 @@ from meshnode.ports.commits import (
 from meshnode.ports.contents import ArchiveFormat, ContentMatch, Contents, ContentSearch, ObjectCounts, TreeFile
 from meshnode.ports.events import Change, Deleted, Event, Events, Gap, Heartbeat, Scope, Standing, Standings
 from meshnode.ports.git_wire import CommandResult, FetchProtocol, Push, PushCommand, PushProtocol
+from meshnode.ports.last_commits import LastChanges, LastCommits
 from meshnode.ports.maintenance import Losses, LossPlan, LostRound, MemberAccount, ScrubReport, Scrubs
 from meshnode.ports.objects import ObjectInfo, ObjectKind, Objects, RawObject, Revisions
 from meshnode.ports.packs import PackFix, PackIngest, PackReceive, PackStore
@@ -103,6 +105,8 @@ __all__ = [
     "Heartbeat",
     "Identity",
     "Inspection",
+    "LastChanges",
+    "LastCommits",
     "LfsPointer",
     "LossPlan",
     "Losses",

@@ -12,11 +12,12 @@ from typing import Final
 
 from meshnode.base.errors import NotFound
 from meshnode.base.ids import ObjectId
-from meshnode.ports import Ancestry, Commit, Commits, CommitWalks, ObjectKind
+from meshnode.ports import Ancestry, Commit, Commits, CommitWalks, LastCommits, ObjectKind, Trees
 from meshnode.rpc.call import Answer, Call, closing, first_message
 from meshnode.rpc.commit_lists import MESSAGE_BYTES_MAX, CommitLists
 from meshnode.rpc.forward import Forwarder, Route
 from meshnode.rpc.forward_stream import StreamForwarder
+from meshnode.rpc.last_commits import LastCommitLists
 from meshnode.rpc.object_reads import ObjectRead, ObjectReads
 from meshnode.v1 import commit_pb2
 from meshnode.wire.commits import check_revisions, commit_message, merge_base_kind_of
@@ -40,6 +41,8 @@ class CommitSources:
     commits: Commits
     walks: CommitWalks
     ancestry: Ancestry
+    last: LastCommits
+    trees: Trees
 
 
 class CommitServicer:
@@ -59,6 +62,7 @@ class CommitServicer:
         self._forwarder = forwarder
         self._streams = streams
         self._lists = CommitLists(object_reads, sources.commits, sources.walks)
+        self._last = LastCommitLists(object_reads, sources.commits, sources.last, sources.trees)
 
     async def get_commit(self, request: commit_pb2.GetCommitRequest, call: Call) -> Answer:
         """One commit."""
@@ -92,6 +96,10 @@ class CommitServicer:
     async def count_divergence(self, request: commit_pb2.CountDivergenceRequest, call: Call) -> Answer:
         """How far revisions are from a base."""
         return await self._forwarder.run(_ROUTE, request, call, self._count_divergence)
+
+    async def list_last_commits(self, request: commit_pb2.ListLastCommitsRequest, call: Call) -> Answer:
+        """The entries of a directory with the commits that changed them last."""
+        return await self._forwarder.run(_ROUTE, request, call, self._last.page)
 
     async def _get_commit(self, request: commit_pb2.GetCommitRequest, _: Call) -> Answer:
         async with self._object_reads.open(request.repository, request.consistency) as read:

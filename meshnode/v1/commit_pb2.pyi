@@ -1,5 +1,6 @@
 from meshnode.v1 import annotations_pb2 as _annotations_pb2
 from meshnode.v1 import common_pb2 as _common_pb2
+from meshnode.v1 import tree_pb2 as _tree_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -303,3 +304,43 @@ class Divergence(_message.Message):
     ahead: int
     behind: int
     def __init__(self, oid: _Optional[str] = ..., ahead: _Optional[int] = ..., behind: _Optional[int] = ...) -> None: ...
+
+class ListLastCommitsRequest(_message.Message):
+    __slots__ = ("repository", "consistency", "revision", "path", "page_size", "page_token")
+    REPOSITORY_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    repository: str
+    consistency: _common_pb2.Consistency
+    revision: str
+    path: bytes
+    page_size: int
+    page_token: str
+    def __init__(self, repository: _Optional[str] = ..., consistency: _Optional[_Union[_common_pb2.Consistency, _Mapping]] = ..., revision: _Optional[str] = ..., path: _Optional[bytes] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListLastCommitsResponse(_message.Message):
+    __slots__ = ("entries", "commits", "next_page_token", "commit_oid", "truncated", "position")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    COMMITS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_OID_FIELD_NUMBER: _ClassVar[int]
+    TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[LastCommit]
+    commits: _containers.RepeatedCompositeFieldContainer[Commit]
+    next_page_token: str
+    commit_oid: str
+    truncated: bool
+    position: _common_pb2.Position
+    def __init__(self, entries: _Optional[_Iterable[_Union[LastCommit, _Mapping]]] = ..., commits: _Optional[_Iterable[_Union[Commit, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., commit_oid: _Optional[str] = ..., truncated: _Optional[bool] = ..., position: _Optional[_Union[_common_pb2.Position, _Mapping]] = ...) -> None: ...
+
+class LastCommit(_message.Message):
+    __slots__ = ("entry", "commit_oid")
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_OID_FIELD_NUMBER: _ClassVar[int]
+    entry: _tree_pb2.TreeEntry
+    commit_oid: str
+    def __init__(self, entry: _Optional[_Union[_tree_pb2.TreeEntry, _Mapping]] = ..., commit_oid: _Optional[str] = ...) -> None: ...

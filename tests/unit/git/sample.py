@@ -10,7 +10,7 @@ from meshnode.base.ids import HEAD, Generation, ObjectId, RefName, RefValue, sym
 from meshnode.ports import RefsSnapshot
 
 
-def git(*args: str, path: Path, stdin: bytes = b"", environment: dict[str, str] | None = None) -> bytes:
+def git(*args: str | bytes, path: Path, stdin: bytes = b"", environment: dict[str, str] | None = None) -> bytes:
     """Run git in `path` and return what it printed; a failure fails the test."""
     return subprocess.run(
         ["git", *args],

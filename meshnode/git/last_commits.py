@@ -1,0 +1,176 @@
+r"""Finds the commit that changed each entry of a directory last: one walk for all of them, stopped when all are found.
+
+`git log -1 -- <path>` goes from a commit to the first parent with the same entry, and stops where there is none. So the
+search for an entry is one line through history, and many go side by side:
+
+    commit with entries {a, b, c}      changed {b} against its first parent
+        |-- a, c    same as in the first parent: wait there
+        `-- b       one parent: found. A merge: same as in another parent? wait there; else found
+
+git tells for each commit its parents and what it changed below the directory against the first one, so this costs
+little more than one `git log`. Only where a merge changed an entry that is still searched for are trees compared.
+Commits come by date, so one with a wrong clock may come before its child; what it says is kept until the child has
+come. For the same reason git must not leave out the commits in between (`--parents` instead of `--sparse`): it then
+forgets parents that were shown before their children.
+
+Source: git-log(1) "History Simplification"; git's revision.c, try_to_simplify_commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import aclosing
+from typing import Final
+
+from meshnode.base.errors import Corrupt, DeadlineExceeded
+from meshnode.base.ids import ObjectId
+from meshnode.base.paths import TreePath
+from meshnode.core.round import ReplicaKey
+from meshnode.git.commit_walks import LITERAL
+from meshnode.git.queries import Queries
+from meshnode.ports import LastChanges, Objects, TreeEntry, Trees
+
+SLICE: Final = 1_000
+"""Records looked at before the loop runs again: about 1 ms."""
+_FORMAT: Final = "--format=%x00%H %P"
+"""An empty record, which no path is, comes before each commit."""
+
+
+class GitLastCommits:
+    """Implements `ports.LastCommits`."""
+
+    def __init__(self, queries: Queries, objects: Objects, trees: Trees) -> None:
+        self._queries = queries
+        self._objects = objects
+        self._trees = trees
+
+    async def find(
+        self, key: ReplicaKey, commit: ObjectId, directory: TreePath, names: Collection[bytes], *, time_ms: int
+    ) -> LastChanges:
+        """The last commit of each entry."""
+        search = _Search(commit, names)
+        prefix = directory + b"/" if directory else b""
+        is_complete = True
+        try:
+            async with aclosing(self._changes(key, commit, directory, time_ms)) as changes:
+                async for oid, parents, paths in changes:
+                    changed = {path[len(prefix) :].partition(b"/")[0] for path in paths if path.startswith(prefix)}
+                    search.note(oid, parents, changed)
+                    while (merge := search.settle()) is not None:
+                        await self._settle_merge(key, prefix, search, *merge)
+                    if not search.unresolved:
+                        break
+        except DeadlineExceeded:
+            is_complete = False
+        return LastChanges(search.found, is_complete)
+
+    async def _settle_merge(
+        self, key: ReplicaKey, prefix: bytes, search: _Search, merge: ObjectId, names: set[bytes]
+    ) -> None:
+        """Send each entry that a merge changed to the parent it came from."""
+        left = set(names)
+        paths = [TreePath(prefix + name) for name in names]
+        own = await self._entries(key, merge, paths)
+        for parent in search.parents(merge)[1:]:
+            theirs = await self._entries(key, parent, paths)
+            same = {name for name in left if _is_same(own.get(prefix + name), theirs.get(prefix + name))}
+            search.send(same, parent)
+            left -= same
+        search.resolve(left, merge)
+
+    async def _entries(self, key: ReplicaKey, commit: ObjectId, paths: list[TreePath]) -> Mapping[bytes, TreeEntry]:
+        (tree,) = await self._objects.look_up(key, [f"{commit}^{{tree}}"])
+        if tree is None:
+            raise Corrupt("a commit without its tree", oid=commit)
+        found = await self._trees.find(key, tree.oid, paths)
+        return {entry.path: entry for entry in found if entry is not None}
+
+    async def _changes(
+        self, key: ReplicaKey, commit: ObjectId, directory: TreePath, time_ms: int
+    ) -> AsyncGenerator[tuple[ObjectId, list[ObjectId], list[bytes]], None]:
+        """Each commit: its parents, and paths it changed below the directory against the first of them."""
+        options = ["--full-history", "--sparse", "--diff-merges=first-parent", "--name-only", "--no-renames"]
+        options += ["--ignore-submodules=none", "--no-show-signature", "-z", _FORMAT]
+        records = self._queries.records(
+            key,
+            [LITERAL, "log", *options, commit, "--", *([os.fsdecode(directory)] if directory else [])],
+            what="find last changes",
+            deadline_ms=time_ms,
+        )
+        oid = ObjectId("")
+        parents: list[ObjectId] = []
+        paths: list[bytes] = []
+        is_head = False
+        number = 0
+        async with aclosing(records):
+            async for record in records:
+                number += 1
+                if number % SLICE == 0:
+                    await asyncio.sleep(0)
+                if is_head:
+                    oid, *parents = [ObjectId(one) for one in record.decode("ascii").split()]
+                    paths = []
+                elif record:
+                    paths.append(record if paths else record.removeprefix(b"\n"))
+                elif oid:
+                    yield oid, parents, paths
+                is_head = not record
+        if oid:
+            yield oid, parents, paths
+
+
+class _Search:
+    """Entries that are still searched for, and where each of them waits."""
+
+    def __init__(self, start: ObjectId, names: Collection[bytes]) -> None:
+        self.unresolved = set(names)
+        self.found: dict[bytes, ObjectId] = {}
+        self._waiting: dict[ObjectId, set[bytes]] = {start: set(names)}
+        self._seen: dict[ObjectId, tuple[list[ObjectId], set[bytes]]] = {}
+        """Parents of each commit that came, and which unresolved entries it changed."""
+        self._ready: list[ObjectId] = []
+        """Commits that came and have entries waiting."""
+
+    def note(self, commit: ObjectId, parents: list[ObjectId], changed: set[bytes]) -> None:
+        """Take what git says of a commit."""
+        self._seen[commit] = (parents, changed & self.unresolved)
+        if commit in self._waiting:
+            self._ready.append(commit)
+
+    def settle(self) -> tuple[ObjectId, set[bytes]] | None:
+        """Move entries on as far as what git said goes; a merge and what it changed where trees must be compared."""
+        while self._ready:
+            commit = self._ready.pop()
+            names = self._waiting.pop(commit, set())
+            parents, changed = self._seen[commit]
+            changed = names & changed
+            if parents:
+                self.send(names - changed, parents[0])
+            else:
+                self.unresolved -= names - changed
+            if changed and len(parents) > 1:
+                return commit, changed
+            self.resolve(changed, commit)
+        return None
+
+    def parents(self, commit: ObjectId) -> list[ObjectId]:
+        """The parents of a commit that came."""
+        return self._seen[commit][0]
+
+    def send(self, names: set[bytes], commit: ObjectId) -> None:
+        """Let entries wait at a commit."""
+        if names:
+            self._waiting.setdefault(commit, set()).update(names)
+            if commit in self._seen:
+                self._ready.append(commit)
+
+    def resolve(self, names: set[bytes], commit: ObjectId) -> None:
+        """Note that entries were changed last by a commit."""
+        self.found.update(dict.fromkeys(names, commit))
+        self.unresolved -= names
+
+
+def _is_same(own: TreeEntry | None, theirs: TreeEntry | None) -> bool:
+    return own is not None and theirs is not None and (own.oid, own.kind) == (theirs.oid, theirs.kind)
