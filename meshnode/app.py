@@ -40,12 +40,9 @@ from meshnode.engine.node import NodeEngine, World
 from meshnode.engine.pack_admission import PackAdmission
 from meshnode.engine.participant import Disk
 from meshnode.engine.system import SystemClock, SystemEntropy
-from meshnode.git.ancestry import GitAncestry
 from meshnode.git.command import GitCommands
-from meshnode.git.commit_walks import GitCommitWalks
-from meshnode.git.commits import GitCommits
+from meshnode.git.commit_sources import open_commits
 from meshnode.git.contents import GitContents
-from meshnode.git.last_commits import GitLastCommits
 from meshnode.git.layout import Layout
 from meshnode.git.object_pool import ObjectPool
 from meshnode.git.queries import Queries
@@ -63,7 +60,6 @@ from meshnode.rpc.admission import Admission
 from meshnode.rpc.answer_cache import AnswerCache
 from meshnode.rpc.census import Census
 from meshnode.rpc.cluster import ClusterServicer
-from meshnode.rpc.commit import CommitSources
 from meshnode.rpc.forward import Forwarder
 from meshnode.rpc.forward_stream import StreamForwarder
 from meshnode.rpc.git_api import GitApi
@@ -343,13 +339,7 @@ class RunningNode:
             replicas=engine.world.disk.reader,
             clock=self._clock,
             trees=trees,
-            commits=CommitSources(
-                commits=GitCommits(self._objects),
-                walks=GitCommitWalks(self._queries),
-                ancestry=GitAncestry(self._queries),
-                last=GitLastCommits(self._queries, self._objects, trees),
-                trees=trees,
-            ),
+            commits=open_commits(self._objects, self._queries, trees),
         )
         servicers.update(git_api.servicers())
         repository = "mesh.v1.RepositoryService"

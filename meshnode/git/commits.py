@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import aclosing
 from typing import Final
 
 from meshnode.base.errors import Corrupt, NotFound, TooLarge
 from meshnode.base.ids import ObjectId
 from meshnode.core.round import ReplicaKey
 from meshnode.git.commit_object import parse_commit
-from meshnode.git.object_pool import ObjectPool
-from meshnode.ports import Commit, ObjectInfo, ObjectKind
+from meshnode.ports import Commit, ObjectInfo, ObjectKind, Objects
 
 PORTION: Final = 200
 """Commits parsed before the loop runs again: about 2 ms."""
 READ_BYTES_EACH: Final = 8 << 10
 """Where commits are larger on average, they are read one by one, and only their beginnings."""
-HEADERS_BYTES_MAX: Final = 1 << 20
+HEADERS_BYTES_MAX: Final = 256 << 10
 """Of one commit: a merge of signed tags holds them in its headers, an octopus a line for each parent."""
 FIELDS_BYTES: Final = 500
 """What a commit takes in an answer beside its message: ids, names, dates."""
@@ -26,7 +24,7 @@ FIELDS_BYTES: Final = 500
 class GitCommits:
     """Implements `ports.Commits`."""
 
-    def __init__(self, objects: ObjectPool) -> None:
+    def __init__(self, objects: Objects) -> None:
         self._objects = objects
 
     async def read(
@@ -63,16 +61,11 @@ class GitCommits:
         self, key: ReplicaKey, oid: ObjectId, info: ObjectInfo | None, message_bytes_max: int
     ) -> Commit:
         size = _checked(oid, info).size
-        data = bytearray()
-        async with aclosing(self._objects.stream(key, oid)) as chunks:
-            async for chunk in chunks:
-                data += chunk
-                end = data.find(b"\n\n")
-                if end >= 0 and len(data) >= end + 2 + message_bytes_max:
-                    break
-                if end < 0 and len(data) > HEADERS_BYTES_MAX:
-                    raise TooLarge("a commit's headers are too large", oid=oid, bytes_max=HEADERS_BYTES_MAX)
-        return parse_commit(oid, bytes(data), size=size, message_bytes_max=message_bytes_max)
+        pieces = self._objects.stream(key, oid, length=HEADERS_BYTES_MAX + message_bytes_max)
+        data = b"".join([piece async for piece in pieces])
+        if data.find(b"\n\n", 0, HEADERS_BYTES_MAX) < 0 and size > HEADERS_BYTES_MAX:
+            raise TooLarge("a commit's headers are too large", oid=oid, bytes_max=HEADERS_BYTES_MAX)
+        return parse_commit(oid, data, size=size, message_bytes_max=message_bytes_max)
 
 
 def _checked(oid: ObjectId, info: ObjectInfo | None) -> ObjectInfo:

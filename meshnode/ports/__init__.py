@@ -17,6 +17,7 @@ Errors are those of `base.errors`; every method may be cancelled at any await, a
 from __future__ import annotations
 
 from meshnode.ports.catalog import Catalog, Compare, Delete, Entry, Put, WatchEvent
+from meshnode.ports.commit_sources import CommitSources
 from meshnode.ports.commits import (
     Ancestry,
     Commit,
@@ -83,6 +84,7 @@ __all__ = [
     "Clock",
     "CommandResult",
     "Commit",
+    "CommitSources",
     "CommitWalks",
     "Commits",
     "Compare",

@@ -112,7 +112,7 @@ class Commits(Protocol):
 
         Raises:
             NotFound: no such commit (field `oid`).
-            TooLarge: what comes before a commit's message is over 1 MiB.
+            TooLarge: what comes before a commit's message is over 256 KiB.
         """
         ...
 

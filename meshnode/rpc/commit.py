@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from meshnode.base.errors import NotFound
 from meshnode.base.ids import ObjectId
-from meshnode.ports import Ancestry, Commit, Commits, CommitWalks, LastCommits, ObjectKind, Trees
+from meshnode.ports import Commit, CommitSources, ObjectKind
 from meshnode.rpc.call import Answer, Call, closing, first_message
 from meshnode.rpc.commit_lists import MESSAGE_BYTES_MAX, CommitLists
 from meshnode.rpc.forward import Forwarder, Route
@@ -32,17 +31,6 @@ DIVERGENCES_MAX: Final = 500
 
 _ROUTE: Final = Route("repository")
 _HEX: Final = {"sha1": re.compile("[0-9a-f]{40}"), "sha256": re.compile("[0-9a-f]{64}")}
-
-
-@dataclass(frozen=True, kw_only=True)
-class CommitSources:
-    """What knows this node's commits."""
-
-    commits: Commits
-    walks: CommitWalks
-    ancestry: Ancestry
-    last: LastCommits
-    trees: Trees
 
 
 class CommitServicer:

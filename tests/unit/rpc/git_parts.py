@@ -8,10 +8,8 @@ from pathlib import Path
 from meshnode.base.errors import NotFound
 from meshnode.base.ids import Generation, NodeId, ObjectId, RepositoryId
 from meshnode.core.round import ReplicaKey
-from meshnode.git.ancestry import GitAncestry
 from meshnode.git.command import GitCommands
-from meshnode.git.commit_walks import GitCommitWalks
-from meshnode.git.commits import GitCommits
+from meshnode.git.commit_sources import open_commits
 from meshnode.git.contents import GitContents
 from meshnode.git.layout import Layout
 from meshnode.git.memory_disk import MemoryDisk
@@ -23,7 +21,6 @@ from meshnode.git.trees import GitTrees
 from meshnode.ports import Clock, Event, ObjectInfo, RawObject, Reads
 from meshnode.ports.events import Scope, Standings
 from meshnode.rpc.answer_cache import AnswerCache
-from meshnode.rpc.commit import CommitSources
 from meshnode.rpc.forward import Forwarder
 from meshnode.rpc.forward_stream import StreamForwarder
 from meshnode.rpc.git_api import GitApi
@@ -69,6 +66,7 @@ def git_api(*, own: NodeId, reads: Reads, forwarder: Forwarder, streams: StreamF
     """The services, and what they stand on."""
     objects = NoObjects()
     queries = Queries(GitCommands(), Layout(Path("/nonexistent")))
+    trees = GitTrees(objects, queries)
     return GitApi(
         object_reads=ObjectReads(
             own=own, reads=reads, objects=objects, revisions=GitRevisions(objects), cache=AnswerCache()
@@ -79,10 +77,6 @@ def git_api(*, own: NodeId, reads: Reads, forwarder: Forwarder, streams: StreamF
         contents=GitContents(queries),
         replicas=MemoryReplicaReader(MemoryDisk(), SnapshotCache()),
         clock=clock,
-        trees=GitTrees(objects, queries),
-        commits=CommitSources(
-            commits=GitCommits(objects),  # type: ignore[arg-type]
-            walks=GitCommitWalks(queries),
-            ancestry=GitAncestry(queries),
-        ),
+        trees=trees,
+        commits=open_commits(objects, queries, trees),
     )

@@ -1,0 +1,21 @@
+"""Puts together what knows the commits of replicas on this node's disk."""
+
+from __future__ import annotations
+
+from meshnode.git.ancestry import GitAncestry
+from meshnode.git.commit_walks import GitCommitWalks
+from meshnode.git.commits import GitCommits
+from meshnode.git.last_commits import GitLastCommits
+from meshnode.git.queries import Queries
+from meshnode.ports import CommitSources, Objects, Trees
+
+
+def open_commits(objects: Objects, queries: Queries, trees: Trees) -> CommitSources:
+    """The adapters over one set of objects."""
+    return CommitSources(
+        commits=GitCommits(objects),
+        walks=GitCommitWalks(queries),
+        ancestry=GitAncestry(queries),
+        last=GitLastCommits(queries, objects, trees),
+        trees=trees,
+    )
