@@ -198,6 +198,7 @@ class RunningNode:
             version=__version__,
             world=World(
                 disk=Disk(store=stores.store, reader=stores.reader, packs=stores.packs),
+                upkeep=stores.upkeep,
                 catalog=MeteredCatalog(catalog, self._metrics.catalog_request),
                 clock=self._clock,
                 entropy=SystemEntropy(),
@@ -210,6 +211,7 @@ class RunningNode:
             replication=config.replication,
             limits=config.limits,
             scrub=config.scrub,
+            upkeep=config.upkeep,
         )
         self._rpc: RpcServer | None = None
         self._http: HttpServer | None = None
@@ -312,6 +314,7 @@ class RunningNode:
                 membership=engine.membership,
                 scrubs=engine.scrubber,
                 losses=engine.losses,
+                upkeeper=engine.upkeeper,
                 remote=self._peers,
                 clock=self._clock,
             ),

@@ -60,6 +60,40 @@ def scrub(ctx: click.Context, target: Target, name: str, *, is_json: bool) -> No
     ctx.exit(ExitCode.OK if answer.ok else ExitCode.CHECK_FAILED)
 
 
+@click.command()
+@click.argument("name")
+@target_options
+@json_option
+@click.pass_context
+def optimize(ctx: click.Context, target: Target, name: str, *, is_json: bool) -> None:
+    """Have every replica combine its packs now, one after the other. Exit code 1 unless all did."""
+    request = pb.OptimizeRepositoryRequest(name=parse_repository_name(name))
+    with progress(f"optimising the replicas of {name}"):
+        answer = ask(
+            target,
+            _SERVICE + "OptimizeRepository",
+            request,
+            pb.OptimizeRepositoryResponse,
+            is_write=True,
+            timeout_ms=_SCRUB_MS,
+        )
+    replicas = [
+        {
+            "node": replica.node,
+            "packs_before": replica.packs_before,
+            "packs_after": replica.packs_after,
+            "note": replica.note,
+        }
+        for replica in answer.replicas
+    ]
+    if is_json:
+        print_json({"name": answer.name, "ok": answer.ok, "replicas": replicas})
+    else:
+        rows = [[str(value) or "-" for value in replica.values()] for replica in replicas]
+        print_table(["node", "packs before", "packs after", "note"], rows)
+    ctx.exit(ExitCode.OK if answer.ok else ExitCode.CHECK_FAILED)
+
+
 @click.command("accept-data-loss")
 @click.argument("name")
 @click.option("--node", required=True, help="Whose replica becomes the truth.")

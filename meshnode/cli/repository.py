@@ -10,7 +10,7 @@ import click
 
 from meshnode.base.ids import RepositoryName, parse_repository_name
 from meshnode.cli.client import ClusterClient, ask, run_client
-from meshnode.cli.maintenance import accept_data_loss, scrub
+from meshnode.cli.maintenance import accept_data_loss, optimize, scrub
 from meshnode.cli.outcome import ExitCode
 from meshnode.cli.output import print_facts, print_json, print_table, progress, yes_no
 from meshnode.cli.target import Target, json_option, target_options
@@ -46,6 +46,7 @@ def repo() -> None:
 
 
 repo.add_command(scrub)
+repo.add_command(optimize)
 repo.add_command(accept_data_loss)
 
 

@@ -364,6 +364,14 @@ _MAINTENANCE_SCRUB_REPOSITORY: Final = Method(
     has_request_key=False,
     has_consistency=False,
 )
+_MAINTENANCE_OPTIMIZE_REPOSITORY: Final = Method(
+    path="/mesh.v1.MaintenanceService/OptimizeRepository",
+    is_write=True,
+    holder=(),
+    name_field="name",
+    has_request_key=False,
+    has_consistency=False,
+)
 _MAINTENANCE_ACCEPT_DATA_LOSS: Final = Method(
     path="/mesh.v1.MaintenanceService/AcceptDataLoss",
     is_write=True,
@@ -390,6 +398,17 @@ class MaintenanceService:
         """
         return await self._caller.unary(
             _MAINTENANCE_SCRUB_REPOSITORY, request, maintenance_pb2.ScrubRepositoryResponse, timeout_ms=timeout_ms
+        )
+
+    async def optimize_repository(
+        self, request: maintenance_pb2.OptimizeRepositoryRequest, *, timeout_ms: int = CALL_MS
+    ) -> maintenance_pb2.OptimizeRepositoryResponse:
+        """Combine packs and bring the commit graph up to date, one replica after the other.
+
+        Happens by itself as well.
+        """
+        return await self._caller.unary(
+            _MAINTENANCE_OPTIMIZE_REPOSITORY, request, maintenance_pb2.OptimizeRepositoryResponse, timeout_ms=timeout_ms
         )
 
     async def accept_data_loss(

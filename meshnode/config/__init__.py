@@ -21,6 +21,7 @@ from meshnode.config.settings import (
     ReplicationSettings,
     ScrubSettings,
     TlsSettings,
+    UpkeepSettings,
 )
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "ReplicationSettings",
     "ScrubSettings",
     "TlsSettings",
+    "UpkeepSettings",
     "load_config",
     "parse_config",
     "render_config",

@@ -46,6 +46,9 @@ RANGES: Final[dict[str, tuple[int, int]]] = {
     "scrub.quick_interval_ms": (0, _DAY_MS),
     "scrub.bytes_per_s_max": (1 << 16, 1 << 40),
     "scrub.slots": (1, 64),
+    "upkeep.interval_ms": (0, _DAY_MS),
+    "upkeep.packs_min": (2, 10_000),
+    "upkeep.slots": (1, 64),
 }
 """Lowest and highest value of every number; a test holds this against the dataclasses."""
 

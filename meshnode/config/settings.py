@@ -166,6 +166,19 @@ class ScrubSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UpkeepSettings:
+    """`[upkeep]`: keeping replicas fast."""
+
+    interval_ms: int = 300_000
+    """From one look at the packs of all replicas to the next; 0 means only on demand. Five minutes: a look costs a
+    directory listing and 1 KiB a pack."""
+    packs_min: int = 24
+    """Packs of one replica from which on some are combined. Each costs every lookup of an object a search."""
+    slots: int = 1
+    """Replicas worked on at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LogSettings:
     """`[log]`."""
 
@@ -188,4 +201,5 @@ class Config:
     limits: LimitSettings = field(default_factory=LimitSettings)
     replication: ReplicationSettings = field(default_factory=ReplicationSettings)
     scrub: ScrubSettings = field(default_factory=ScrubSettings)
+    upkeep: UpkeepSettings = field(default_factory=UpkeepSettings)
     log: LogSettings = field(default_factory=LogSettings)

@@ -8,6 +8,7 @@
     partitions/<number, 5 digits>    Partition
     records/<repository id>          Record
     names/<repository name>          NameEntry: repository id
+    upkeep/<repository id>           the node whose replica is being optimised, bound to a lease
 
 Values are JSON so that an operator can read them with the catalog's own tools. A decoder refuses what it does
 not know with `Corrupt`: a newer format must not be guessed at.
@@ -54,6 +55,7 @@ APPLICATIONS: Final = "applications/"
 PARTITIONS: Final = "partitions/"
 RECORDS: Final = "records/"
 NAMES: Final = "names/"
+UPKEEP: Final = "upkeep/"
 
 
 class NodeState(Enum):
@@ -134,6 +136,11 @@ def application_key(application: str) -> str:
 def partition_key(partition: PartitionId) -> str:
     """Key of a partition; the number has five digits so that a range comes in order."""
     return f"{PARTITIONS}{partition:05d}"
+
+
+def upkeep_key(repository: RepositoryId) -> str:
+    """Key that says whose replica is being optimised."""
+    return UPKEEP + repository
 
 
 def record_key(repository: RepositoryId) -> str:

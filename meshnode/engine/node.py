@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from meshnode.base.errors import CatalogUnavailable
 from meshnode.base.ids import NodeId
-from meshnode.config import LimitSettings, ReplicationSettings, ScrubSettings
+from meshnode.config import LimitSettings, ReplicationSettings, ScrubSettings, UpkeepSettings
 from meshnode.core.keys import Application, Node
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.activity import NodeActivity
@@ -37,6 +37,7 @@ from meshnode.engine.standings import StandingsTable
 from meshnode.engine.supervisor import Supervisor
 from meshnode.engine.sync import Synchroniser
 from meshnode.engine.transport import GitTransport
+from meshnode.engine.upkeeper import Upkeeper
 from meshnode.engine.writer import Writer
 from meshnode.ports import (
     Catalog,
@@ -47,6 +48,7 @@ from meshnode.ports import (
     Peers,
     PushProtocol,
     RemoteTransport,
+    Upkeep,
 )
 
 log = logging.getLogger("meshnode.engine")
@@ -57,6 +59,7 @@ class World:
     """The adapters an engine stands on."""
 
     disk: Disk
+    upkeep: Upkeep
     catalog: Catalog
     clock: Clock
     entropy: Entropy
@@ -81,6 +84,7 @@ class NodeEngine:
         replication: ReplicationSettings,
         limits: LimitSettings,
         scrub: ScrubSettings | None = None,
+        upkeep: UpkeepSettings | None = None,
     ) -> None:
         self.own = own
         self.world = world
@@ -137,6 +141,16 @@ class NodeEngine:
             supervisor=self.supervisor,
             settings=scrub or ScrubSettings(),
             meter=world.meter,
+        )
+        self.upkeeper = Upkeeper(
+            own=own,
+            catalog=world.catalog,
+            upkeep=world.upkeep,
+            participant=self.participant,
+            activity=self.activity,
+            clock=world.clock,
+            supervisor=self.supervisor,
+            settings=upkeep or UpkeepSettings(),
         )
         self.losses = DataLosses(
             own=own,
@@ -228,6 +242,7 @@ class NodeEngine:
         await self.membership.announce()
         self.repairer.start()
         self.scrubber.start()
+        self.upkeeper.start()
         self.activity.note_started()
 
     async def drain(self) -> None:

@@ -19,6 +19,7 @@ from meshnode.base.ids import Generation, RefName, RefValue, RoundId
 from meshnode.config import PushSettings, ReplicationSettings
 from meshnode.core.refs import RefEdit, digest_of, edits_between
 from meshnode.core.round import ReplicaKey, Round, WriteKind
+from meshnode.core.upkeep import PackFacts
 from meshnode.git.memory_disk import MemoryDisk, MemoryReplica, parent_key
 from meshnode.git.memory_packs import MemoryQuarantines
 from meshnode.git.memory_reader import MemoryPackStore, MemoryReplicaReader
@@ -54,7 +55,7 @@ from meshnode.git.stores import (
     Stores,
     no_step,
 )
-from meshnode.ports import ReplicaState
+from meshnode.ports import ReplicaState, UpkeepReport
 
 
 def open_memory_stores(
@@ -72,7 +73,25 @@ def open_memory_stores(
         store=MemoryReplicaStore(disk, quarantines, snapshots, history_rounds, step),
         reader=MemoryReplicaReader(disk, snapshots),
         packs=MemoryPackStore(disk, quarantines, (push or PushSettings()).pack_bytes_max),
+        upkeep=MemoryUpkeep(),
     )
+
+
+class MemoryUpkeep:
+    """`Upkeep` of replicas that have no packs."""
+
+    async def packs(self, key: ReplicaKey) -> list[PackFacts]:
+        """None."""
+        del key
+        return []
+
+    async def combine(self, key: ReplicaKey, packs: Sequence[PackFacts]) -> UpkeepReport:
+        """Nothing is there to be combined."""
+        del key
+        return UpkeepReport(packs_before=len(packs), packs_after=len(packs))
+
+    async def write_commit_graph(self, key: ReplicaKey) -> None:
+        """Nothing is there to be written."""
 
 
 class MemoryReplicaStore:

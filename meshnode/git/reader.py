@@ -64,7 +64,8 @@ class GitReplicaReader:
         Where the settings let any object in, only damage counts, not what objects say.
         """
         state = await self._state(key)
-        return await self._fsck(key, state, ["fsck", "--full", "--no-dangling", "--no-progress"])
+        async with self._replicas.checking(key.partition):
+            return await self._fsck(key, state, ["fsck", "--full", "--no-dangling", "--no-progress"])
 
     async def _fsck(self, key: ReplicaKey, state: ReplicaState, arguments: list[str]) -> list[str]:
         completed = await self._replicas.commands.run(
@@ -90,7 +91,10 @@ class GitReplicaReader:
                 return Inspection(state=None, refs_digest=None)
             path, object_format = layout.repository(key), state.object_format
             digest = await on_disk(lambda: digest_of(read_refs(path, object_format).refs))
-        problems = await self._check_objects(key, state) if is_deep else []
+        problems: list[str] = []
+        if is_deep:
+            async with self._replicas.checking(key.partition):
+                problems = await self._check_objects(key, state)
         return Inspection(state=state, refs_digest=digest, problems=tuple(problems))
 
     async def _check_objects(self, key: ReplicaKey, state: ReplicaState) -> list[str]:

@@ -11,6 +11,7 @@ import fcntl
 import os
 import tempfile
 import weakref
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -49,11 +50,26 @@ class Replicas:
         self._quarantine_count = 0
         self._history_rounds = history_rounds
         self._states: dict[ReplicaKey, ReplicaState] = {}
+        self._checks: Counter[PartitionId] = Counter()
         self._locks: WeakValueDictionary[ReplicaKey | PartitionId, asyncio.Lock] = WeakValueDictionary()
 
     def lock(self, of: ReplicaKey | PartitionId) -> asyncio.Lock:
         """The lock of a replica's files, or of a partition's alternates: taken last, no other lock is taken under it."""
         return self._locks.setdefault(of, asyncio.Lock())
+
+    @asynccontextmanager
+    async def checking(self, partition: PartitionId) -> AsyncIterator[None]:
+        """Read packs of a partition one by one: none of them is removed meanwhile."""
+        async with self.lock(partition):
+            self._checks[partition] += 1
+        try:
+            yield
+        finally:
+            self._checks[partition] -= 1
+
+    def is_checking(self, partition: PartitionId) -> bool:
+        """Whether packs of the partition are read one by one; asked under the partition's lock."""
+        return self._checks[partition] > 0
 
     def new_quarantine(self, key: ReplicaKey, round_id: RoundId) -> tuple[Path, Path | None]:
         """A new place for a round's objects, and the place that it replaces: a stream may come twice."""

@@ -72,6 +72,7 @@ from meshnode.git.stores import (
 )
 from meshnode.git.tombstones import write_tombstone
 from meshnode.git.transaction import peel, write_edits
+from meshnode.git.upkeep import GitUpkeep
 from meshnode.ports import ReplicaState
 
 
@@ -95,7 +96,10 @@ def open_stores(
     replicas = Replicas(data, commands, (replication or ReplicationSettings()).history_rounds, step)
     push = push or PushSettings()
     stores = Stores(
-        store=GitReplicaStore(replicas), reader=GitReplicaReader(replicas, push), packs=GitPackStore(replicas, push)
+        store=GitReplicaStore(replicas),
+        reader=GitReplicaReader(replicas, push),
+        packs=GitPackStore(replicas, push),
+        upkeep=GitUpkeep(replicas),
     )
     replicas.open_directories()
     return stores

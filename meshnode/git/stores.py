@@ -1,4 +1,4 @@
-"""The three faces of a node's disk, opened together, and the names of the durable steps behind them.
+"""The faces of a node's disk, opened together, and the names of the durable steps behind them.
 
     open_stores(...)         -> Stores    meshnode.git.store: real repositories
     open_memory_stores(...)  -> Stores    meshnode.git.memory: the same rules, nothing on disk
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from meshnode.ports import PackStore, ReplicaReader, ReplicaStore
+from meshnode.ports import PackStore, ReplicaReader, ReplicaStore, Upkeep
 
 Step: TypeAlias = Callable[[str], None]
 
@@ -60,3 +60,4 @@ class Stores:
     store: ReplicaStore
     reader: ReplicaReader
     packs: PackStore
+    upkeep: Upkeep

@@ -8,6 +8,7 @@ Each port has a memory implementation beside its real one and one contract suite
                  Objects, Revisions, Trees, Commits, CommitWalks,
                  Ancestry, Contents
                  Ancestry, LastCommits
+                 Ancestry, Contents, Upkeep
     engine/   -> Transport, Writes, Reads, Router, Replication, Membership, Activity, Scrubs, Losses, Events:
                  what http/ and rpc/ serve
 
@@ -73,6 +74,7 @@ from meshnode.ports.transport import (
     TransportRequest,
 )
 from meshnode.ports.trees import Attribute, EntryKind, LfsPointer, TreeEntry, TreePage, Trees
+from meshnode.ports.upkeep import Upkeep, Upkeeping, UpkeepReport
 
 __all__ = [
     "Activity",
@@ -163,6 +165,9 @@ __all__ = [
     "TreeFile",
     "TreePage",
     "Trees",
+    "Upkeep",
+    "UpkeepReport",
+    "Upkeeping",
     "Vote",
     "VoteKind",
     "WalkOrder",

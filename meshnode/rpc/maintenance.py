@@ -14,12 +14,12 @@ from typing import Final
 from meshnode.base.errors import InvalidRequest, MeshError
 from meshnode.base.ids import NodeId, RepositoryName, parse_node_id, parse_repository_name
 from meshnode.core.round import ReplicaKey
-from meshnode.ports import Clock, Losses, Membership, Reads, Scrubs
+from meshnode.ports import Clock, Losses, Membership, Reads, Scrubs, Upkeeping
 from meshnode.rpc.call import Answer, Call, forwarding_metadata
 from meshnode.rpc.forward import UnaryForwarding
 from meshnode.rpc.patience import PATIENCE_MS, ask_patiently
 from meshnode.v1 import maintenance_pb2 as pb
-from meshnode.wire.maintenance import loss_message, scrub_message
+from meshnode.wire.maintenance import loss_message, scrub_message, upkeep_message
 from meshnode.wire.message import parse
 
 ANSWER_RESERVE_MS: Final = 500
@@ -38,6 +38,7 @@ class MaintenanceServicer:
         membership: Membership,
         scrubs: Scrubs,
         losses: Losses,
+        upkeeper: Upkeeping,
         remote: UnaryForwarding,
         clock: Clock,
         patience_ms: int = PATIENCE_MS,
@@ -48,6 +49,7 @@ class MaintenanceServicer:
         self._membership = membership
         self._scrubs = scrubs
         self._losses = losses
+        self._upkeeper = upkeeper
         self._remote = remote
         self._clock = clock
 
@@ -64,6 +66,20 @@ class MaintenanceServicer:
         replicas = [task.result() for task in asked]
         is_ok = all(replica.verdict == pb.ReplicaScrub.VERDICT_SOUND for replica in replicas)
         return pb.ScrubRepositoryResponse(name=name, ok=is_ok, replicas=replicas)
+
+    async def optimize_repository(self, request: pb.OptimizeRepositoryRequest, call: Call) -> Answer:
+        """Have every replica combine its packs, one after the other."""
+        name = _name(request.name, call)
+        record = await self._reads.find(name)
+        key = ReplicaKey(record.partition, record.repository)
+        if call.is_forwarded:
+            return pb.OptimizeRepositoryResponse(name=name, replicas=[await self._optimise_here(key, call)])
+        response = pb.OptimizeRepositoryResponse(name=name, ok=True)
+        for node in self._membership.partition(record.partition).members:
+            replica = await self._optimise_at(node, key, call)
+            response.replicas.append(replica)
+            response.ok &= not replica.note
+        return response
 
     async def accept_data_loss(self, request: pb.AcceptDataLossRequest, call: Call) -> Answer:
         """Make one replica the truth, or say what that would lose."""
@@ -108,6 +124,30 @@ class MaintenanceServicer:
                 return scrub_message(await self._scrubs.scrub(key))
         except TimeoutError:
             return pb.ReplicaScrub(node=self._own, findings=[STILL_RUNNING])
+
+    async def _optimise_at(self, node: NodeId, key: ReplicaKey, call: Call) -> pb.ReplicaUpkeep:
+        """One member's answer; where it gives none, why not."""
+        try:
+            if node == self._own:
+                return await self._optimise_here(key, call)
+            body = await self._remote.forward_unary(
+                node, call.method.path, call.body, forwarding_metadata(call), timeout_ms=self._left_ms(call)
+            )
+            replicas = parse(pb.OptimizeRepositoryResponse, body).replicas
+            if len(replicas) == 1 and replicas[0].node == node:
+                return replicas[0]
+            return pb.ReplicaUpkeep(node=node, note="node gave a senseless answer")
+        except MeshError as error:
+            return pb.ReplicaUpkeep(node=node, note=f"no answer: {error.message}")
+
+    async def _optimise_here(self, key: ReplicaKey, call: Call) -> pb.ReplicaUpkeep:
+        try:
+            async with asyncio.timeout(self._left_ms(call) / 1000):
+                return upkeep_message(self._own, await self._upkeeper.optimise(key))
+        except TimeoutError:
+            return pb.ReplicaUpkeep(node=self._own, note="not finished in time; it will be tried again by itself")
+        except MeshError as error:
+            return pb.ReplicaUpkeep(node=self._own, note=str(error))
 
     def _left_ms(self, call: Call) -> int:
         return max(1, call.deadline_ms - self._clock.monotonic_ms() - ANSWER_RESERVE_MS)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from meshnode.v1 import annotations_pb2 as mesh_dot_v1_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19mesh/v1/maintenance.proto\x12\x07mesh.v1\x1a\x19mesh/v1/annotations.proto\"&\n\x16ScrubRepositoryRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\\\n\x17ScrubRepositoryResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02ok\x18\x02 \x01(\x08\x12\'\n\x08replicas\x18\x03 \x03(\x0b\x32\x15.mesh.v1.ReplicaScrub\"\xf4\x01\n\x0cReplicaScrub\x12\x0c\n\x04node\x18\x01 \x01(\t\x12.\n\x07verdict\x18\x02 \x01(\x0e\x32\x1d.mesh.v1.ReplicaScrub.Verdict\x12\x10\n\x08\x66indings\x18\x03 \x03(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\x0c\n\x04kept\x18\x05 \x01(\t\x12\x12\n\ngeneration\x18\x06 \x01(\x04\"b\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_SOUND\x10\x01\x12\x16\n\x12VERDICT_UNFINISHED\x10\x02\x12\x13\n\x0fVERDICT_DAMAGED\x10\x03\"D\n\x15\x41\x63\x63\x65ptDataLossRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"\xd8\x01\n\x16\x41\x63\x63\x65ptDataLossResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\x19\n\x11\x63hosen_generation\x18\x04 \x01(\x04\x12\x16\n\x0enew_generation\x18\x05 \x01(\x04\x12\'\n\x07members\x18\x06 \x03(\x0b\x32\x16.mesh.v1.MemberAccount\x12 \n\x04lost\x18\x07 \x03(\x0b\x32\x12.mesh.v1.LostRound\x12\x10\n\x08obstacle\x18\x08 \x01(\t\"T\n\rMemberAccount\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x10\n\x08\x62\x65lieved\x18\x02 \x01(\x08\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\x0f\n\x07trouble\x18\x04 \x01(\t\"`\n\tLostRound\x12\x10\n\x08round_id\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0c\n\x04refs\x18\x04 \x03(\t\x12\x10\n\x08known_to\x18\x05 \x01(\t2\xd1\x01\n\x12MaintenanceService\x12^\n\x0fScrubRepository\x12\x1f.mesh.v1.ScrubRepositoryRequest\x1a .mesh.v1.ScrubRepositoryResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12[\n\x0e\x41\x63\x63\x65ptDataLoss\x12\x1e.mesh.v1.AcceptDataLossRequest\x1a\x1f.mesh.v1.AcceptDataLossResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19mesh/v1/maintenance.proto\x12\x07mesh.v1\x1a\x19mesh/v1/annotations.proto\"&\n\x16ScrubRepositoryRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\\\n\x17ScrubRepositoryResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02ok\x18\x02 \x01(\x08\x12\'\n\x08replicas\x18\x03 \x03(\x0b\x32\x15.mesh.v1.ReplicaScrub\"\xf4\x01\n\x0cReplicaScrub\x12\x0c\n\x04node\x18\x01 \x01(\t\x12.\n\x07verdict\x18\x02 \x01(\x0e\x32\x1d.mesh.v1.ReplicaScrub.Verdict\x12\x10\n\x08\x66indings\x18\x03 \x03(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\x0c\n\x04kept\x18\x05 \x01(\t\x12\x12\n\ngeneration\x18\x06 \x01(\x04\"b\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_SOUND\x10\x01\x12\x16\n\x12VERDICT_UNFINISHED\x10\x02\x12\x13\n\x0fVERDICT_DAMAGED\x10\x03\")\n\x19OptimizeRepositoryRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"`\n\x1aOptimizeRepositoryResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02ok\x18\x02 \x01(\x08\x12(\n\x08replicas\x18\x03 \x03(\x0b\x32\x16.mesh.v1.ReplicaUpkeep\"g\n\rReplicaUpkeep\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x14\n\x0cpacks_before\x18\x02 \x01(\r\x12\x13\n\x0bpacks_after\x18\x03 \x01(\r\x12\x0f\n\x07removed\x18\x04 \x01(\r\x12\x0c\n\x04note\x18\x05 \x01(\t\"D\n\x15\x41\x63\x63\x65ptDataLossRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"\xd8\x01\n\x16\x41\x63\x63\x65ptDataLossResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\x19\n\x11\x63hosen_generation\x18\x04 \x01(\x04\x12\x16\n\x0enew_generation\x18\x05 \x01(\x04\x12\'\n\x07members\x18\x06 \x03(\x0b\x32\x16.mesh.v1.MemberAccount\x12 \n\x04lost\x18\x07 \x03(\x0b\x32\x12.mesh.v1.LostRound\x12\x10\n\x08obstacle\x18\x08 \x01(\t\"T\n\rMemberAccount\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x10\n\x08\x62\x65lieved\x18\x02 \x01(\x08\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\x0f\n\x07trouble\x18\x04 \x01(\t\"`\n\tLostRound\x12\x10\n\x08round_id\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0c\n\x04refs\x18\x04 \x03(\t\x12\x10\n\x08known_to\x18\x05 \x01(\t2\xba\x02\n\x12MaintenanceService\x12^\n\x0fScrubRepository\x12\x1f.mesh.v1.ScrubRepositoryRequest\x1a .mesh.v1.ScrubRepositoryResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12g\n\x12OptimizeRepository\x12\".mesh.v1.OptimizeRepositoryRequest\x1a#.mesh.v1.OptimizeRepositoryResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12[\n\x0e\x41\x63\x63\x65ptDataLoss\x12\x1e.mesh.v1.AcceptDataLossRequest\x1a\x1f.mesh.v1.AcceptDataLossResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,6 +34,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MAINTENANCESERVICE'].methods_by_name['ScrubRepository']._loaded_options = None
   _globals['_MAINTENANCESERVICE'].methods_by_name['ScrubRepository']._serialized_options = b'\210\347\030\003\220\347\030\003'
+  _globals['_MAINTENANCESERVICE'].methods_by_name['OptimizeRepository']._loaded_options = None
+  _globals['_MAINTENANCESERVICE'].methods_by_name['OptimizeRepository']._serialized_options = b'\210\347\030\003\220\347\030\003'
   _globals['_MAINTENANCESERVICE'].methods_by_name['AcceptDataLoss']._loaded_options = None
   _globals['_MAINTENANCESERVICE'].methods_by_name['AcceptDataLoss']._serialized_options = b'\210\347\030\003\220\347\030\003'
   _globals['_SCRUBREPOSITORYREQUEST']._serialized_start=65
@@ -44,14 +46,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPLICASCRUB']._serialized_end=444
   _globals['_REPLICASCRUB_VERDICT']._serialized_start=346
   _globals['_REPLICASCRUB_VERDICT']._serialized_end=444
-  _globals['_ACCEPTDATALOSSREQUEST']._serialized_start=446
-  _globals['_ACCEPTDATALOSSREQUEST']._serialized_end=514
-  _globals['_ACCEPTDATALOSSRESPONSE']._serialized_start=517
-  _globals['_ACCEPTDATALOSSRESPONSE']._serialized_end=733
-  _globals['_MEMBERACCOUNT']._serialized_start=735
-  _globals['_MEMBERACCOUNT']._serialized_end=819
-  _globals['_LOSTROUND']._serialized_start=821
-  _globals['_LOSTROUND']._serialized_end=917
-  _globals['_MAINTENANCESERVICE']._serialized_start=920
-  _globals['_MAINTENANCESERVICE']._serialized_end=1129
+  _globals['_OPTIMIZEREPOSITORYREQUEST']._serialized_start=446
+  _globals['_OPTIMIZEREPOSITORYREQUEST']._serialized_end=487
+  _globals['_OPTIMIZEREPOSITORYRESPONSE']._serialized_start=489
+  _globals['_OPTIMIZEREPOSITORYRESPONSE']._serialized_end=585
+  _globals['_REPLICAUPKEEP']._serialized_start=587
+  _globals['_REPLICAUPKEEP']._serialized_end=690
+  _globals['_ACCEPTDATALOSSREQUEST']._serialized_start=692
+  _globals['_ACCEPTDATALOSSREQUEST']._serialized_end=760
+  _globals['_ACCEPTDATALOSSRESPONSE']._serialized_start=763
+  _globals['_ACCEPTDATALOSSRESPONSE']._serialized_end=979
+  _globals['_MEMBERACCOUNT']._serialized_start=981
+  _globals['_MEMBERACCOUNT']._serialized_end=1065
+  _globals['_LOSTROUND']._serialized_start=1067
+  _globals['_LOSTROUND']._serialized_end=1163
+  _globals['_MAINTENANCESERVICE']._serialized_start=1166
+  _globals['_MAINTENANCESERVICE']._serialized_end=1480
 # @@protoc_insertion_point(module_scope)

@@ -50,6 +50,36 @@ class ReplicaScrub(_message.Message):
     generation: int
     def __init__(self, node: _Optional[str] = ..., verdict: _Optional[_Union[ReplicaScrub.Verdict, str]] = ..., findings: _Optional[_Iterable[str]] = ..., action: _Optional[str] = ..., kept: _Optional[str] = ..., generation: _Optional[int] = ...) -> None: ...
 
+class OptimizeRepositoryRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class OptimizeRepositoryResponse(_message.Message):
+    __slots__ = ("name", "ok", "replicas")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OK_FIELD_NUMBER: _ClassVar[int]
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    ok: bool
+    replicas: _containers.RepeatedCompositeFieldContainer[ReplicaUpkeep]
+    def __init__(self, name: _Optional[str] = ..., ok: _Optional[bool] = ..., replicas: _Optional[_Iterable[_Union[ReplicaUpkeep, _Mapping]]] = ...) -> None: ...
+
+class ReplicaUpkeep(_message.Message):
+    __slots__ = ("node", "packs_before", "packs_after", "removed", "note")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    PACKS_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    PACKS_AFTER_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    packs_before: int
+    packs_after: int
+    removed: int
+    note: str
+    def __init__(self, node: _Optional[str] = ..., packs_before: _Optional[int] = ..., packs_after: _Optional[int] = ..., removed: _Optional[int] = ..., note: _Optional[str] = ...) -> None: ...
+
 class AcceptDataLossRequest(_message.Message):
     __slots__ = ("name", "node", "dry_run")
     NAME_FIELD_NUMBER: _ClassVar[int]

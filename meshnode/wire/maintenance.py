@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from meshnode.base.ids import NodeId
 from meshnode.core.scrub import Verdict
-from meshnode.ports import LossPlan, ScrubReport
+from meshnode.ports import LossPlan, ScrubReport, UpkeepReport
 from meshnode.v1 import maintenance_pb2 as pb
 
 TEXT_CHARS_MAX: Final = 500
@@ -29,6 +30,17 @@ def scrub_message(report: ScrubReport) -> pb.ReplicaScrub:
         action=_text(report.action),
         kept=_text(report.kept),
         generation=report.generation,
+    )
+
+
+def upkeep_message(node: NodeId, report: UpkeepReport) -> pb.ReplicaUpkeep:
+    """What a node did to its replica's packs."""
+    return pb.ReplicaUpkeep(
+        node=node,
+        packs_before=report.packs_before,
+        packs_after=report.packs_after,
+        removed=report.removed,
+        note=_text(report.note),
     )
 
 

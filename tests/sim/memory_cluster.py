@@ -119,6 +119,7 @@ class MemoryCluster:
             version="test",
             world=World(
                 disk=Disk(store=stores.store, reader=stores.reader, packs=stores.packs),
+                upkeep=stores.upkeep,
                 catalog=self.catalog.client(self.hooks.get(own)),
                 clock=self.clock,
                 entropy=self.entropy,

@@ -22,6 +22,7 @@ from meshnode.core.round import ReplicaKey
 from meshnode.engine.meter import NullMeter
 from meshnode.engine.node import NodeEngine
 from meshnode.engine.node import World as Adapters
+from meshnode.git.memory import MemoryUpkeep
 from meshnode.git.receive_pack import ReceivePackProtocol
 from meshnode.ports import Compare, Put
 from tests.sim.auditor import Auditor
@@ -136,6 +137,7 @@ class World:
             version="sim",
             world=Adapters(
                 disk=open_disk(process, self.media[name], self.auditor),
+                upkeep=MemoryUpkeep(),
                 catalog=self.catalog.client(faults),
                 clock=clock,
                 entropy=self.entropy,

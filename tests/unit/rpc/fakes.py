@@ -42,6 +42,7 @@ from meshnode.ports import (
     StagePrepare,
     TransportReply,
     TransportRequest,
+    UpkeepReport,
     Vote,
     VoteKind,
     WriteResult,
@@ -439,3 +440,17 @@ class FakeLosses:
         assert name == NAME
         self.actors.append(actor)
         return some_plan()
+
+
+@dataclass
+class FakeUpkeeping:
+    """Housekeeping that says it was done, or fails."""
+
+    error: MeshError | None = None
+    asked: list[ReplicaKey] = field(default_factory=list)
+
+    async def optimise(self, key: ReplicaKey) -> UpkeepReport:
+        self.asked.append(key)
+        if self.error is not None:
+            raise self.error
+        return UpkeepReport(packs_before=30, packs_after=2, removed=29)

@@ -48,6 +48,7 @@ from tests.unit.rpc.fakes import (
     FakeRouter,
     FakeScrubs,
     FakeTransport,
+    FakeUpkeeping,
     FakeWrites,
     SystemClock,
     SystemEntropy,
@@ -91,6 +92,7 @@ class Site:
     transport: FakeTransport = field(default_factory=FakeTransport)
     scrubs: FakeScrubs = field(default_factory=FakeScrubs)
     losses: FakeLosses = field(default_factory=FakeLosses)
+    upkeeper: FakeUpkeeping = field(default_factory=FakeUpkeeping)
     catalog: MemoryCatalog = field(default_factory=MemoryCatalog)
     auth: AuthSettings = field(default_factory=AuthSettings)
     observer: Observer = field(default_factory=Observer)
@@ -174,6 +176,7 @@ class Site:
                 membership=self.membership,
                 scrubs=self.scrubs,
                 losses=self.losses,
+                upkeeper=self.upkeeper,
                 remote=self.remote,  # type: ignore[arg-type]
                 clock=self.clock,
                 patience_ms=0,

@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from meshnode.base.errors import Forbidden, InvalidRequest, MeshError, PeerUnavailable, RepositoryNotFound
+from meshnode.auth.channel import CallFailed
+from meshnode.base.errors import (
+    Forbidden,
+    InvalidRequest,
+    MeshError,
+    PeerUnavailable,
+    ReplicaBehind,
+    RepositoryNotFound,
+)
 from meshnode.base.ids import Generation, NodeId
 from meshnode.core.scrub import Verdict
 from meshnode.ports import ScrubReport
@@ -21,6 +29,7 @@ from tests.unit.rpc.harness import Site
 from tests.unit.wire.samples import N1, N2, N3, NAME
 
 SCRUB = "MaintenanceService/ScrubRepository"
+OPTIMIZE = "MaintenanceService/OptimizeRepository"
 ACCEPT = "MaintenanceService/AcceptDataLoss"
 
 
@@ -171,3 +180,40 @@ async def test_a_node_that_is_unknown_or_not_the_chosen_one_is_refused(caller: s
                 ACCEPT, pb.AcceptDataLossRequest(name=NAME, node=node), pb.AcceptDataLossResponse, metadata=metadata
             )
     assert InvalidRequest.code in repr(refused.value)
+
+
+def optimised(node: NodeId) -> bytes:
+    replica = pb.ReplicaUpkeep(node=node, packs_before=9, packs_after=1, removed=9)
+    return pb.OptimizeRepositoryResponse(name=NAME, replicas=[replica]).SerializeToString()
+
+
+async def test_replicas_are_optimised_one_after_the_other() -> None:
+    site = MaintainedSite(others=FakeRemote({N2: optimised(N2), N3: optimised(N3)}))
+    async with site.calling("operator") as caller:
+        request = pb.OptimizeRepositoryRequest(name=NAME)
+        answer = await caller.call(OPTIMIZE, request, pb.OptimizeRepositoryResponse)
+    assert answer.ok
+    assert [(replica.node, replica.packs_after) for replica in answer.replicas] == [(N1, 2), (N2, 1), (N3, 1)]
+    assert len(site.upkeeper.asked) == 1
+
+
+async def test_replica_that_could_not_be_optimised_says_why() -> None:
+    site = MaintainedSite(others=FakeRemote({N2: PeerUnavailable("node did not answer"), N3: optimised(N2)}))
+    site.upkeeper.error = ReplicaBehind("this replica is being repaired")
+    async with site.calling("operator") as caller:
+        request = pb.OptimizeRepositoryRequest(name=NAME)
+        answer = await caller.call(OPTIMIZE, request, pb.OptimizeRepositoryResponse)
+    assert not answer.ok
+    assert [replica.note for replica in answer.replicas] == [
+        "this replica is being repaired",
+        "no answer: node did not answer",
+        "node gave a senseless answer",
+    ]
+
+
+async def test_readers_and_writers_may_not_optimise() -> None:
+    site = MaintainedSite()
+    for caller_name in ("reader", "writer"):
+        async with site.calling(caller_name) as caller:
+            with pytest.raises(CallFailed, match="PERMISSION_DENIED"):
+                await caller.call(OPTIMIZE, pb.OptimizeRepositoryRequest(name=NAME), pb.OptimizeRepositoryResponse)
