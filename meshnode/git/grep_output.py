@@ -46,7 +46,7 @@ class GrepOutput:
                 self._open, self._rest = None, self._rest[end + 1 :]
             elif self._rest.startswith(_SEPARATOR):
                 self._rest = self._rest[len(_SEPARATOR) :]
-            elif not self._begin(found):
+            elif _SEPARATOR.startswith(self._rest) or not self._begin(found):
                 break
         return found
 
@@ -58,9 +58,9 @@ class GrepOutput:
     def _begin(self, found: list[ContentMatch]) -> bool:
         """Take the next record as far as it is there; False where more must come first."""
         rest = self._rest
-        if len(rest) >= len(self._prefix) and not rest.startswith(self._prefix):
+        if not self._prefix.startswith(rest[: len(self._prefix)]):
             raise Corrupt("git's search gave something else", start=rest[:80].decode(errors="replace"))
-        path_end = rest.find(b"\0")
+        path_end = rest.find(b"\0", len(self._prefix))
         numbers = _NUMBERS.match(rest, path_end + 1) if path_end >= 0 else None
         if numbers is None:
             if len(rest) > _HEAD_BYTES_MAX:
