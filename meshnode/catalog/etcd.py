@@ -12,7 +12,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
-from meshnode.base.errors import NotFound
+from meshnode.base.errors import Corrupt, NotFound
 from meshnode.catalog.checks import check_keys, check_range, check_transaction, check_ttl
 from meshnode.catalog.etcd_errors import AlreadyDone
 from meshnode.catalog.etcd_members import EtcdMembers, Method
@@ -62,10 +62,13 @@ class EtcdCatalog:
             return []
         reads = [pb.RequestOp(request_range=pb.RangeRequest(key=self._key(key))) for key in keys]
         answer = await self._members.ask(_TXN, pb.TxnRequest(success=reads))
-        return [
+        found = [
             self._entry(response.response_range.kvs[0]) if response.response_range.kvs else None
             for response in answer.responses
         ]
+        if len(found) != len(keys) or any(e is not None and e.key != key for e, key in zip(found, keys, strict=True)):
+            raise Corrupt("etcd answered for other keys than were asked for", keys=len(keys), answers=len(found))
+        return found
 
     async def range(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[Entry]:
         """Read a page of entries in key order. See `ports.Catalog`."""
@@ -76,7 +79,10 @@ class EtcdCatalog:
         if end != _EVERYTHING and start >= end:
             return []
         answer = await self._members.ask(_RANGE, pb.RangeRequest(key=start, range_end=end, limit=limit))
-        return [self._entry(found) for found in answer.kvs]
+        entries = [self._entry(found) for found in answer.kvs]
+        if not all(entry.key.startswith(prefix) for entry in entries):
+            raise Corrupt("etcd answered for another range than was asked for", prefix=prefix)
+        return entries
 
     async def transact(self, compares: Sequence[Compare], writes: Sequence[Put | Delete]) -> int | None:
         """Apply all writes if all compares hold. See `ports.Catalog`."""
@@ -146,7 +152,10 @@ class EtcdCatalog:
         return start or b"\0", _range_end(start)
 
     def _entry(self, found: pb.KeyValue) -> Entry:
-        return Entry(found.key[len(self._prefix) :].decode(), found.value, found.mod_revision)
+        try:
+            return Entry(found.key[len(self._prefix) :].decode(), found.value, found.mod_revision)
+        except UnicodeDecodeError as error:
+            raise Corrupt("a key of the catalog is no text", key=ascii(found.key)[:200]) from error
 
 
 def _range_end(prefix: bytes) -> bytes:
