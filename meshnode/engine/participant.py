@@ -170,7 +170,7 @@ class Participant:
             self._on_damaged(key, str(damage))
             raise
         except MeshError:
-            await self._forget_unvoted(key, round_.round_id)
+            await self._forget_unvoted(key, round_.round_id, again=round_ if round_.has_pack else None)
             raise
 
     async def _vote_locked(self, key: ReplicaKey, round_: Round) -> Vote:
@@ -211,11 +211,15 @@ class Participant:
         unnamed = sorted(ObjectId(value) for value in new.difference(refs.values()))
         return bool(unnamed) and bool(await self.disk.packs.missing(round_.key, unnamed))
 
-    async def _forget_unvoted(self, key: ReplicaKey, round_id: RoundId) -> None:
-        """Drop objects of a stream that led to no vote, unless the round was voted for through another one (I3)."""
+    async def _forget_unvoted(self, key: ReplicaKey, round_id: RoundId, *, again: Round | None = None) -> None:
+        """Drop objects of a stream that led to no vote; of a round that was voted for through another stream (I3) only
+        those that came `again`.
+        """
         async with self.locks.hold(key):
             if not _holds(await self._load(key), round_id):
                 await self.disk.store.discard(key, round_id)
+            elif again is not None:
+                await self.disk.store.prepare(again)
 
     # ------------------------------------------------------------ commit, abort, record
 

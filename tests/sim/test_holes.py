@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from meshnode.base.errors import OutcomeUnknown, Overloaded, PeerUnavailable
+from meshnode.base.errors import OutcomeUnknown, Overloaded, PeerUnavailable, ReplicaBehind
 from meshnode.base.ids import NodeId, ObjectId, RefName, RefValue, RepositoryId, RepositoryName, RoundId
 from meshnode.catalog.memory import CatalogCall, MemoryCatalog, Moment
 from meshnode.core.keys import RECORDS, decode_record, encode_record, record_key
@@ -16,6 +16,7 @@ from meshnode.core.record import record_excluding
 from meshnode.core.refs import RefEdit, digest_after
 from meshnode.core.round import ReplicaKey, Round, WriteKind
 from meshnode.git.memory_packs import MemoryPack
+from meshnode.git.stores import APPLY_REFS
 from meshnode.ports import (
     Compare,
     PackFix,
@@ -167,6 +168,35 @@ def test_a_second_stream_of_a_round_leaves_no_objects_behind() -> None:
         assert quarantines(cluster, "n2") == []
         (one,) = cluster.nodes[NodeId("n2")].disk.replicas.values()
         assert [known.round_id for known in one.state.prepared] == [round_.round_id]
+
+    play(story)
+
+
+def test_a_second_stream_of_a_half_applied_round_leaves_no_objects_behind() -> None:
+    """Space ended between the references of a round and its generation, and its Prepare comes once more."""
+
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        await cluster.wait_until_consistent(NAME)
+        node = cluster.nodes[NodeId("n2")]
+        is_full = True
+
+        def fill(step: str) -> None:
+            if step == APPLY_REFS and is_full:
+                raise Overloaded("no space left on device")
+
+        await cluster.crash("n2")
+        node.step = fill
+        participant = (await cluster.restart("n2")).participant
+        round_ = round_with_pack(cluster, "n2", A)
+        assert (await participant.prepare(opening_of(round_), stream_of(round_))).kind is VoteKind.GRANTED
+        with pytest.raises(Overloaded):
+            await participant.commit(round_.key, round_.round_id, round_.generation)
+        with pytest.raises(ReplicaBehind, match="between two generations"):
+            await participant.prepare(opening_of(round_), stream_of(round_))
+        assert quarantines(cluster, "n2") == []
+        is_full = False
+        assert await participant.commit(round_.key, round_.round_id, round_.generation) == round_.generation
 
     play(story)
 
