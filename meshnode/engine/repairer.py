@@ -21,6 +21,7 @@ from meshnode.base.errors import (
     Corrupt,
     MeshError,
     OutcomeUnknown,
+    Overloaded,
     PeerUnavailable,
     ReplicaBehind,
     RepositoryNotFound,
@@ -84,12 +85,16 @@ class Repairer:
         self._running: set[ReplicaKey] = set()
         self._again: set[ReplicaKey] = set()
         self._failures: dict[ReplicaKey, int] = {}
+        self._without_room: set[ReplicaKey] = set()
+        """Replicas that found no space left, until their next try."""
         self._sweep_wanted = asyncio.Event()
 
     # ------------------------------------------------------------ the queue
 
     def enqueue(self, key: ReplicaKey, reason: str, priority: int = 1) -> None:
         """Have a replica compared with its record; `priority` is the number of its consistent replicas."""
+        if key in self._without_room:
+            return  # its next try comes; until then each would fetch for nothing
         if key in self._running:
             self._again.add(key)
         elif key not in self._queued:
@@ -127,6 +132,11 @@ class Repairer:
             self._meter.count_repair("postponed")
             log.info("repair_postponed", extra={"repository": key.repository, "reason": reason, "error": str(error)})
             is_done = False
+        except Overloaded as error:
+            self._meter.count_repair("postponed")
+            log.warning("repair_postponed", extra={"repository": key.repository, "reason": reason, "error": str(error)})
+            self._without_room.add(key)
+            is_done = False
         except MeshError:
             self._meter.count_repair("failed")
             log.exception("repair_failed", extra={"repository": key.repository, "reason": reason})
@@ -141,6 +151,7 @@ class Repairer:
 
     async def _enqueue_later(self, key: ReplicaKey, pause_ms: int) -> None:
         await self._clock.sleep(pause_ms)
+        self._without_room.discard(key)
         self.enqueue(key, "next try")
 
     # ------------------------------------------------------------ the sweep

@@ -411,3 +411,26 @@ def test_a_full_disk_at_one_node_excludes_it_and_at_the_coordinator_refuses_the_
         await cluster.wait_until_consistent(NAME)
 
     play(story)
+
+
+def test_a_replica_without_room_is_tried_again_at_its_own_pace_however_often_it_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        await cluster.wait_until_consistent(NAME)
+        disk = cluster.nodes[NodeId("n3")].disk
+        disk.is_full = True
+        caplog.clear()
+        begun = cluster.clock.monotonic_ms()
+        for number in range(100):
+            await cluster.set_ref("n1", NAME, (A, B)[number % 2])
+            await cluster.clock.sleep(100)
+        tries = [record for record in caplog.records if record.getMessage() == "repair_postponed"]
+        assert cluster.clock.monotonic_ms() - begun >= 10_000
+        assert 3 <= len(tries) <= 7
+        assert all(record.levelname == "WARNING" for record in tries)
+        disk.is_full = False
+        await cluster.wait_until_consistent(NAME)
+
+    play(story)
