@@ -40,6 +40,7 @@ from meshnode.engine.node import NodeEngine, World
 from meshnode.engine.pack_admission import PackAdmission
 from meshnode.engine.participant import Disk
 from meshnode.engine.system import SystemClock, SystemEntropy
+from meshnode.engine.usage import disk_space_of
 from meshnode.git.command import GitCommands
 from meshnode.git.commit_sources import open_commits
 from meshnode.git.contents import GitContents
@@ -205,6 +206,7 @@ class RunningNode:
                 push_protocol=ReceivePackProtocol(config.push, AGENT),
                 fetch_protocol=UploadPackProtocol(self._commands, layout.repository, config.limits, AGENT),
                 make_peers=self._make_peers,
+                disk_space=disk_space_of(config.node.data),
                 on_keys=self._on_keys,
                 meter=self._metrics,
             ),
@@ -212,6 +214,7 @@ class RunningNode:
             limits=config.limits,
             scrub=config.scrub,
             upkeep=config.upkeep,
+            rebalance=config.rebalance,
         )
         self._rpc: RpcServer | None = None
         self._http: HttpServer | None = None

@@ -49,6 +49,11 @@ RANGES: Final[dict[str, tuple[int, int]]] = {
     "upkeep.interval_ms": (0, _DAY_MS),
     "upkeep.packs_min": (2, 10_000),
     "upkeep.slots": (1, 64),
+    "rebalance.interval_ms": (50, 3_600_000),
+    "rebalance.partitions_at_once": (1, 1_000),
+    "rebalance.bytes_per_s_max": (0, 1 << 40),
+    "rebalance.drop_after_ms": (0, _DAY_MS),
+    "rebalance.usage_interval_ms": (1_000, _DAY_MS),
 }
 """Lowest and highest value of every number; a test holds this against the dataclasses."""
 

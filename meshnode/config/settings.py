@@ -179,6 +179,23 @@ class UpkeepSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RebalanceSettings:
+    """`[rebalance]`: moving replicas between nodes."""
+
+    interval_ms: int = 1_000
+    """From one look at moves under way to the next, at the node that plans."""
+    partitions_at_once: int = 4
+    """Partitions whose replicas are being filled at once; as many as one node repairs at once."""
+    bytes_per_s_max: int = 50 << 20
+    """Average rate at which this node takes in what fills it; half of what a slow network gives. 0: no bound."""
+    drop_after_ms: int = 10_000
+    """How long nobody may have read a copy that has left its partition before it goes; longer than others take to
+    hear of the change."""
+    usage_interval_ms: int = 60_000
+    """From one look at the size of this node's replicas to the next."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LogSettings:
     """`[log]`."""
 
@@ -202,4 +219,5 @@ class Config:
     replication: ReplicationSettings = field(default_factory=ReplicationSettings)
     scrub: ScrubSettings = field(default_factory=ScrubSettings)
     upkeep: UpkeepSettings = field(default_factory=UpkeepSettings)
+    rebalance: RebalanceSettings = field(default_factory=RebalanceSettings)
     log: LogSettings = field(default_factory=LogSettings)

@@ -9,6 +9,11 @@
     records/<repository id>          Record
     names/<repository name>          NameEntry: repository id
     upkeep/<repository id>           the node whose replica is being optimised, bound to a lease
+    listings/<number, 5 digits>      listing mark: its revision says when a record came to list a node of a move's target
+    usage/<node>                     NodeUsage: what the node's replicas take on its disk
+    moves/control                    MoveControl: whether moves are paused
+    moves/planner                    who plans now, bound to that node's lease
+    moves/progress                   MoveProgress: how far moves are, in the planner's words
 
 Values are JSON so that an operator can read them with the catalog's own tools. A decoder refuses what it does
 not know with `Corrupt`: a newer format must not be guessed at.
@@ -56,6 +61,11 @@ PARTITIONS: Final = "partitions/"
 RECORDS: Final = "records/"
 NAMES: Final = "names/"
 UPKEEP: Final = "upkeep/"
+LISTINGS: Final = "listings/"
+USAGE: Final = "usage/"
+MOVE_CONTROL: Final = "moves/control"
+MOVE_PLANNER: Final = "moves/planner"
+MOVE_PROGRESS: Final = "moves/progress"
 
 
 class NodeState(Enum):
@@ -153,9 +163,19 @@ def name_key(name: RepositoryName) -> str:
     return NAMES + name
 
 
+def listing_key(partition: PartitionId) -> str:
+    """Key of a partition's listing mark; only its revision says anything."""
+    return f"{LISTINGS}{partition:05d}"
+
+
+def usage_key(node: NodeId) -> str:
+    """Key of what a node says of its disk."""
+    return USAGE + node
+
+
 def encode_record(record: Record) -> bytes:
     """The record as JSON."""
-    return _encode(
+    return encode_json(
         {
             "v": FORMAT_VERSION,
             "repository": record.repository,
@@ -183,12 +203,17 @@ def decode_record(value: bytes) -> Record:
 
 def encode_partition(partition: Partition) -> bytes:
     """The partition as JSON."""
-    return _encode(
+    return encode_json(
         {
             "v": FORMAT_VERSION,
             "partition": partition.partition,
             "replicas": list(partition.replicas),
             "joining": list(partition.joining),
+            "listed": list(partition.listed),
+            "leaving": list(partition.leaving),
+            "target": list(partition.target),
+            "factor": partition.factor,
+            "epoch": partition.epoch,
         }
     )
 
@@ -204,13 +229,18 @@ def decode_partition(value: bytes) -> Partition:
             partition=parse_partition_id(fields.number("partition")),
             replicas=fields.all_parsed("replicas", parse_node_id),
             joining=fields.all_parsed("joining", parse_node_id),
+            listed=fields.all_parsed("listed", parse_node_id),
+            leaving=fields.all_parsed("leaving", parse_node_id),
+            target=fields.all_parsed("target", parse_node_id),
+            factor=fields.optional_number("factor"),
+            epoch=fields.number("epoch"),
         ),
     )
 
 
 def encode_node(node: Node) -> bytes:
     """The node as JSON."""
-    return _encode(
+    return encode_json(
         {
             "v": FORMAT_VERSION,
             "node": node.node,
@@ -245,7 +275,7 @@ def decode_node(value: bytes) -> Node:
 
 def encode_online(online: OnlineNode) -> bytes:
     """The liveness entry as JSON."""
-    return _encode(
+    return encode_json(
         {"v": FORMAT_VERSION, "node": online.node, "version": online.version, "started_at_ms": online.started_at_ms}
     )
 
@@ -267,7 +297,7 @@ def decode_online(value: bytes) -> OnlineNode:
 
 def encode_application(application: Application) -> bytes:
     """The application as JSON."""
-    return _encode(
+    return encode_json(
         {
             "v": FORMAT_VERSION,
             "application": application.application,
@@ -293,7 +323,7 @@ def decode_application(value: bytes) -> Application:
 
 def encode_settings(settings: ClusterSettings) -> bytes:
     """The cluster settings as JSON."""
-    return _encode(
+    return encode_json(
         {
             "v": settings.format_version,
             "cluster_id": settings.cluster_id,
@@ -320,7 +350,7 @@ def decode_settings(value: bytes) -> ClusterSettings:
 
 def encode_round(round_: Round) -> bytes:
     """A round as JSON, for journals and histories."""
-    return _encode(
+    return encode_json(
         {
             "v": FORMAT_VERSION,
             "round_id": round_.round_id,
@@ -350,7 +380,8 @@ def decode_round(value: bytes) -> Round:
     return decode(value, "round", FORMAT_VERSION, _round)
 
 
-def _encode(raw: dict[str, Any]) -> bytes:
+def encode_json(raw: dict[str, Any]) -> bytes:
+    """A catalog value."""
     return json.dumps(raw, ensure_ascii=False, separators=(",", ":")).encode()
 
 

@@ -73,6 +73,11 @@ def partition_of(fork_root: RepositoryId, partition_count: int) -> PartitionId:
     return PartitionId(_hash(fork_root) % partition_count)
 
 
+def draw_of(partition: PartitionId, node: NodeId) -> int:
+    """The pair's own draw without a weight, 0 to 2**64 - 1: the higher, the sooner the node gets the partition."""
+    return _hash(f"{partition}/{node}")
+
+
 def _check_nodes(nodes: Sequence[NodePlacement], factor: int) -> None:
     if factor < 1:
         raise InvalidRequest("replication factor must be at least 1", factor=factor)
@@ -87,7 +92,7 @@ def _check_nodes(nodes: Sequence[NodePlacement], factor: int) -> None:
 
 
 def _draw(partition: PartitionId, node: NodePlacement) -> Fraction:
-    uniform = _hash(f"{partition}/{node.node}") + 1
+    uniform = draw_of(partition, node.node) + 1
     return Fraction((_HASH_BITS << _LOG_FRACTION_BITS) - _log2(uniform), node.weight)
 
 

@@ -34,13 +34,23 @@ class RepositoryState(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Partition:
-    """A placement unit: which nodes hold its repositories."""
+    """A placement unit: which nodes hold its repositories. `core/moves.py` says how it changes."""
 
     partition: PartitionId
     replicas: tuple[NodeId, ...]
     """The configured replicas; their number is the n of the quorum."""
     joining: tuple[NodeId, ...] = ()
-    """Nodes being filled, treated as learners by every publish (design: entering a partition)."""
+    """Nodes being filled, treated as learners by every publish."""
+    listed: tuple[NodeId, ...] = ()
+    """Those of `joining` that every record has listed: from here on, not being listed means being consistent."""
+    leaving: tuple[NodeId, ...] = ()
+    """Nodes that are out and whose copies still lie on their disks."""
+    target: tuple[NodeId, ...] = ()
+    """The replicas that a move under way leads to; empty for none."""
+    factor: int | None = None
+    """How many replicas there are to be; None: as many as the cluster's setting says."""
+    epoch: int = 0
+    """Grows whenever `replicas` or `joining` change."""
 
     @property
     def members(self) -> tuple[NodeId, ...]:
@@ -169,6 +179,16 @@ def record_fenced(record: Record | None, round_: Round, partition: PartitionId) 
         recent=(),
         fork_root=round_.fork_root,
     )
+
+
+def comes_to_list(before: Record | None, after: Record, partition: Partition) -> bool:
+    """Whether `after` lists a node that a move of the partition counts on and that `before` did not list.
+
+    Whoever writes such a record also writes the partition's *listing mark* in the same transaction: a step that
+    rests on "no record lists it" names the mark's revision, and so cannot be taken by what was true a moment ago.
+    """
+    known = frozenset() if before is None else before.inconsistent
+    return not (after.inconsistent - known).isdisjoint(partition.target)
 
 
 def record_excluding(record: Record, node: NodeId) -> Record:

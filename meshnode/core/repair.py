@@ -6,7 +6,8 @@
     behind on the same line of rounds -------------> catch up from a peer's history
     no common line, too far behind, or missing ----> full sync from a consistent peer
 
-Truth is the published generation and its round, never a head count.
+Truth is the published generation and its round, never a head count. A joining node goes the same way as a replica:
+it lists itself before it is filled, for once the partition's move trusts in lists, not being listed is a claim.
 """
 
 from __future__ import annotations
@@ -54,11 +55,9 @@ def plan_repair(
     """Compare this node's replica (`position` None: there is none) with the record and say what comes next."""
     if own not in partition.members or record.state is RepositoryState.ABANDONED:
         return RepairPlan(RepairStep.NOTHING)
-    is_listed = own in record.inconsistent or own not in partition.replicas
+    is_listed = own in record.inconsistent
     if matches(position, digest, record):
-        if is_listed and own in record.inconsistent:
-            return RepairPlan(RepairStep.REJOIN)
-        return RepairPlan(RepairStep.NOTHING)
+        return RepairPlan(RepairStep.REJOIN if is_listed else RepairStep.NOTHING)
     reason = "no replica" if position is None else f"at generation {position.generation} of {record.generation}"
     if not is_listed:
         return RepairPlan(RepairStep.EXCLUDE_SELF, reason=reason)

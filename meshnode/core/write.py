@@ -349,11 +349,14 @@ class WriteRound:
     def _republish(self, record: Record | None, partition: Partition) -> list[Effect]:
         """Publish on the same base at its new revision, unless somebody may have aborted the round by a fence.
 
-        A replica listed as inconsistent since the votes were cast loses its vote: it had a reason to leave.
+        A replica listed as inconsistent since the votes were cast loses its vote: it had a reason to leave. Where
+        the partition's members changed, a quorum of the new ones must have voted. More than one such change
+        refuses: a node may have left, dropped its copy and with it what it voted for, and come back.
         """
         fence = 0 if record is None else record.fence
         base_fence = 0 if self.base is None else self.base.fence
-        if fence != base_fence or partition.replicas != self.partition.replicas or self.publishes >= REPUBLISH_MAX:
+        has_moved_on = partition.epoch > self.partition.epoch + 1
+        if fence != base_fence or has_moved_on or self.publishes >= REPUBLISH_MAX:
             return self._refuse(Outcome.FENCED, "the record changed while votes were collected")
         if record is not None and self.base is not None:
             left = record.inconsistent - self.base.inconsistent

@@ -23,7 +23,7 @@ from meshnode.core.losses import Standing, new_generation, obstacle_to_loss, rec
 from meshnode.core.record import Record, consistent_nodes
 from meshnode.core.round import ReplicaKey, Round
 from meshnode.engine.participant import Participant
-from meshnode.engine.records import RecordAt, Records
+from meshnode.engine.records import RecordAt, Records, listing_mark
 from meshnode.ports import (
     Catalog,
     Compare,
@@ -202,7 +202,10 @@ class DataLosses:
                     Compare(record_key(key.repository), at.record_revision),
                     Compare(partition_key(key.partition), at.partition_revision),
                 ],
-                [Put(record_key(key.repository), encode_record(record))],
+                [
+                    Put(record_key(key.repository), encode_record(record)),
+                    *listing_mark(at.record, record, at.partition),
+                ],
             )
         except OutcomeUnknown:
             if (await self._records.read(key)).record != record:

@@ -24,6 +24,7 @@ from meshnode.base.errors import (
 from meshnode.base.ids import NodeId, PartitionId
 from meshnode.config import ReplicationSettings
 from meshnode.core import keys
+from meshnode.core.control import MoveControl, decode_control
 from meshnode.core.keys import Application, ClusterSettings, Node, NodeState, OnlineNode
 from meshnode.core.record import Partition
 from meshnode.engine.supervisor import Supervisor
@@ -35,7 +36,7 @@ SUSPECT_MS: Final = 1_000
 """How long a node that did not answer is asked last: longer than a connect time-out, shorter than a lease."""
 REFRESH_MS: Final = 5_000
 PAGE: Final = 1_000
-FOLLOWED: Final = (keys.NODES, keys.APPLICATIONS, keys.ONLINE, keys.PARTITIONS)
+FOLLOWED: Final = (keys.NODES, keys.APPLICATIONS, keys.ONLINE, keys.PARTITIONS, keys.MOVE_CONTROL)
 """What the caches are made of, in the order in which it is read."""
 
 T = TypeVar("T")
@@ -57,6 +58,8 @@ class ClusterMembership:
         on_change: Callable[[], None],
     ) -> None:
         self.own = own
+        self.version = 0
+        """Grows with every change seen: whoever finds it unchanged need not look again."""
         self._version = version
         self._catalog = catalog
         self._clock = clock
@@ -68,6 +71,7 @@ class ClusterMembership:
         self._nodes: dict[NodeId, Node] = {}
         self._online: dict[NodeId, OnlineNode] = {}
         self._partitions: dict[PartitionId, Partition] = {}
+        self._control = MoveControl()
         self._suspects: dict[NodeId, int] = {}
         self._lease = 0
         self._started_at_ms = clock.wall_ms()
@@ -98,6 +102,14 @@ class ClusterMembership:
             raise NotFound("no such partition", partition=partition)
         return found
 
+    def partitions(self) -> Mapping[PartitionId, Partition]:
+        """Every partition."""
+        return self._partitions
+
+    def are_moves_paused(self) -> bool:
+        """Whether an operator wants no replica moved just now."""
+        return self._control.is_paused
+
     def suspect(self, node: NodeId) -> None:
         """Sort a node last for a second."""
         self._suspects[node] = self._clock.monotonic_ms() + SUSPECT_MS
@@ -121,12 +133,14 @@ class ClusterMembership:
         settings = (await self._catalog.get([keys.CLUSTER]))[0]
         if settings is None:
             raise InvalidRequest("the catalog holds no cluster; create one first (meshnode up)")
-        self._cluster = keys.decode_settings(settings.value)
+        cluster, self._cluster = self._cluster, keys.decode_settings(settings.value)
+        if cluster != self._cluster:
+            self.version += 1
         await self._read(FOLLOWED)
 
     async def _read(self, prefixes: Collection[str]) -> None:
         """Read what lies below some of the followed prefixes again; one node more need not cost the partitions."""
-        before = (self._nodes, self._online, self._partitions)
+        before = (self._nodes, self._online, self._partitions, self._control)
         entries = {prefix: await self._all(prefix) for prefix in FOLLOWED if prefix in prefixes}
         if keys.NODES in entries:
             nodes = [keys.decode_node(entry.value) for entry in entries[keys.NODES]]
@@ -139,8 +153,11 @@ class ClusterMembership:
         if keys.PARTITIONS in entries:
             partitions = [keys.decode_partition(entry.value) for entry in entries[keys.PARTITIONS]]
             self._partitions = {placed.partition: placed for placed in partitions}
+        if keys.MOVE_CONTROL in entries:
+            self._control = next((decode_control(entry.value) for entry in entries[keys.MOVE_CONTROL]), MoveControl())
         self._on_keys(list(self._nodes.values()), self._applications)
-        if before != (self._nodes, self._online, self._partitions):
+        if before != (self._nodes, self._online, self._partitions, self._control):
+            self.version += 1
             self._on_change()
 
     async def _all(self, prefix: str) -> list[Entry]:

@@ -15,16 +15,21 @@ from dataclasses import dataclass
 
 from meshnode.base.errors import CatalogUnavailable
 from meshnode.base.ids import NodeId
-from meshnode.config import LimitSettings, ReplicationSettings, ScrubSettings, UpkeepSettings
+from meshnode.config import LimitSettings, RebalanceSettings, ReplicationSettings, ScrubSettings, UpkeepSettings
 from meshnode.core.keys import Application, Node
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.activity import NodeActivity
 from meshnode.engine.api_writes import ApiWrites
+from meshnode.engine.departure import Departure
 from meshnode.engine.feed import Feed
 from meshnode.engine.losses import DataLosses
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.meter import Meter
+from meshnode.engine.move_steps import MoveSteps
+from meshnode.engine.mover import Mover
+from meshnode.engine.pace import FillPace
 from meshnode.engine.participant import Disk, Participant
+from meshnode.engine.planner_lease import PlannerLease
 from meshnode.engine.reader import Reader
 from meshnode.engine.records import Records
 from meshnode.engine.recovery import CATALOG_PAUSE_MS, Recovery
@@ -38,6 +43,7 @@ from meshnode.engine.supervisor import Supervisor
 from meshnode.engine.sync import Synchroniser
 from meshnode.engine.transport import GitTransport
 from meshnode.engine.upkeeper import Upkeeper
+from meshnode.engine.usage import DiskSpace, UsageReporter
 from meshnode.engine.writer import Writer
 from meshnode.ports import (
     Catalog,
@@ -68,6 +74,8 @@ class World:
     make_peers: Callable[[Membership], tuple[Peers, RemoteTransport]]
     """Called once, with the membership that knows where nodes are."""
     meter: Meter
+    disk_space: DiskSpace | None = None
+    """None: what the disk holds is not known."""
     on_keys: Callable[[Sequence[Node], Sequence[Application]], None] = lambda _nodes, _applications: None
     """Told who is known, at start and after every change."""
 
@@ -85,10 +93,12 @@ class NodeEngine:
         limits: LimitSettings,
         scrub: ScrubSettings | None = None,
         upkeep: UpkeepSettings | None = None,
+        rebalance: RebalanceSettings | None = None,
     ) -> None:
         self.own = own
         self.world = world
         self._limits = limits
+        rebalance = rebalance or RebalanceSettings()
         self.supervisor = Supervisor()
         self.activity = NodeActivity(world.clock, world.meter)
         self.records = Records(world.catalog, self.supervisor)
@@ -123,7 +133,11 @@ class NodeEngine:
             membership=self.membership,
             participant=self.participant,
             synchroniser=Synchroniser(
-                participant=self.participant, peers=self.peers, entropy=world.entropy, meter=world.meter
+                participant=self.participant,
+                peers=self.peers,
+                entropy=world.entropy,
+                meter=world.meter,
+                pace=FillPace(own, self.membership, world.clock, rebalance.bytes_per_s_max),
             ),
             activity=self.activity,
             clock=world.clock,
@@ -206,6 +220,37 @@ class NodeEngine:
             push_protocol=world.push_protocol,
             fetch_protocol=world.fetch_protocol,
             supervisor=self.supervisor,
+            readers=self.participant.readers,
+        )
+        self.mover = Mover(
+            own=own,
+            catalog=world.catalog,
+            membership=self.membership,
+            steps=MoveSteps(world.catalog, self.records),
+            lease=PlannerLease(own=own, catalog=world.catalog, lease_ms=replication.lease_ms),
+            clock=world.clock,
+            supervisor=self.supervisor,
+            settings=rebalance,
+        )
+        self.departure = Departure(
+            own=own,
+            catalog=world.catalog,
+            records=self.records,
+            membership=self.membership,
+            participant=self.participant,
+            activity=self.activity,
+            clock=world.clock,
+            supervisor=self.supervisor,
+            settings=rebalance,
+        )
+        self.usage = UsageReporter(
+            own=own,
+            catalog=world.catalog,
+            participant=self.participant,
+            clock=world.clock,
+            supervisor=self.supervisor,
+            settings=rebalance,
+            disk_space=world.disk_space,
         )
 
         self.feed = Feed(
@@ -243,6 +288,9 @@ class NodeEngine:
         self.repairer.start()
         self.scrubber.start()
         self.upkeeper.start()
+        self.mover.start()
+        self.departure.start()
+        self.usage.start()
         self.activity.note_started()
 
     async def drain(self) -> None:
@@ -250,6 +298,7 @@ class NodeEngine:
         self.activity.note_draining()
         self.feed.close()
         await self.membership.retire()
+        await self.mover.retire()
         try:
             async with asyncio.timeout(self._limits.drain_ms / 1000):
                 for kind in ("push", "writer-api", "round-", "participant-vote", "participant-commit"):

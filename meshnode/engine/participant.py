@@ -33,6 +33,7 @@ from meshnode.core.record import Record, record_fenced
 from meshnode.core.round import ReplicaKey, Round, WriteKind
 from meshnode.engine.activity import NodeActivity
 from meshnode.engine.meter import Meter
+from meshnode.engine.readers import Readers
 from meshnode.engine.records import RecordAt, Records
 from meshnode.engine.slots import KeyedLocks
 from meshnode.engine.supervisor import Supervisor
@@ -105,6 +106,7 @@ class Participant:
         self._on_repair = on_repair
         self._on_damaged = on_damaged
         self.activity = activity
+        self.readers = Readers(clock)
         self._meter = meter
         self._open_since_ms: dict[ReplicaKey, dict[RoundId, int]] = {}
 
@@ -388,8 +390,10 @@ class Participant:
         self, key: ReplicaKey, wants: Sequence[ObjectId], haves: Sequence[ObjectId]
     ) -> AsyncIterator[bytes]:
         """Stream a pack for a peer's repair."""
-        async with aclosing(self.disk.packs.pack_objects(key, wants, haves)) as chunks:  # type: ignore[type-var]
-            async for chunk in chunks:
+        self.readers.note(key)
+        chunks = self.readers.counted(key, self.disk.packs.pack_objects(key, wants, haves))
+        async with aclosing(chunks) as source:  # type: ignore[type-var]
+            async for chunk in source:
                 yield chunk
 
     # ------------------------------------------------------------ effects

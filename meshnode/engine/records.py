@@ -18,11 +18,11 @@ from typing import Final
 
 from meshnode.base.errors import MeshError, RepositoryNotFound
 from meshnode.base.ids import PartitionId, RepositoryId, RepositoryName, parse_repository_id
-from meshnode.core.keys import decode_partition, decode_record, name_key, partition_key, record_key
-from meshnode.core.record import Partition, Record, RepositoryState
+from meshnode.core.keys import decode_partition, decode_record, listing_key, name_key, partition_key, record_key
+from meshnode.core.record import Partition, Record, RepositoryState, comes_to_list
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.supervisor import Supervisor
-from meshnode.ports import Catalog, Entry
+from meshnode.ports import Catalog, Entry, Put
 
 BATCH_KEYS_MAX: Final = 64
 NAMES_CACHED_MAX: Final = 100_000
@@ -36,6 +36,13 @@ class RecordAt:
     record_revision: int
     partition: Partition
     partition_revision: int
+
+
+def listing_mark(before: Record | None, after: Record, partition: Partition) -> list[Put]:
+    """What must be written together with `after`: the listing mark, where a move's node comes to be listed."""
+    if not comes_to_list(before, after, partition):
+        return []
+    return [Put(listing_key(partition.partition), after.repository.encode())]
 
 
 class Records:

@@ -99,7 +99,7 @@ class Recovery:
                 key = ReplicaKey(record.partition, record.repository)
                 if await self._is_good(key, record):
                     continue
-                if self.own in partition.replicas and self.own not in record.inconsistent:
+                if self.own not in record.inconsistent:
                     await self.repairer.exclude(key, "does not match the record at start")
                     await self._keep_rolled_back(key, record, partition)
                     excluded += 1

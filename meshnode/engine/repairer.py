@@ -29,14 +29,14 @@ from meshnode.base.errors import (
 from meshnode.base.ids import NodeId
 from meshnode.config import ReplicationSettings
 from meshnode.core.keys import RECORDS, decode_record, encode_record, partition_key, record_key
-from meshnode.core.record import Record, RepositoryState, consistent_nodes, record_excluding, record_rejoined
+from meshnode.core.record import Partition, Record, RepositoryState, consistent_nodes, record_excluding, record_rejoined
 from meshnode.core.repair import RepairStep, matches, plan_repair
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.activity import NodeActivity
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.meter import Meter
 from meshnode.engine.participant import Participant, position_of
-from meshnode.engine.records import RecordAt, Records
+from meshnode.engine.records import RecordAt, Records, listing_mark
 from meshnode.engine.supervisor import Supervisor
 from meshnode.engine.sync import Synchroniser
 from meshnode.ports import Catalog, Clock, Compare, Put, RepairProgress, ReplicaState
@@ -210,7 +210,7 @@ class Repairer:
             if self._activity.is_damaged(key):
                 return False  # on its way out: it must neither rejoin nor be built upon
             at = await self._records.read(key)
-            if at.record is None:
+            if at.record is None or self._is_on_hold(at.partition):
                 return True
             state = await self._settled_state(key, at.record)
             plan = plan_repair(
@@ -223,7 +223,7 @@ class Repairer:
             )
             match plan.step:
                 case RepairStep.NOTHING:
-                    if self._own in at.partition.replicas:
+                    if self._own in at.partition.members:
                         self._activity.note_consistent(key)
                     return True
                 case RepairStep.EXCLUDE_SELF:
@@ -242,6 +242,10 @@ class Repairer:
                     log.info("repair_step", extra={"repository": key.repository, "reason": reason, "plan": plan.reason})
                     await self._fetch(key, at.record, state, plan.sources)
         return False
+
+    def _is_on_hold(self, partition: Partition) -> bool:
+        """Whether the replica is only being moved here, and moves are paused; a later sweep goes on with it."""
+        return self._own in partition.joining and self._membership.are_moves_paused()
 
     def take_out(self, key: ReplicaKey, reason: str) -> asyncio.Task[str] | None:
         """Have a damaged replica listed, kept aside and replaced; until then nothing uses it.
@@ -354,7 +358,7 @@ class Repairer:
                     Compare(key, at.record_revision),
                     Compare(partition_key(record.partition), at.partition_revision),
                 ],
-                [Put(key, encode_record(record))],
+                [Put(key, encode_record(record)), *listing_mark(at.record, record, at.partition)],
             )
         except OutcomeUnknown as error:
             log.info("record_update_unknown", extra={"repository": record.repository, "error": str(error)})

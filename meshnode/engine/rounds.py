@@ -25,7 +25,7 @@ from meshnode.core.round import Round
 from meshnode.core.write import Finish, WriteRound
 from meshnode.engine.meter import Meter
 from meshnode.engine.participant import Participant
-from meshnode.engine.records import RecordAt, Records
+from meshnode.engine.records import RecordAt, Records, listing_mark
 from meshnode.engine.shipping import Shipment
 from meshnode.engine.supervisor import Supervisor
 from meshnode.ports import Catalog, Clock, Compare, Delete, Peers, Put, VoteKind
@@ -177,7 +177,11 @@ class _Run:
                     Compare(partition_key(at.partition.partition), at.partition_revision),
                     *self._names.compares,
                 ],
-                [Put(key, encode_record(record)), *self._names.writes],
+                [
+                    Put(key, encode_record(record)),
+                    *listing_mark(at.record, record, at.partition),
+                    *self._names.writes,
+                ],
             )
         except CatalogUnavailable as error:
             self._events.put_nowait(rules.PublishRefused(str(error)))

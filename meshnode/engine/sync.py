@@ -23,6 +23,7 @@ from meshnode.core.refs import digest_of, refs_after
 from meshnode.core.repair import is_connected_history
 from meshnode.core.round import ReplicaKey, Round, WriteKind
 from meshnode.engine.meter import Meter
+from meshnode.engine.pace import FillPace
 from meshnode.engine.participant import Participant, position_of
 from meshnode.ports import Entropy, Peers, RefsSnapshot, ReplicaState
 
@@ -53,6 +54,7 @@ class Synchroniser:
     peers: Peers
     entropy: Entropy
     meter: Meter
+    pace: FillPace
 
     async def run(
         self, key: ReplicaKey, source: NodeId, state: ReplicaState | None, on_phase: Callable[[str], None]
@@ -197,6 +199,7 @@ class Synchroniser:
             async with aclosing(self.peers.fetch_objects(source, key, wants, haves)) as chunks:  # type: ignore[type-var]
                 async for chunk in chunks:
                     await ingest.write(chunk)
+                    await self.pace.take(key, len(chunk))
             fix = await ingest.finish()
             if fix is None:
                 raise RepositoryNotFound("the peer sent no objects", peer=source)

@@ -31,6 +31,7 @@ from meshnode.engine.api_writes import ApiWrites
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.push import PushRun
 from meshnode.engine.reader import Reader
+from meshnode.engine.readers import Readers
 from meshnode.engine.router import CandidateRouter
 from meshnode.engine.supervisor import Supervisor
 from meshnode.engine.writer import Writer
@@ -68,6 +69,7 @@ class GitTransport:
     push_protocol: PushProtocol
     fetch_protocol: FetchProtocol
     supervisor: Supervisor
+    readers: Readers
 
     async def info_refs(self, request: TransportRequest, service: GitService) -> TransportReply:
         """The advertisement that starts a fetch or a push."""
@@ -103,7 +105,10 @@ class GitTransport:
             except ELSEWHERE as error:
                 self._passed_over(node, error, errors)
                 continue
-            answer = self.fetch_protocol.serve(view.key, view.snapshot, request.version, body)
+            self.readers.note(view.key)
+            answer = self.readers.counted(
+                view.key, self.fetch_protocol.serve(view.key, view.snapshot, request.version, body)
+            )
             return TransportReply(generation=view.generation, body=answer, node=self.own)
         raise errors.last
 

@@ -258,6 +258,14 @@ class MemoryReplicaStore:
         self._disk.damaged.append((key, reason, replica))
         return f"damaged/{len(self._disk.damaged)}"
 
+    async def drop(self, key: ReplicaKey) -> bool:
+        """Forget a replica that this node has left; False where a fork still reads its objects."""
+        if self._disk.has_dependents(key):
+            return False
+        self._disk.replicas.pop(key, None)
+        self._snapshots.drop(key)
+        return True
+
     async def purge(self, key: ReplicaKey) -> None:
         """Forget packs that no round in the journal names, and a deleted replica that no fork needs any more."""
         replica = self._disk.replicas.get(key)

@@ -153,6 +153,10 @@ class GitReplicaStore:
         """Move a replica to `damaged/`; forks go on reading its objects there. Raises RepositoryNotFound."""
         return await finish_once_begun(self._set_aside(key, reason))
 
+    async def drop(self, key: ReplicaKey) -> bool:
+        """Remove a replica that this node has left; False where a fork still reads its objects."""
+        return await finish_once_begun(self._drop(key))
+
     async def purge(self, key: ReplicaKey) -> None:
         """Remove what no journal record names, and a deleted replica that no fork needs any more.
 
@@ -334,6 +338,14 @@ class GitReplicaStore:
         async with self._replicas.lock(key), self._replicas.lock(key.partition):
             self._replicas.forget(key)
             return str(await on_disk(move_aside, self._layout, key, reason))
+
+    async def _drop(self, key: ReplicaKey) -> bool:
+        async with self._replicas.changing(key), self._replicas.lock(key.partition):
+            if await on_disk(self._layout.has_dependents, key):
+                return False
+            await on_disk(remove_replica, self._layout, key)
+            self._replicas.forget(key)
+            return True
 
     async def _purge(self, key: ReplicaKey) -> None:
         async with self._replicas.lock(key):

@@ -128,6 +128,12 @@ class ReplicaStore(Protocol):
         """Move a damaged replica's directory out of the way and keep it; returns where it is now."""
         ...
 
+    async def drop(self, key: ReplicaKey) -> bool:
+        """Remove a replica of a partition that this node has left, durably; False where a fork here still reads its
+        objects. Unlike a delete it leaves no tombstone: the repository lives on elsewhere.
+        """
+        ...
+
     async def purge(self, key: ReplicaKey) -> None:
         """Remove quarantines and temporary files that no journal record names (start-up, client gone)."""
         ...

@@ -478,6 +478,37 @@ async def test_a_replica_set_aside_is_kept_but_no_replica_any_more(disk: Disk) -
         await stores.store.set_aside(KEY, "again")
 
 
+async def test_a_replica_that_has_left_is_dropped_without_a_tombstone(disk: Disk) -> None:
+    stores = disk.open()
+    writes = await created(stores)
+    await write(stores, writes, writes.update({MAIN: disk.objects.first}), disk.pack([disk.objects.first]))
+    assert await stores.store.drop(KEY)
+    assert await stores.store.load(KEY) is None
+    assert await stores.store.drop(KEY), "there is nothing to drop any more"
+    assert await stores.store.list_replicas() == []
+    await created(stores)
+    assert await stores.store.list_replicas() == [KEY], "it may come back"
+
+
+async def test_a_replica_whose_objects_a_fork_reads_is_dropped_after_the_fork(disk: Disk) -> None:
+    stores = disk.open()
+    writes = await created(stores)
+    await write(stores, writes, writes.update({MAIN: disk.objects.first}), disk.pack([disk.objects.first]))
+    fork = Writes(FORK)
+    draft = fork.draft(
+        WriteKind.CREATE,
+        {HEAD: symbolic(MAIN), MAIN: disk.objects.first},
+        fork_parent=KEY.repository,
+        fork_generation=Generation(2),
+    )
+    await write(stores, fork, draft)
+    assert not await stores.store.drop(KEY)
+    assert await stores.store.load(KEY) is not None
+    assert await stores.store.drop(FORK)
+    assert await stores.store.drop(KEY)
+    assert await stores.store.list_replicas() == []
+
+
 async def test_objects_of_a_parent_set_aside_stay_readable_for_its_fork(disk: Disk) -> None:
     stores = disk.open()
     parent = await created(stores)

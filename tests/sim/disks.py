@@ -88,6 +88,10 @@ class _Store:
         self._disk.note_synced(key)
         return await self._inner.set_aside(key, reason)
 
+    async def drop(self, key: ReplicaKey) -> bool:
+        await self._pace.pass_(self._process)
+        return await self._inner.drop(key)
+
     async def purge(self, key: ReplicaKey) -> None:
         await self._pace.pass_(self._process)
         await self._inner.purge(key)

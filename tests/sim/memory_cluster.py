@@ -8,7 +8,7 @@ await cluster.restart("n3")
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -16,7 +16,7 @@ from itertools import pairwise
 from meshnode.base.errors import MeshError
 from meshnode.base.ids import NodeId, ObjectId, PartitionId, RefName, RefValue, RepositoryName
 from meshnode.catalog.memory import FaultHook, MemoryCatalog
-from meshnode.config import LimitSettings, PushSettings, ReplicationSettings
+from meshnode.config import LimitSettings, PushSettings, RebalanceSettings, ReplicationSettings
 from meshnode.core import keys
 from meshnode.core.keys import ClusterSettings, Node, NodeState
 from meshnode.core.record import Partition, Record
@@ -44,6 +44,7 @@ from tests.sim.virtual_time import SeededEntropy, VirtualClock
 MAIN = RefName("refs/heads/main")
 PARTITIONS = 4
 SETTINGS = ReplicationSettings(prepared_age_ms=2_000, repair_sweep_ms=5_000)
+MOVES = RebalanceSettings(interval_ms=500, drop_after_ms=2_000)
 
 
 class Unused:
@@ -65,7 +66,16 @@ class MemoryNode:
 class MemoryCluster:
     """Nodes, their network and their catalog."""
 
-    def __init__(self, names: Sequence[str], *, seed: int = 0, factor: int = 3) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        *,
+        seed: int = 0,
+        factor: int = 3,
+        rebalance: RebalanceSettings = MOVES,
+        zones: Mapping[str, str] | None = None,
+    ) -> None:
+        """`zones` None: all nodes in one. Partitions begin on the first `factor` nodes."""
         self.clock = VirtualClock()
         self.catalog = MemoryCatalog(clock=self.clock)
         self.links = Links()
@@ -74,6 +84,8 @@ class MemoryCluster:
         self.nodes = {NodeId(name): MemoryNode(MemoryDisk()) for name in names}
         self.hooks: dict[NodeId, FaultHook] = {}
         self._factor = factor
+        self._rebalance = rebalance
+        self._zones = zones or {}
 
     async def start(self) -> None:
         """Write the cluster into the catalog and start every node."""
@@ -91,7 +103,7 @@ class MemoryCluster:
                 node=name,
                 grpc_url=name,
                 http_url=name,
-                zone="z",
+                zone=self._zones.get(name, "z"),
                 weight=1,
                 state=NodeState.AVAILABLE,
                 public_keys=(),
@@ -130,6 +142,7 @@ class MemoryCluster:
             ),
             replication=SETTINGS,
             limits=LimitSettings(),
+            rebalance=self._rebalance,
         )
         node.engine = engine
         await engine.recover()
@@ -196,15 +209,21 @@ class MemoryCluster:
         while True:
             with suppress(MeshError):
                 record = await self.record(name)
-                if not record.inconsistent and self._all_applied(record):
+                if not record.inconsistent and self._all_applied(record, await self.partition(record.partition)):
                     return record
             assert self.clock.monotonic_ms() < deadline, f"not consistent in time: {await self.record(name)}"
             await self.clock.sleep(100)
 
-    def _all_applied(self, record: Record) -> bool:
+    async def partition(self, number: PartitionId) -> Partition:
+        """A partition, straight from the catalog."""
+        (entry,) = await self.catalog.get([keys.partition_key(number)])
+        assert entry is not None
+        return keys.decode_partition(entry.value)
+
+    def _all_applied(self, record: Record, partition: Partition) -> bool:
         key = ReplicaKey(record.partition, record.repository)
         states = []
-        for name in list(self.nodes)[: self._factor]:
+        for name in partition.replicas:
             one = self.nodes[name].disk.replicas.get(key)
             if one is None or one.state.generation != record.generation:
                 return False

@@ -13,7 +13,7 @@ from random import Random
 
 from meshnode.base.ids import NodeId, PartitionId
 from meshnode.catalog.memory import MemoryCatalog
-from meshnode.config import LimitSettings, PushSettings, ReplicationSettings
+from meshnode.config import LimitSettings, PushSettings, RebalanceSettings, ReplicationSettings
 from meshnode.core import keys
 from meshnode.core.keys import ClusterSettings, Node, NodeState
 from meshnode.core.record import Partition, RepositoryState
@@ -148,6 +148,7 @@ class World:
             ),
             replication=SETTINGS,
             limits=LimitSettings(queue_wait_ms=5_000),
+            rebalance=RebalanceSettings(interval_ms=3_600_000, drop_after_ms=3_600_000, usage_interval_ms=86_400_000),
         )
         self._plant(engine)
         return engine

@@ -11,7 +11,7 @@ import pytest
 from meshnode.base.errors import InvariantViolated
 from meshnode.base.ids import Generation, NodeId
 from meshnode.core.quorum import quorum_size
-from meshnode.core.record import Record, record_excluding, record_fenced
+from meshnode.core.record import Partition, Record, record_excluding, record_fenced
 from meshnode.core.write import (
     Effect,
     Event,
@@ -181,6 +181,39 @@ def test_a_conflict_by_a_fence_refuses_because_a_participant_may_have_dropped_th
     feed(machine, PublishConflict())
     effects = feed(machine, RecordRead(record_fenced(a_record(), a_round(), PARTITION), a_partition()))
     assert [type(effect) for effect in effects] == [TellAbort, Finish]
+
+
+def met_another_partition(partition: Partition, *, base: Record | None = None) -> list[Effect]:
+    """A round whose votes are all there publishes, and conflicts with a change of the partition."""
+    machine = new_round(base=base)
+    published(machine)
+    feed(machine, PublishConflict())
+    return feed(machine, RecordRead(a_record() if base is None else base, partition))
+
+
+def test_a_partition_whose_replicas_changed_is_published_to_with_a_quorum_of_the_new_ones() -> None:
+    switched = replace(a_partition(N1, N2, N4), leaving=(N3,), epoch=1)
+    (publish,) = met_another_partition(switched)
+    assert isinstance(publish, Publish)
+    assert publish.record.inconsistent == {N4}, "n4 was not asked, n3 is out"
+
+
+def test_a_partition_that_got_a_learner_meanwhile_lists_it() -> None:
+    (publish,) = met_another_partition(replace(a_partition(joining=(N4,)), epoch=1))
+    assert isinstance(publish, Publish)
+    assert publish.record.inconsistent == {N4}
+
+
+def test_votes_of_replicas_that_left_do_not_make_a_quorum() -> None:
+    effects = met_another_partition(replace(a_partition(N1, N4, N5), epoch=1))
+    assert isinstance(effects[1], Finish)
+    assert effects[1].outcome is Outcome.QUORUM_LOST
+
+
+def test_a_partition_that_changed_twice_refuses_because_a_voter_may_have_dropped_its_copy_and_come_back() -> None:
+    effects = met_another_partition(replace(a_partition(), epoch=2))
+    assert isinstance(effects[1], Finish)
+    assert effects[1].outcome is Outcome.FENCED
 
 
 def test_exclusions_below_the_quorum_refuse() -> None:
