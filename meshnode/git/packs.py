@@ -19,6 +19,7 @@ KINDS: Final = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
 _OFS_DELTA: Final = 6
 _REF_DELTA: Final = 7
 _MAGIC: Final = b"\377tOc\0\0\0\2"
+_PACK_HEADER: Final = 12
 _FANOUT: Final = 8
 _NAMES: Final = _FANOUT + 1024
 _CHAIN_MAX: Final = 10_000
@@ -46,7 +47,7 @@ class PackFile:
             if kind in KINDS:
                 return KINDS[kind]
             if kind == _OFS_DELTA:
-                offset -= self._base_distance(place)
+                offset -= self._base_distance(place, offset)
             elif kind == _REF_DELTA:
                 offset = self._offset_of(self._pack[place : place + self._hash_bytes])
             else:
@@ -54,7 +55,9 @@ class PackFile:
         raise Corrupt("pack has a damaged entry", oid=oid)
 
     def _entry(self, offset: int) -> tuple[int, int]:
-        """Type of the entry at `offset`, and where its data begins."""
+        """Type of the entry at `offset`, and where its data begins. Raises Corrupt: it lies outside the pack."""
+        if not _PACK_HEADER <= offset < len(self._pack):
+            raise Corrupt("pack has an entry outside of it", offset=offset)
         byte = self._pack[offset]
         kind = byte >> 4 & 7
         while byte & 0x80:
@@ -62,13 +65,15 @@ class PackFile:
             byte = self._pack[offset]
         return kind, offset + 1
 
-    def _base_distance(self, place: int) -> int:
+    def _base_distance(self, place: int, distance_max: int) -> int:
         byte = self._pack[place]
         distance = byte & 0x7F
         while byte & 0x80:
             place += 1
             byte = self._pack[place]
             distance = (distance + 1) << 7 | byte & 0x7F
+            if distance > distance_max:
+                raise Corrupt("pack has a delta on nothing", place=place)
         return distance
 
     def _offset_of(self, name: bytes) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from hashlib import sha1
+from pathlib import Path
 
 from hypothesis import strategies as st
 
@@ -20,28 +21,68 @@ EXAMPLES = st.binary(max_size=60)
 
 def check_pack_index(data: bytes) -> None:
     draw = Draw(data)
-    pack, index = _made(draw)
-    is_damaged = draw.number(4) > 0
-    if is_damaged:
+    pack, index, offsets = _made(draw)
+    if draw.number(4) > 0:
         pack = damaged(pack, draw)
-    if draw.number(3) == 2:
+    is_index_damaged = draw.number(3) == 2
+    if is_index_damaged:
         index = damaged(index, draw)
-        is_damaged = True
     paths = (directory("pack") / "x.pack", directory("pack") / "x.idx")
     for path, content in zip(paths, (pack, index), strict=True):
         path.write_bytes(content)
+    kinds = [_kind(paths, oid) for oid in (*OIDS, OTHER)]
+    if is_index_damaged:
+        assert set(kinds) <= {*KINDS.values(), None, "corrupt"}
+    else:
+        assert kinds == [*(_followed(pack, offsets, oid) for oid in OIDS), None if pack else "corrupt"]
+
+
+def _kind(paths: tuple[Path, Path], oid: ObjectId) -> str | None:
     try:
         assert len(pack_id_of(paths[1], "sha1")) == 40
         with open_pack(*paths, 20) as opened:
-            kinds = [opened.kind_of(oid) for oid in (*OIDS, OTHER)]
+            return opened.kind_of(oid)
     except Corrupt:
-        return
-    assert all(kind is None or kind in KINDS.values() for kind in kinds)
-    assert is_damaged or None not in kinds[:-1]
-    assert is_damaged or kinds[-1] is None
+        return "corrupt"
 
 
-def _made(draw: Draw) -> tuple[bytes, bytes]:
+def _followed(pack: bytes, offsets: dict[ObjectId, int], oid: ObjectId) -> str | None:
+    """The kind of an object, read step by step without ever leaving the pack."""
+    offset: int | None = offsets[oid]
+    seen: set[int] = set()
+    while offset is not None:
+        if offset in seen or not 12 <= offset < len(pack):
+            return "corrupt"
+        seen.add(offset)
+        kind = pack[offset] >> 4 & 7
+        place = offset
+        while place < len(pack) and pack[place] & 0x80:
+            place += 1
+        place += 1
+        if kind in KINDS:
+            return KINDS[kind] if place <= len(pack) else "corrupt"
+        if kind == 7:
+            named = pack[place : place + 20]
+            if not named:
+                return "corrupt"
+            offset = offsets.get(ObjectId(named.hex()))
+        elif kind == 6:
+            distance = 0
+            while True:
+                if place >= len(pack):
+                    return "corrupt"
+                distance = distance << 7 | pack[place] & 0x7F
+                place += 1
+                if not pack[place - 1] & 0x80:
+                    break
+                distance += 1
+            offset -= distance
+        else:
+            return "corrupt"
+    return None
+
+
+def _made(draw: Draw) -> tuple[bytes, bytes, dict[ObjectId, int]]:
     """A pack of six objects: whole ones, and deltas on the ones before, by distance and by name."""
     pack = bytearray(b"PACK" + struct.pack(">II", 2, len(OIDS)))
     offsets: dict[ObjectId, int] = {}
@@ -65,7 +106,7 @@ def _made(draw: Draw) -> tuple[bytes, bytes]:
     else:
         index += struct.pack(f">{len(names)}I", *(1 << 31 | place for place in range(len(names))))
         index += struct.pack(f">{len(names)}Q", *(offsets[oid] for oid in names))
-    return bytes(pack) + bytes(20), index + bytes(40)
+    return bytes(pack) + bytes(20), index + bytes(40), offsets
 
 
 def _distance(number: int) -> bytes:
