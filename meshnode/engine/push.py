@@ -11,34 +11,19 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import AsyncIterator
-from typing import Final
 
-from meshnode.base.errors import InvalidRequest, MeshError
-from meshnode.base.ids import ObjectId, RefName, RefValue
+from meshnode.base.errors import MeshError
+from meshnode.base.ids import RefName, RefValue
 from meshnode.core.record import Record
 from meshnode.core.refs import RefEdit
 from meshnode.core.round import ReplicaKey, WriteKind
-from meshnode.engine.edits import new_tips, plan_push
+from meshnode.engine.delivery import Delivery, PackRefused
+from meshnode.engine.edits import plan_push
 from meshnode.engine.records import RecordAt
-from meshnode.engine.shipping import Shipment
 from meshnode.engine.writer import Draft, Request, Writer
-from meshnode.ports import (
-    CommandResult,
-    PackFix,
-    PackIngest,
-    Push,
-    PushProtocol,
-    RefsSnapshot,
-    StageChunk,
-    StageFix,
-    WriteResult,
-)
+from meshnode.ports import CommandResult, Push, PushProtocol, RefsSnapshot, WriteResult
 
 log = logging.getLogger("meshnode.engine")
-
-CHUNK_BYTES: Final = 512 << 10
-"""Per message between nodes; a stream costs per message up to about this size (measured)."""
 
 
 class PushRun:
@@ -62,9 +47,12 @@ class PushRun:
         self._errors: dict[RefName, str] = {
             command.name: command.refusal for command in push.commands if command.refusal
         }
-        self._pack_id = ""
-        self.is_deciding = False
+        self._delivery = Delivery(writer, record)
+
+    @property
+    def is_deciding(self) -> bool:
         """From here on the push must not be cancelled."""
+        return self._delivery.is_deciding
 
     async def run(self) -> bytes:
         """Do the push; the report for the client, whatever happened. Raises only where nothing can be reported."""
@@ -74,8 +62,8 @@ class PushRun:
             result = await self._receive_and_write()
             if result is not None:
                 messages.append(f"generation {result.generation}")
-        except _UnpackError as error:
-            unpack_error = error.reason
+        except PackRefused as error:
+            unpack_error = error.message
             self._refuse_all("unpacker error")
         except MeshError as error:
             if not error.nothing_written:
@@ -95,69 +83,17 @@ class PushRun:
             self._errors.setdefault(command.name, reason)
 
     async def _receive_and_write(self) -> WriteResult | None:
-        writer, key = self._writer, self._key
-        round_id = writer.new_round_id()
-        async with writer.shipment(key, round_id, self._record.object_format, self._record) as shipment:
-            try:
-                has_pack = await self._receive(shipment)
-                return await writer.write(
-                    key,
-                    round_id,
-                    shipment,
-                    lambda at, snapshot: self._draft(at, snapshot, has_pack=has_pack),
-                    request=Request(self._request_key(), self._actor),
-                    on_deciding=self._on_deciding,
-                )
-            finally:
-                if not self.is_deciding:
-                    await writer.participant.disk.store.discard(key, round_id)
-
-    def _on_deciding(self) -> None:
-        self.is_deciding = True
-
-    async def _receive(self, shipment: Shipment) -> bool:
-        """Take the pack in and check what it brings; whether there was one."""
-        disk = self._writer.participant.disk
-        oids, commits = self._tips()
-        if self._push.pack is None:
-            if oids:
-                await disk.packs.check_tips(self._key, oids, commits=commits)
-            return False
-        ingest = await disk.packs.open_ingest(self._key, shipment.round_id, self._record.object_format)
-        try:
-            fix = await self._ingest(ingest, self._push.pack, shipment)
-            if oids:
-                await ingest.check_connected(oids, commits=commits)
-            if fix is None:
-                return False
-            self._pack_id = fix.pack_id
-            await shipment.ship_index(ingest, StageFix(fix))
-            return True
-        finally:
-            await ingest.close()
-
-    async def _ingest(self, ingest: PackIngest, pack: AsyncIterator[bytes], shipment: Shipment) -> PackFix | None:
-        try:
-            async for data in pack:
-                for start in range(0, len(data), CHUNK_BYTES):
-                    chunk = data[start : start + CHUNK_BYTES]
-                    await ingest.write(chunk)
-                    await shipment.offer(StageChunk(chunk))
-            return await ingest.finish()
-        except InvalidRequest as error:
-            raise _UnpackError(error.message) from error
-
-    def _tips(self) -> tuple[list[ObjectId], list[ObjectId]]:
         edits = [
             RefEdit(command.name, None, RefValue(command.new))
             for command in self._push.commands
             if command.new is not None and not command.refusal
         ]
-        return new_tips(edits)
+        return await self._delivery.run(
+            self._push.pack, edits, self._draft, lambda: Request(self._request_key(), self._actor)
+        )
 
-    async def _draft(self, at: RecordAt, snapshot: RefsSnapshot | None, *, has_pack: bool) -> Draft | None:
+    async def _draft(self, at: RecordAt, snapshot: RefsSnapshot, has_pack: bool) -> Draft | None:
         """Edits inside the write slot; a push that is wholly a repetition of an applied one is answered as done."""
-        assert snapshot is not None
         assert at.record is not None
         errors = dict(self._errors)
         edits = plan_push(snapshot, self._push.commands, errors, is_atomic=self._push.is_atomic)
@@ -177,16 +113,8 @@ class PushRun:
     def _request_key(self) -> str:
         """The same for a push and its repetition by the client's transport: who, what, and the very same objects."""
         digest = hashlib.sha256()
-        for part in (self._actor, self._pack_id, *self._push.options):
+        for part in (self._actor, self._delivery.pack_id, *self._push.options):
             digest.update(f"{len(part)}:{part}".encode())
         for command in self._push.commands:
             digest.update(f"{command.old} {command.new} {command.name}\n".encode())
         return f"push:{digest.hexdigest()}"
-
-
-class _UnpackError(Exception):
-    """The pack was refused; the report's `unpack` line says why."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason

@@ -1,0 +1,113 @@
+"""Objects from where they come into being to every replica, then one round: the one path of pushes and operations.
+
+    pack --> ingest (git indexes) + shipment (raw bytes to the others) --> connectivity
+         --> write slot --> draft --> round
+
+Until the round is sent, whoever runs a delivery may be cancelled and nothing is left; from then on (`is_deciding`) it
+ends by itself and must not be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Final
+
+from meshnode.base.errors import InvalidRequest
+from meshnode.core.record import Record
+from meshnode.core.refs import RefEdit
+from meshnode.core.round import ReplicaKey
+from meshnode.engine.edits import new_tips
+from meshnode.engine.records import RecordAt
+from meshnode.engine.shipping import Shipment
+from meshnode.engine.writer import Draft, Request, Writer
+from meshnode.ports import PackFix, PackIngest, RefsSnapshot, StageChunk, StageFix, WriteResult
+
+CHUNK_BYTES: Final = 512 << 10
+"""Per message between nodes; a stream costs per message up to about this size (measured)."""
+
+MakeDeliveryDraft = Callable[[RecordAt, RefsSnapshot, bool], Awaitable[Draft | None]]
+"""As `writer.MakeDraft`; the last argument tells whether objects came."""
+
+
+class PackRefused(InvalidRequest):
+    """Git would not take the pack itself, whatever it was to be used for."""
+
+
+class Delivery:
+    """One write that may bring objects to a repository that exists. Runs once."""
+
+    def __init__(self, writer: Writer, record: Record) -> None:
+        self._writer = writer
+        self._record = record
+        self._key = ReplicaKey(record.partition, record.repository)
+        self.pack_id = ""
+        """Of the pack that came; known when the draft and the request are made."""
+        self.is_deciding = False
+
+    async def run(
+        self,
+        pack: AsyncIterator[bytes] | None,
+        edits: Sequence[RefEdit],
+        make_draft: MakeDeliveryDraft,
+        make_request: Callable[[], Request],
+    ) -> WriteResult | None:
+        """Take the objects in, check that the new values of `edits` are whole, and write what `make_draft` says.
+
+        None where the draft found nothing to do.
+
+        Raises:
+            PackRefused: as `PackIngest.write` and `finish`. InvalidRequest: as `PackIngest.check_connected`.
+            MeshError: as `Writer.write`.
+        """
+        writer, key = self._writer, self._key
+        round_id = writer.new_round_id()
+        async with writer.shipment(key, round_id, self._record.object_format, self._record) as shipment:
+            try:
+                has_pack = await self._receive(shipment, pack, edits)
+
+                async def draft(at: RecordAt, snapshot: RefsSnapshot | None) -> Draft | None:
+                    assert snapshot is not None
+                    return await make_draft(at, snapshot, has_pack)
+
+                return await writer.write(
+                    key, round_id, shipment, draft, request=make_request(), on_deciding=self._on_deciding
+                )
+            finally:
+                if not self.is_deciding:
+                    await writer.participant.disk.store.discard(key, round_id)
+
+    def _on_deciding(self) -> None:
+        self.is_deciding = True
+
+    async def _receive(self, shipment: Shipment, pack: AsyncIterator[bytes] | None, edits: Sequence[RefEdit]) -> bool:
+        """Take the pack in and check what it brings; whether there was one."""
+        disk = self._writer.participant.disk
+        oids, commits = new_tips(edits)
+        if pack is None:
+            if oids:
+                await disk.packs.check_tips(self._key, oids, commits=commits)
+            return False
+        ingest = await disk.packs.open_ingest(self._key, shipment.round_id, self._record.object_format)
+        try:
+            fix = await _ingest(ingest, pack, shipment)
+            if oids:
+                await ingest.check_connected(oids, commits=commits)
+            if fix is None:
+                return False
+            self.pack_id = fix.pack_id
+            await shipment.ship_index(ingest, StageFix(fix))
+            return True
+        finally:
+            await ingest.close()
+
+
+async def _ingest(ingest: PackIngest, pack: AsyncIterator[bytes], shipment: Shipment) -> PackFix | None:
+    try:
+        async for data in pack:
+            for start in range(0, len(data), CHUNK_BYTES):
+                chunk = data[start : start + CHUNK_BYTES]
+                await ingest.write(chunk)
+                await shipment.offer(StageChunk(chunk))
+        return await ingest.finish()
+    except InvalidRequest as error:
+        raise PackRefused(error.message, **error.fields) from error
