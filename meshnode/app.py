@@ -37,8 +37,11 @@ from meshnode.catalog.open import open_catalog
 from meshnode.config import Config
 from meshnode.core.keys import CLUSTER, Application, Node, decode_node, decode_settings, node_key
 from meshnode.engine.node import NodeEngine, World
+from meshnode.engine.operations import ApiOperations
 from meshnode.engine.pack_admission import PackAdmission
 from meshnode.engine.participant import Disk
+from meshnode.engine.recipes import RecipeBook
+from meshnode.engine.slots import KeyedLocks
 from meshnode.engine.system import SystemClock, SystemEntropy
 from meshnode.engine.usage import disk_space_of
 from meshnode.git.command import GitCommands
@@ -52,10 +55,11 @@ from meshnode.git.revisions import GitRevisions
 from meshnode.git.store import open_stores
 from meshnode.git.trees import GitTrees
 from meshnode.git.upload_pack import UploadPackProtocol
+from meshnode.git.workshop import GitWorkshops
 from meshnode.http.server import HttpServer
 from meshnode.peer.grpc import GrpcPeers
 from meshnode.peer.transport import GrpcTransport
-from meshnode.ports import Catalog, Membership, Peers, RemoteTransport
+from meshnode.ports import Catalog, Membership, Peers, RemoteTransport, Revisions
 from meshnode.rpc.accounts import Accounts
 from meshnode.rpc.admission import Admission
 from meshnode.rpc.answer_cache import AnswerCache
@@ -193,6 +197,7 @@ class RunningNode:
         self._queries = Queries(self._commands, layout)
         self._objects = ObjectPool(self._commands, layout)
         stores = open_stores(config.node.data, self._commands, config.push, config.replication)
+        self._replicas = stores.replicas
         self._peers: GrpcPeers | None = None
         self.engine = NodeEngine(
             own=identity.node,
@@ -323,12 +328,13 @@ class RunningNode:
             ),
         }
         trees = GitTrees(self._objects, self._queries)
+        revisions = GitRevisions(self._objects)
         git_api = GitApi(
             object_reads=ObjectReads(
                 own=own,
                 reads=engine.reads,
                 objects=self._objects,
-                revisions=GitRevisions(self._objects),
+                revisions=revisions,
                 cache=AnswerCache(),
             ),
             forwarder=forwarder,
@@ -346,6 +352,7 @@ class RunningNode:
             clock=self._clock,
             trees=trees,
             commits=open_commits(self._objects, self._queries, trees),
+            operations=self._make_operations(revisions),
         )
         servicers.update(git_api.servicers())
         repository = "mesh.v1.RepositoryService"
@@ -369,6 +376,16 @@ class RunningNode:
             clock=self._clock,
             address=config.listen.grpc,
             credentials=server_credentials(config.tls),
+        )
+
+    def _make_operations(self, revisions: Revisions) -> ApiOperations:
+        config, engine = self._config, self.engine
+        return ApiOperations(
+            writer=engine.writer,
+            workshops=GitWorkshops(self._replicas, self._objects, config.operations),
+            recipes=RecipeBook(revisions=revisions, settings=config.operations),
+            supervisor=engine.supervisor,
+            places=KeyedLocks(waiting_max=config.limits.queue_per_repository, wait_ms=config.limits.queue_wait_ms),
         )
 
     def _make_peers(self, membership: Membership) -> tuple[Peers, RemoteTransport]:

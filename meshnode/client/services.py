@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
 from meshnode.client.caller import CALL_MS, STREAM_MS, Caller, Method
-from meshnode.v1 import cluster_pb2, commit_pb2, event_pb2, maintenance_pb2, ref_pb2, repository_pb2, tree_pb2
+from meshnode.v1 import (
+    cluster_pb2,
+    commit_pb2,
+    event_pb2,
+    maintenance_pb2,
+    operation_pb2,
+    ref_pb2,
+    repository_pb2,
+    tree_pb2,
+)
 
 _CLUSTER_GET_STATUS: Final = Method(
     path="/mesh.v1.ClusterService/GetStatus",
@@ -420,6 +429,114 @@ class MaintenanceService:
         """
         return await self._caller.unary(
             _MAINTENANCE_ACCEPT_DATA_LOSS, request, maintenance_pb2.AcceptDataLossResponse, timeout_ms=timeout_ms
+        )
+
+
+_OPERATION_COMMIT_FILES: Final = Method(
+    path="/mesh.v1.OperationService/CommitFiles",
+    is_write=True,
+    holder=("header",),
+    name_field="repository",
+    has_request_key=True,
+    has_consistency=False,
+)
+_OPERATION_CREATE_BRANCH: Final = Method(
+    path="/mesh.v1.OperationService/CreateBranch",
+    is_write=True,
+    holder=(),
+    name_field="repository",
+    has_request_key=True,
+    has_consistency=False,
+)
+_OPERATION_DELETE_BRANCH: Final = Method(
+    path="/mesh.v1.OperationService/DeleteBranch",
+    is_write=True,
+    holder=(),
+    name_field="repository",
+    has_request_key=True,
+    has_consistency=False,
+)
+_OPERATION_CREATE_TAG: Final = Method(
+    path="/mesh.v1.OperationService/CreateTag",
+    is_write=True,
+    holder=(),
+    name_field="repository",
+    has_request_key=True,
+    has_consistency=False,
+)
+_OPERATION_DELETE_TAG: Final = Method(
+    path="/mesh.v1.OperationService/DeleteTag",
+    is_write=True,
+    holder=(),
+    name_field="repository",
+    has_request_key=True,
+    has_consistency=False,
+)
+
+
+class OperationService:
+    """Writes that make objects: commits, merges, tags.
+
+    Each is one round like a push and changes one reference. Every request names what it changes in full
+    ('refs/heads/main'), may say what it expects to find there (`expected_oid`), and may carry a `request_key` of at
+    most 128 bytes: a repetition with the same key, also through another node, is answered with what the first one did
+    and takes effect once. With `expected_oid`, a reference that is elsewhere is ABORTED with fields `ref`, `expected`
+    and `actual`. Without it the operation is built on whatever is there, and again where others write meanwhile: at
+    most 8 times, then ABORTED. Objects are checked as those of a push are (`push.is_fsck_objects`). Errors common to
+    all: NOT_FOUND (repository, revision, path), INVALID_ARGUMENT (malformed, or it does not fit what is there),
+    ABORTED (see above), RESOURCE_EXHAUSTED (a limit of `[operations]`, too many operations at once, disk full),
+    FAILED_PRECONDITION (too few consistent replicas), UNAVAILABLE (quorum lost: nothing was written),
+    DEADLINE_EXCEEDED with field `round` (unknown: repeat with the same key, or ask GetRoundOutcome).
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def commit_files(
+        self,
+        requests: Iterable[operation_pb2.CommitFilesRequest] | AsyncIterator[operation_pb2.CommitFilesRequest],
+        *,
+        timeout_ms: int = STREAM_MS,
+    ) -> operation_pb2.OperationResponse:
+        """One commit on a branch from a list of file actions.
+
+        The first message is the header; each action follows, and its content in it and in any number of messages
+        after it. Nothing is visible before the commit as a whole is.
+        """
+        return await self._caller.upload(
+            _OPERATION_COMMIT_FILES, requests, operation_pb2.OperationResponse, timeout_ms=timeout_ms
+        )
+
+    async def create_branch(
+        self, request: operation_pb2.CreateBranchRequest, *, timeout_ms: int = CALL_MS
+    ) -> operation_pb2.OperationResponse:
+        """A branch that does not exist yet (ABORTED if it does) at a commit."""
+        return await self._caller.unary(
+            _OPERATION_CREATE_BRANCH, request, operation_pb2.OperationResponse, timeout_ms=timeout_ms
+        )
+
+    async def delete_branch(
+        self, request: operation_pb2.DeleteBranchRequest, *, timeout_ms: int = CALL_MS
+    ) -> operation_pb2.OperationResponse:
+        """NOT_FOUND where there is none; INVALID_ARGUMENT for the default branch."""
+        return await self._caller.unary(
+            _OPERATION_DELETE_BRANCH, request, operation_pb2.OperationResponse, timeout_ms=timeout_ms
+        )
+
+    async def create_tag(
+        self, request: operation_pb2.CreateTagRequest, *, timeout_ms: int = CALL_MS
+    ) -> operation_pb2.OperationResponse:
+        """A tag that does not exist yet (ABORTED if it does): annotated where a tagger is given, else lightweight."""
+        return await self._caller.unary(
+            _OPERATION_CREATE_TAG, request, operation_pb2.OperationResponse, timeout_ms=timeout_ms
+        )
+
+    async def delete_tag(
+        self, request: operation_pb2.DeleteTagRequest, *, timeout_ms: int = CALL_MS
+    ) -> operation_pb2.OperationResponse:
+        """NOT_FOUND where there is none."""
+        return await self._caller.unary(
+            _OPERATION_DELETE_TAG, request, operation_pb2.OperationResponse, timeout_ms=timeout_ms
         )
 
 

@@ -106,6 +106,22 @@ class PushSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OperationSettings:
+    """`[operations]`: what a write that makes objects by RPC (commit files, merge, rebase ...) may bring and do."""
+
+    workshops_max: int = 64
+    """Operations that build objects at once on this node; one more is refused."""
+    file_bytes_max: int = 1 << 30
+    """Largest file of one operation."""
+    bytes_max: int = 4 << 30
+    """All files of one operation together; no more than a push may bring."""
+    actions_max: int = 10_000
+    """Most files one operation may change."""
+    commits_max: int = 1_000
+    """Most commits one operation may make: patches of a mailbox, commits of a rebase."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LimitSettings:
     """`[limits]`: bounds of work in progress."""
 
@@ -215,6 +231,7 @@ class Config:
     tls: TlsSettings = field(default_factory=TlsSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     push: PushSettings = field(default_factory=PushSettings)
+    operations: OperationSettings = field(default_factory=OperationSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     replication: ReplicationSettings = field(default_factory=ReplicationSettings)
     scrub: ScrubSettings = field(default_factory=ScrubSettings)

@@ -301,7 +301,7 @@ class NodeEngine:
         await self.mover.retire()
         try:
             async with asyncio.timeout(self._limits.drain_ms / 1000):
-                for kind in ("push", "writer-api", "round-", "participant-vote", "participant-commit"):
+                for kind in ("push", "operation", "writer-api", "round-", "participant-vote", "participant-commit"):
                     await self.supervisor.drain(kind)
         except TimeoutError:
             log.warning("drain_cut_short", extra={"after_ms": self._limits.drain_ms})

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from typing import Final
 
 from meshnode.base.errors import Overloaded
-from meshnode.core.round import ReplicaKey
 
 RETRY_AFTER_MS: Final = 1_000
 
 
 class KeyedLocks:
-    """One lock a replica, made on demand and forgotten when nobody holds or waits for it."""
+    """One lock a key (a replica, a reference of one), made on demand and forgotten when nobody holds or waits for it."""
 
     def __init__(self, *, waiting_max: int | None = None, wait_ms: int | None = None) -> None:
-        self._locks: dict[ReplicaKey, asyncio.Lock] = {}
-        self._users: dict[ReplicaKey, int] = {}
+        self._locks: dict[Hashable, asyncio.Lock] = {}
+        self._users: dict[Hashable, int] = {}
         self._waiting_max = waiting_max
         self._wait_ms = wait_ms
 
     @asynccontextmanager
-    async def hold(self, key: ReplicaKey) -> AsyncIterator[None]:
+    async def hold(self, key: Hashable) -> AsyncIterator[None]:
         """Hold the key's lock.
 
         Raises:

@@ -100,6 +100,14 @@ class Writer:
         if self.own not in consistent_nodes(record, partition):
             raise ReplicaBehind("this node has no consistent replica to lead the write", node=self.own)
 
+    async def base(self, key: ReplicaKey) -> tuple[Record, RefsSnapshot]:
+        """The record and the references a write would be made on now. Raises as `write` does before its draft."""
+        at = await self.records.read(key)
+        snapshot = await self._check_base(key, at)
+        if at.record is None or snapshot is None:
+            raise RepositoryNotFound("no such repository", repository=key.repository)
+        return at.record, snapshot
+
     def shipment(self, key: ReplicaKey, round_id: RoundId, object_format: str, record: Record | None) -> Shipment:
         """The outgoing side of a round: consistent replicas, and learners that can be reached."""
         partition = self.membership.partition(key.partition)

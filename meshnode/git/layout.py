@@ -6,6 +6,7 @@
         mesh/filling                                     a sync is going on: generation 0, whatever the state says
         mesh/journal/<round>.json|.pack|.idx             rounds voted for, with their objects, not yet readable
     <data>/incoming/<repository>.<round>.<n>/objects/    a quarantine; worth nothing after a restart
+    <data>/incoming/<repository>.workshop.<n>/           where an operation builds objects; worth as little
     <data>/damaged/<partition>-<repository>-<number>/    replicas set aside
     <data>/deleted/<partition>-<repository>.json         tombstones of deleted repositories
     <data>/trash/                                        what is being deleted
@@ -76,6 +77,10 @@ class Layout:
     def quarantine(self, key: ReplicaKey, round_id: RoundId, number: int) -> Path:
         """Where a round's objects arrive; `number` tells apart two streams of one round."""
         return self.incoming / f"{parse_repository_id(key.repository)}.{parse_round_id(round_id)}.{number}"
+
+    def workshop(self, key: ReplicaKey, number: int) -> Path:
+        """Where an operation builds objects."""
+        return self.incoming / f"{parse_repository_id(key.repository)}.workshop.{number}"
 
     def is_replica(self, key: ReplicaKey) -> bool:
         """Whether the directory is a replica's, complete enough to say what it is."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 from weakref import WeakValueDictionary
 
-from meshnode.base.errors import Corrupt, MeshError, ReplicaBehind, RepositoryNotFound
+from meshnode.base.errors import Corrupt, MeshError, Overloaded, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import Generation, PartitionId, RoundId
 from meshnode.core.refs import EMPTY_DIGEST, digest_of
 from meshnode.core.round import ReplicaKey, Round
@@ -34,6 +34,7 @@ from meshnode.git.stores import Step
 from meshnode.git.transaction import read_disk
 from meshnode.ports import RefsSnapshot, ReplicaState
 
+RETRY_AFTER_MS: Final = 1_000
 FILLING: Final = "filling"
 """While this file stands beside a replica's state, a sync is going on: whatever the state says, it is generation 0."""
 
@@ -47,6 +48,7 @@ class Replicas:
         self.step = step
         self.snapshots = SnapshotCache()
         self._quarantines: dict[tuple[ReplicaKey, RoundId], Path] = {}
+        self._workshops: dict[Path, ReplicaKey] = {}
         self._quarantine_count = 0
         self._history_rounds = history_rounds
         self._states: dict[ReplicaKey, ReplicaState] = {}
@@ -83,9 +85,23 @@ class Replicas:
         """Where this process collects or has collected a round's objects, None for nowhere."""
         return self._quarantines.get((key, round_id))
 
-    def quarantines(self, key: ReplicaKey) -> set[Path]:
-        """All such places of a replica."""
-        return {path for (one, _), path in self._quarantines.items() if one == key}
+    def places_in_use(self, key: ReplicaKey) -> set[Path]:
+        """All such places of a replica, and its open workshops."""
+        found = {path for (one, _), path in self._quarantines.items() if one == key}
+        return found | {path for path, one in self._workshops.items() if one == key}
+
+    def new_workshop(self, key: ReplicaKey, count_max: int) -> Path:
+        """A new place to build objects in. Raises Overloaded where `count_max` are in use."""
+        if len(self._workshops) >= count_max:
+            raise Overloaded("too many operations run on this node", retry_after_ms=RETRY_AFTER_MS, count_max=count_max)
+        self._quarantine_count += 1
+        path = self.layout.workshop(key, self._quarantine_count)
+        self._workshops[path] = key
+        return path
+
+    def end_workshop(self, path: Path) -> None:
+        """Forget such a place. The directory is the caller's to remove."""
+        self._workshops.pop(path, None)
 
     def end_quarantine(self, key: ReplicaKey, round_id: RoundId, path: Path | None = None) -> None:
         """Forget a round's place; with `path` only if it is that one. The directory is the caller's to remove."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from meshnode.base.errors import Corrupt, MeshError
@@ -76,6 +76,13 @@ from meshnode.git.upkeep import GitUpkeep
 from meshnode.ports import ReplicaState
 
 
+@dataclass(frozen=True, slots=True)
+class GitStores(Stores):
+    """One node's disk, and what its faces share: for the workshops beside the replicas."""
+
+    replicas: Replicas
+
+
 def open_stores(
     data: Path,
     commands: GitCommands,
@@ -83,7 +90,7 @@ def open_stores(
     replication: ReplicationSettings | None = None,
     *,
     step: Step = no_step,
-) -> Stores:
+) -> GitStores:
     """Open a node's data directory, making it where it is missing. Only one process may have it open.
 
     Quarantines of an earlier run are worth nothing (what a vote promised is in the journals) and go to the trash.
@@ -95,11 +102,12 @@ def open_stores(
     """
     replicas = Replicas(data, commands, (replication or ReplicationSettings()).history_rounds, step)
     push = push or PushSettings()
-    stores = Stores(
+    stores = GitStores(
         store=GitReplicaStore(replicas),
         reader=GitReplicaReader(replicas, push),
         packs=GitPackStore(replicas, push),
         upkeep=GitUpkeep(replicas),
+        replicas=replicas,
     )
     replicas.open_directories()
     return stores
@@ -355,7 +363,7 @@ class GitReplicaStore:
             state = await self._replicas.load_locked(key)
             if state is not None:
                 await on_disk(drop_strays, self._layout.journal(key))
-            await on_disk(sweep, self._layout, key, self._replicas.quarantines(key))
+            await on_disk(sweep, self._layout, key, self._replicas.places_in_use(key))
             if state is not None and state.is_deleted:
                 async with self._replicas.lock(key.partition):
                     removed = await on_disk(remove_deleted, self._replicas, key)

@@ -10,6 +10,9 @@ Each port has a memory implementation beside its real one and one contract suite
                  Ancestry, LastCommits
                  Ancestry, Contents, Upkeep
     engine/   -> Transport, Writes, Reads, Router, Replication, Membership, Activity, Scrubs, Losses, Events:
+                 Objects, Revisions, Workshops
+    engine/   -> Transport, Writes, Operations, Reads, Router, Replication, Membership, Activity, Scrubs,
+                 Losses, Events:
                  what http/ and rpc/ serve
 
 Errors are those of `base.errors`; every method may be cancelled at any await, and then leaves nothing running.
@@ -37,6 +40,27 @@ from meshnode.ports.git_wire import CommandResult, FetchProtocol, Push, PushComm
 from meshnode.ports.last_commits import LastChanges, LastCommits
 from meshnode.ports.maintenance import Losses, LossPlan, LostRound, MemberAccount, ScrubReport, Scrubs
 from meshnode.ports.objects import ObjectInfo, ObjectKind, Objects, RawObject, Revisions
+from meshnode.ports.operations import (
+    ActionKind,
+    CommitFacts,
+    CommitFiles,
+    DeleteRef,
+    FileMode,
+    FilePart,
+    MakeTag,
+    NewCommit,
+    NewTag,
+    OperationResult,
+    Operations,
+    Outcome,
+    Person,
+    PointRef,
+    Target,
+    TreeAction,
+    Wish,
+    Workshop,
+    Workshops,
+)
 from meshnode.ports.packs import PackFix, PackIngest, PackReceive, PackStore
 from meshnode.ports.peers import (
     Peers,
@@ -77,6 +101,7 @@ from meshnode.ports.trees import Attribute, EntryKind, LfsPointer, TreeEntry, Tr
 from meshnode.ports.upkeep import Upkeep, Upkeeping, UpkeepReport
 
 __all__ = [
+    "ActionKind",
     "Activity",
     "Ancestry",
     "ArchiveFormat",
@@ -86,6 +111,8 @@ __all__ = [
     "Clock",
     "CommandResult",
     "Commit",
+    "CommitFacts",
+    "CommitFiles",
     "CommitSources",
     "CommitWalks",
     "Commits",
@@ -96,6 +123,7 @@ __all__ = [
     "ContentSearch",
     "Contents",
     "Delete",
+    "DeleteRef",
     "Deleted",
     "Divergence",
     "Entropy",
@@ -104,6 +132,8 @@ __all__ = [
     "Event",
     "Events",
     "FetchProtocol",
+    "FileMode",
+    "FilePart",
     "Gap",
     "GitService",
     "Heartbeat",
@@ -115,18 +145,26 @@ __all__ = [
     "LossPlan",
     "Losses",
     "LostRound",
+    "MakeTag",
     "MemberAccount",
     "Membership",
     "MergeBaseKind",
+    "NewCommit",
+    "NewTag",
     "ObjectCounts",
     "ObjectInfo",
     "ObjectKind",
     "Objects",
+    "OperationResult",
+    "Operations",
+    "Outcome",
     "PackFix",
     "PackIngest",
     "PackReceive",
     "PackStore",
     "Peers",
+    "Person",
+    "PointRef",
     "Push",
     "PushCommand",
     "PushProtocol",
@@ -158,9 +196,11 @@ __all__ = [
     "StagePrepare",
     "Standing",
     "Standings",
+    "Target",
     "Transport",
     "TransportReply",
     "TransportRequest",
+    "TreeAction",
     "TreeEntry",
     "TreeFile",
     "TreePage",
@@ -172,6 +212,9 @@ __all__ = [
     "VoteKind",
     "WalkOrder",
     "WatchEvent",
+    "Wish",
+    "Workshop",
+    "Workshops",
     "WriteResult",
     "Writes",
 ]

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from meshnode.ports import Clock, CommitSources, Contents, Events, ReplicaReader, Trees
-from meshnode.rpc.commit import CommitServicer
+from meshnode.ports import Clock, CommitSources, Contents, Events, Operations, ReplicaReader, Trees
+from meshnode.rpc.commit import CommitServicer, CommitSources
 from meshnode.rpc.event import EventServicer
 from meshnode.rpc.forward import Forwarder
 from meshnode.rpc.forward_stream import StreamForwarder
 from meshnode.rpc.object_reads import ObjectReads
+from meshnode.rpc.operation import OperationServicer
 from meshnode.rpc.repository_contents import RepositoryContents
 from meshnode.rpc.tree import TreeServicer
 
@@ -30,6 +31,7 @@ class GitApi:
     clock: Clock
     trees: Trees
     commits: CommitSources
+    operations: Operations
 
     def servicers(self) -> dict[str, object]:
         """The services by their full names."""
@@ -43,6 +45,13 @@ class GitApi:
             "mesh.v1.EventService": EventServicer(reads=self.object_reads.reads, events=self.events, clock=self.clock),
             "mesh.v1.TreeService": TreeServicer(
                 object_reads=self.object_reads, trees=self.trees, forwarder=self.forwarder, streams=self.streams
+            ),
+            "mesh.v1.OperationService": OperationServicer(
+                own=self.object_reads.own,
+                operations=self.operations,
+                forwarder=self.forwarder,
+                streams=self.streams,
+                clock=self.clock,
             ),
         }
 

@@ -23,6 +23,7 @@ from meshnode.v1 import (
     commit_pb2,
     event_pb2,
     maintenance_pb2,
+    operation_pb2,
     ref_pb2,
     replication_pb2,
     repository_pb2,
@@ -42,6 +43,7 @@ SERVICES: Final[Mapping[str, ServiceDescriptor]] = {
         cluster_pb2,
         maintenance_pb2,
         event_pb2,
+        operation_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 }

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from meshnode.v1 import repository_pb2
 from tests.e2e.api.caller import Api
 from tests.e2e.api.oddities import make_oddities
+from tests.e2e.api.workbench import Clone
 from tests.e2e.cluster import Cluster, git
 from tests.e2e.history import Shape, make_repository
 
@@ -48,3 +50,18 @@ def history(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = make_repository(tmp_path_factory.mktemp("api") / "history.git", PLAIN)
     git("push", "--quiet", "--mirror", cluster.url(1, HISTORY), cwd=path)
     return path
+
+
+@pytest.fixture
+def odd(api: Api, name: str, oddities: Path) -> str:
+    """A fork of the oddities for one test to write to."""
+    request = repository_pb2.ForkRequest(source_name=ODDITIES, name=name)
+    assert oddities.exists()
+    api.call("RepositoryService/Fork", request, repository_pb2.ForkResponse)
+    return name
+
+
+@pytest.fixture
+def clone(oddities: Path, tmp_path: Path) -> Clone:
+    """The oddities with a working tree, for stock git to work in."""
+    return Clone.of(oddities, tmp_path / "clone")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
-from meshnode.base.errors import NotFound
+from meshnode.base.errors import NotFound, ReplicaBehind
 from meshnode.base.ids import Generation, NodeId, ObjectId, RepositoryId
 from meshnode.core.round import ReplicaKey
 from meshnode.git.command import GitCommands
@@ -18,7 +18,7 @@ from meshnode.git.queries import Queries
 from meshnode.git.revisions import GitRevisions
 from meshnode.git.snapshot import SnapshotCache
 from meshnode.git.trees import GitTrees
-from meshnode.ports import Clock, Event, ObjectInfo, RawObject, Reads
+from meshnode.ports import Clock, Event, FilePart, ObjectInfo, OperationResult, RawObject, Reads, Target, Wish
 from meshnode.ports.events import Scope, Standings
 from meshnode.rpc.answer_cache import AnswerCache
 from meshnode.rpc.forward import Forwarder
@@ -62,6 +62,15 @@ class NoEvents:
             yield Standings(())
 
 
+class NoOperations:
+    """Operations at a node that can lead no write."""
+
+    async def run(self, target: Target, wish: Wish, parts: AsyncIterator[FilePart] | None = None) -> OperationResult:
+        assert wish
+        assert parts is None
+        raise ReplicaBehind("this node has no consistent replica to lead the write", ref=target.ref)
+
+
 def git_api(*, own: NodeId, reads: Reads, forwarder: Forwarder, streams: StreamForwarder, clock: Clock) -> GitApi:
     """The services, and what they stand on."""
     objects = NoObjects()
@@ -77,6 +86,7 @@ def git_api(*, own: NodeId, reads: Reads, forwarder: Forwarder, streams: StreamF
         contents=GitContents(queries),
         replicas=MemoryReplicaReader(MemoryDisk(), SnapshotCache()),
         clock=clock,
+        operations=NoOperations(),
         trees=trees,
         commits=open_commits(objects, queries, trees),
     )

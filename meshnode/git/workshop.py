@@ -1,0 +1,231 @@
+"""Workshops: scratch repositories beside a replica, where operations build objects.
+
+    <data>/incoming/<repository>.workshop.<n>/    bare, without references; borrows the replica's objects
+    open -> blobs, trees, commits (loose, never synced) -> pack -> the way of a push -> removed
+
+A workshop holds no promise, as a quarantine holds none: it goes with its operation, and a node that starts throws
+every one away. Git commands run in it see the replica's objects through its alternates and write to it only.
+
+Source: gitrepository-layout(5) "objects/info/alternates", git-pack-objects(1); docs/adr/0011.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO, Final
+
+from meshnode.base.errors import Corrupt, MeshError, NotFound, Overloaded
+from meshnode.base.ids import ObjectId
+from meshnode.config import OperationSettings
+from meshnode.core.round import ReplicaKey
+from meshnode.git.command import Completed, GitCommands
+from meshnode.git.commit_objects import format_commit, format_tag, parse_commit
+from meshnode.git.disk import NO_SPACE_IN_GIT, disk_errors, disk_full, on_disk, remove_tree
+from meshnode.git.failure import failure_of
+from meshnode.git.ingest import PACK_DEADLINE_MS
+from meshnode.git.journal import HASH_BYTES
+from meshnode.git.layout import alternates_of, write_skeleton
+from meshnode.git.loose import read_loose, write_loose, write_loose_blob
+from meshnode.git.queries import PLAIN
+from meshnode.git.replicas import Replicas
+from meshnode.git.tree_edits import TreeEdits
+from meshnode.ports import CommitFacts, NewCommit, NewTag, ObjectKind, Objects, TreeAction
+
+INLINE_BYTES_MAX: Final = 1 << 20
+"""A file up to this is kept in memory until it is whole; a larger one goes to the disk first."""
+OBJECT_BYTES_MAX: Final = 64 << 20
+"""Of a tree or commit that is read; a tree of a million entries has about 40 MB."""
+STEP_MS: Final = 120_000
+"""What one git command may take; the caller's own deadline usually ends it earlier."""
+_CONFIG: Final = ("core.fsync=none", "core.bigFileThreshold=32m")
+_PACK: Final = ("pack-objects", "--revs", "--thin", "--stdout", "--delta-base-offset", "-q")
+_OK: Final = frozenset({0})
+_NOTHING: Final[Mapping[str, str]] = {}
+
+
+class GitWorkshops:
+    """Implements `ports.Workshops`."""
+
+    def __init__(self, replicas: Replicas, objects: Objects, settings: OperationSettings) -> None:
+        self._replicas = replicas
+        self._objects = objects
+        self._settings = settings
+
+    @asynccontextmanager
+    async def open(self, key: ReplicaKey, object_format: str) -> AsyncIterator[GitWorkshop]:
+        """An empty workshop, removed at the end. Raises Overloaded."""
+        path = self._replicas.new_workshop(key, self._settings.workshops_max)
+        repository = self._replicas.layout.repository(key)
+
+        def make() -> None:
+            shared = [*alternates_of(repository), repository / "objects"]
+            write_skeleton(path, object_format, "".join(f"{objects}\n" for objects in shared))
+
+        try:
+            await on_disk(make)
+            yield GitWorkshop(
+                commands=self._replicas.commands,
+                objects=self._objects,
+                settings=self._settings,
+                key=key,
+                object_format=object_format,
+                path=path,
+            )
+        finally:
+            try:
+                await on_disk(remove_tree, path)
+            finally:
+                self._replicas.end_workshop(path)
+
+
+@dataclass(kw_only=True)
+class GitWorkshop:
+    """Implements `ports.Workshop`."""
+
+    commands: GitCommands
+    objects: Objects
+    settings: OperationSettings
+    key: ReplicaKey
+    object_format: str
+    path: Path
+    _bytes_taken: int = 0
+
+    # ------------------------------------------------------------ objects
+
+    async def add_blob(self, content: AsyncIterator[bytes]) -> ObjectId:
+        """Write a blob as it arrives. Raises Overloaded."""
+        data = bytearray()
+        size = 0
+        spool: BinaryIO | None = None
+        try:
+            async for piece in content:
+                size += len(piece)
+                self._bytes_taken += len(piece)
+                if size > self.settings.file_bytes_max:
+                    raise Overloaded("the file is too large", bytes_max=self.settings.file_bytes_max)
+                if self._bytes_taken > self.settings.bytes_max:
+                    raise Overloaded("the operation brings too much", bytes_max=self.settings.bytes_max)
+                data += piece
+                if len(data) > INLINE_BYTES_MAX:
+                    if spool is None:
+                        with disk_errors():
+                            spool = TemporaryFile(dir=self.path)  # noqa: SIM115 - closed below, and has no name
+                    await on_disk(spool.write, bytes(data))
+                    data.clear()
+            if spool is None:
+                return await self._write(ObjectKind.BLOB, bytes(data))
+            await on_disk(_rewind, spool, bytes(data))
+            return await on_disk(write_loose_blob, self._own_objects, self.object_format, spool, size)
+        finally:
+            if spool is not None:
+                spool.close()
+
+    async def edit_tree(self, base: ObjectId | None, actions: Sequence[TreeAction]) -> ObjectId:
+        """Write the tree that `actions` make of `base`. Raises InvalidRequest, NotFound, RefConflict."""
+        edits = TreeEdits(self._read_tree, HASH_BYTES[self.object_format])
+        if base is not None:
+            await edits.start(base)
+        for action in actions:
+            await edits.do(action)
+        return await edits.write(self._write_trees)
+
+    async def write_commit(self, commit: NewCommit) -> ObjectId:
+        """Write a commit. Raises InvalidRequest."""
+        return await self._write(ObjectKind.COMMIT, format_commit(commit))
+
+    async def write_tag(self, tag: NewTag) -> ObjectId:
+        """Write a tag object. Raises InvalidRequest."""
+        return await self._write(ObjectKind.TAG, format_tag(tag))
+
+    async def read_commit(self, oid: ObjectId) -> CommitFacts:
+        """A commit of the replica or of this workshop. Raises NotFound."""
+        return parse_commit(oid, await self.read(oid, ObjectKind.COMMIT))
+
+    async def read(self, oid: ObjectId, kind: ObjectKind) -> bytes:
+        """The content of an object. Raises NotFound: there is none of that kind."""
+        own = await on_disk(read_loose, self._own_objects, oid)
+        if own is not None:
+            found, data = own
+        else:
+            (other,) = await self.objects.read(self.key, [oid], bytes_max=OBJECT_BYTES_MAX)
+            if other is None:
+                raise NotFound("no such object", oid=oid)
+            found, data = other.info.kind, other.data
+        if found is not kind:
+            raise NotFound(f"the object is no {kind.value}", oid=oid, kind=found.value)
+        return data
+
+    async def pack(self, tip: ObjectId, haves: Sequence[ObjectId]) -> AsyncIterator[bytes]:
+        """A thin pack of what is new; git is stopped when the iterator is closed."""
+        process = await self.commands.open(
+            _PACK, git_dir=self.path, environment=PLAIN, deadline_ms=PACK_DEADLINE_MS, config=_CONFIG
+        )
+        async with process:
+            process.feed("".join([f"{tip}\n", *(f"^{oid}\n" for oid in haves)]).encode())
+            while chunk := await process.read_bulk():
+                yield chunk
+            if await process.wait() != 0:
+                raise self._failure("pack what was built", process.returncode or 0, process.stderr_tail)
+
+    # ------------------------------------------------------------ for what is built on this
+
+    async def git(
+        self,
+        args: Sequence[str],
+        *,
+        what: str,
+        stdin: bytes = b"",
+        environment: Mapping[str, str] = _NOTHING,
+        expected: Collection[int] = _OK,
+        config: Sequence[str] = (),
+    ) -> Completed:
+        """Run git in the workshop; exit codes in `expected` are answers. `what` completes "git could not ...".
+
+        Raises:
+            InvalidRequest, Corrupt, Overloaded: git gave another exit code.
+        """
+        done = await self.commands.run(
+            args,
+            git_dir=self.path,
+            stdin=stdin,
+            environment={**PLAIN, **environment},
+            deadline_ms=STEP_MS,
+            config=(*_CONFIG, *config),
+        )
+        if done.returncode not in expected:
+            raise self._failure(what, done.returncode, done.stderr.decode(errors="replace"))
+        return done
+
+    def _failure(self, what: str, returncode: int, stderr: str) -> MeshError:
+        if NO_SPACE_IN_GIT in stderr:
+            return disk_full()
+        return failure_of(what, returncode, stderr, self.path)
+
+    @property
+    def _own_objects(self) -> Path:
+        return self.path / "objects"
+
+    async def _write(self, kind: ObjectKind, data: bytes) -> ObjectId:
+        (oid,) = await on_disk(write_loose, self._own_objects, self.object_format, [(kind, data)])
+        return oid
+
+    async def _write_trees(self, contents: Sequence[bytes]) -> list[ObjectId]:
+        whole = [(ObjectKind.TREE, content) for content in contents]
+        return await on_disk(write_loose, self._own_objects, self.object_format, whole)
+
+    async def _read_tree(self, oid: ObjectId) -> bytes:
+        try:
+            return await self.read(oid, ObjectKind.TREE)
+        except NotFound as missing:
+            raise Corrupt("a tree is missing", oid=oid) from missing
+
+
+def _rewind(spool: BinaryIO, rest: bytes) -> None:
+    spool.write(rest)
+    spool.flush()
+    spool.seek(0, os.SEEK_SET)

@@ -1,0 +1,260 @@
+"""Writes that make Git objects: what is wished for, and the workshop where the objects are built."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from meshnode.base.ids import Generation, ObjectId, RefName, RefValue, RepositoryName, RoundId
+from meshnode.core.round import ReplicaKey
+from meshnode.ports.objects import ObjectKind
+
+# ---------------------------------------------------------------- what objects are made of
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Person:
+    """Who did something, and when."""
+
+    name: str
+    email: str
+    seconds: int
+    """Since 1970."""
+    offset_minutes: int = 0
+    """East of UTC."""
+
+
+class FileMode(Enum):
+    """What a file is, by the mode git stores."""
+
+    REGULAR = "100644"
+    EXECUTABLE = "100755"
+    SYMLINK = "120000"
+
+
+class ActionKind(Enum):
+    """What is done to one path."""
+
+    CREATE = "create"
+    """A file that must not exist."""
+    UPDATE = "update"
+    """A file that must exist."""
+    PUT = "put"
+    """A file, whether it exists or not."""
+    MOVE = "move"
+    """A file or a directory to a path that must not exist."""
+    DELETE = "delete"
+    """A file that must exist; with `is_recursive` a directory with all below it too."""
+    CHMOD = "chmod"
+    """A regular file that must exist, executable or not."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TreeAction:
+    """One change of a tree. Actions are done in order, each sees what those before it left."""
+
+    kind: ActionKind
+    path: bytes
+    source: bytes = b""
+    """MOVE: the path before."""
+    mode: FileMode | None = None
+    """None: as it was, REGULAR for a new file."""
+    blob: ObjectId | None = None
+    """The content: needed by CREATE, UPDATE and PUT, possible with MOVE of a file."""
+    expected: ObjectId | None = None
+    """The blob that `path` (MOVE: `source`) must hold before."""
+    is_recursive: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewCommit:
+    """A commit to be written. An author or committer in bytes is the line of another commit, taken over as it is."""
+
+    tree: ObjectId
+    parents: Sequence[ObjectId]
+    author: Person | bytes
+    committer: Person | bytes
+    message: bytes
+    """A line feed is added where it does not end in one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewTag:
+    """An annotated tag to be written."""
+
+    target: ObjectId
+    kind: ObjectKind
+    name: str
+    """Without refs/tags/."""
+    tagger: Person
+    message: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CommitFacts:
+    """What a commit says, in UTF-8 where it names an encoding that is known."""
+
+    oid: ObjectId
+    tree: ObjectId
+    parents: tuple[ObjectId, ...]
+    author: bytes
+    message: bytes
+
+
+# ---------------------------------------------------------------- the workshop
+
+
+class Workshop(Protocol):
+    """A place beside one replica: sees the replica's objects, keeps new ones to itself, and goes with all it holds.
+
+    Every method may raise Overloaded (a limit, no space left), DeadlineExceeded and Corrupt.
+    """
+
+    async def add_blob(self, content: AsyncIterator[bytes]) -> ObjectId:
+        """Write a blob as it arrives. Raises Overloaded: over the limit of one file or of the whole workshop."""
+        ...
+
+    async def edit_tree(self, base: ObjectId | None, actions: Sequence[TreeAction]) -> ObjectId:
+        """Write the tree that `actions` make of the tree `base` (None: an empty one).
+
+        Raises:
+            InvalidRequest: a path git cannot or must not hold, or an action that does not fit what is there.
+            NotFound: a path that must exist does not. RefConflict: one that must not does, or holds another blob.
+        """
+        ...
+
+    async def write_commit(self, commit: NewCommit) -> ObjectId:
+        """Write a commit. Raises InvalidRequest for an identity or a message that git refuses."""
+        ...
+
+    async def write_tag(self, tag: NewTag) -> ObjectId:
+        """Write a tag object. Raises as `write_commit`."""
+        ...
+
+    async def read_commit(self, oid: ObjectId) -> CommitFacts:
+        """A commit of the replica or of this workshop. Raises NotFound."""
+        ...
+
+    def pack(self, tip: ObjectId, haves: Sequence[ObjectId]) -> AsyncIterator[bytes]:
+        """A thin pack of what `tip` reaches and `haves`, commits of the replica, do not."""
+        ...
+
+
+class Workshops(Protocol):
+    """Workshops on this node's disk."""
+
+    def open(self, key: ReplicaKey, object_format: str) -> AbstractAsyncContextManager[Workshop]:
+        """An empty workshop, removed at the end however it comes about.
+
+        Raises:
+            Overloaded: too many workshops are open, or no space left.
+        """
+        ...
+
+
+# ---------------------------------------------------------------- what is wished for
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """The one reference that an operation changes."""
+
+    repository: RepositoryName
+    ref: RefName
+    expected: RefValue | str | None
+    """What it must hold: an object id, "" for nothing, None for whatever is there."""
+    request_key: str
+    actor: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilePart:
+    """One file action of a streamed request, with its content still to come."""
+
+    action: TreeAction
+    """Without its blob."""
+    content: AsyncIterator[bytes] | None
+    """To be read to the end before the next part is asked for; None: the action brings none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CommitFiles:
+    """One commit on a branch, from a list of file actions."""
+
+    author: Person
+    committer: Person
+    message: bytes
+    start: str = ""
+    """For a branch that does not exist: the revision it starts from; "": the commit has no parent."""
+    is_empty_allowed: bool = False
+    """Whether a commit that changes nothing is made all the same."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PointRef:
+    """A branch or lightweight tag that does not exist yet, at a revision."""
+
+    revision: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MakeTag:
+    """An annotated tag that does not exist yet."""
+
+    revision: str
+    tagger: Person
+    message: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeleteRef:
+    """The end of a branch or tag."""
+
+
+Wish = CommitFiles | PointRef | MakeTag | DeleteRef
+
+
+class Outcome(Enum):
+    """How an operation ended."""
+
+    WRITTEN = "written"
+    """The reference has its new value."""
+    UP_TO_DATE = "up-to-date"
+    """There was nothing to do; nothing was written."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OperationResult:
+    """What came of an operation."""
+
+    outcome: Outcome
+    oid: ObjectId | None = None
+    """What the reference holds now, None for nothing."""
+    previous: ObjectId | None = None
+    """What it held before."""
+    generation: Generation = field(default=Generation(0))
+    round_id: RoundId | None = None
+    """Of the write; None where nothing was written."""
+    is_repetition: bool = False
+    """The same request took effect before; this is what it did then."""
+
+
+class Operations(Protocol):
+    """Writes that make objects, with this node as coordinator."""
+
+    async def run(self, target: Target, wish: Wish, parts: AsyncIterator[FilePart] | None = None) -> OperationResult:
+        """Build what is wished for on the reference as it is, and write it: one round, or nothing.
+
+        Where nothing is expected of the reference and others write to it meanwhile, it is built again on what they
+        left, a bounded number of times.
+
+        Raises:
+            RepositoryNotFound, ReplicaBehind, ReadOnly: before anything of `parts` was read.
+            RefConflict: the reference is not at `target.expected` (field `actual`), or has moved too often.
+            NotFound, InvalidRequest: the wish does not fit what is there.
+            MeshError: as `Writer.write`.
+        """
+        ...

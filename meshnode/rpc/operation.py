@@ -1,0 +1,105 @@
+"""Serves OperationService: writes that make objects, each at a node that can lead a write of the repository."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any, Final
+
+from meshnode.base.errors import InvalidRequest
+from meshnode.base.ids import NodeId
+from meshnode.ports import Clock, DeleteRef, MakeTag, OperationResult, Operations, PointRef, Target, Wish
+from meshnode.rpc.call import Answer, Call, first_message
+from meshnode.rpc.forward import Forwarder, Route
+from meshnode.rpc.forward_stream import StreamForwarder, Upload
+from meshnode.v1 import operation_pb2
+from meshnode.wire.operations import commit_files_of, parts_of, person_of, result_message, tag_of, target_of
+from meshnode.wire.refs import branch_of
+
+_ROUTE: Final = Route("repository")
+
+
+class OperationServicer:
+    """mesh.v1.OperationService."""
+
+    def __init__(
+        self, *, own: NodeId, operations: Operations, forwarder: Forwarder, streams: StreamForwarder, clock: Clock
+    ) -> None:
+        self._own = own
+        self._operations = operations
+        self._forwarder = forwarder
+        self._streams = streams
+        self._clock = clock
+
+    async def commit_files(self, requests: AsyncIterator[operation_pb2.CommitFilesRequest], call: Call) -> Answer:
+        """One commit from a stream of file actions."""
+        return await self._streams.upload(_ROUTE, await _upload(requests), call, self._commit_files)
+
+    async def create_branch(self, request: operation_pb2.CreateBranchRequest, call: Call) -> Answer:
+        """A new branch."""
+        return await self._forwarder.run(_ROUTE, request, call, self._create_branch)
+
+    async def delete_branch(self, request: operation_pb2.DeleteBranchRequest, call: Call) -> Answer:
+        """The end of a branch."""
+        return await self._forwarder.run(_ROUTE, request, call, self._delete_branch)
+
+    async def create_tag(self, request: operation_pb2.CreateTagRequest, call: Call) -> Answer:
+        """A new tag."""
+        return await self._forwarder.run(_ROUTE, request, call, self._create_tag)
+
+    async def delete_tag(self, request: operation_pb2.DeleteTagRequest, call: Call) -> Answer:
+        """The end of a tag."""
+        return await self._forwarder.run(_ROUTE, request, call, self._delete_tag)
+
+    # ------------------------------------------------------------ here
+
+    async def _commit_files(
+        self, first: operation_pb2.CommitFilesRequest, rest: AsyncIterator[Any], call: Call
+    ) -> Answer:
+        header = first.header
+        target = target_of(header, branch_of(header.branch), call.actor)
+        wish = commit_files_of(header, self._now_s())
+        async with aclosing(parts_of(rest)) as parts:  # type: ignore[type-var]
+            return self._answer(await self._operations.run(target, wish, parts), call)
+
+    async def _create_branch(self, request: operation_pb2.CreateBranchRequest, call: Call) -> Answer:
+        target = target_of(request, branch_of(request.branch), call.actor)
+        return await self._run(target, PointRef(revision=request.revision), call)
+
+    async def _delete_branch(self, request: operation_pb2.DeleteBranchRequest, call: Call) -> Answer:
+        return await self._run(target_of(request, branch_of(request.branch), call.actor), DeleteRef(), call)
+
+    async def _create_tag(self, request: operation_pb2.CreateTagRequest, call: Call) -> Answer:
+        target = target_of(request, tag_of(request.tag), call.actor)
+        if request.HasField("tagger"):
+            tagger = person_of(request.tagger, self._now_s())
+            wish: Wish = MakeTag(revision=request.revision, tagger=tagger, message=request.message.encode())
+        elif request.message:
+            raise InvalidRequest("a tag with a message needs a tagger")
+        else:
+            wish = PointRef(revision=request.revision)
+        return await self._run(target, wish, call)
+
+    async def _delete_tag(self, request: operation_pb2.DeleteTagRequest, call: Call) -> Answer:
+        return await self._run(target_of(request, tag_of(request.tag), call.actor), DeleteRef(), call)
+
+    async def _run(self, target: Target, wish: Wish, call: Call) -> Answer:
+        return self._answer(await self._operations.run(target, wish), call)
+
+    def _answer(self, result: OperationResult, call: Call) -> Answer:
+        call.facts["generation"] = result.generation
+        call.facts["outcome"] = result.outcome.value
+        if result.round_id is not None:
+            call.facts["round"] = result.round_id
+        return result_message(result, self._own)
+
+    def _now_s(self) -> int:
+        return self._clock.wall_ms() // 1000
+
+
+async def _upload(requests: AsyncIterator[Any]) -> Upload:
+    """A streamed request whose first message is its header. Raises InvalidRequest."""
+    first = await first_message(requests)
+    if first.WhichOneof("part") != "header":
+        raise InvalidRequest("the first message must be the header")
+    return Upload(first=first, header=first.header, rest=requests)
