@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from meshnode.ports import Clock, CommitSources, Contents, Events, Operations, ReplicaReader, Trees
-from meshnode.rpc.commit import CommitServicer, CommitSources
+from meshnode.rpc.commit import CommitServicer
 from meshnode.rpc.event import EventServicer
 from meshnode.rpc.forward import Forwarder
 from meshnode.rpc.forward_stream import StreamForwarder
