@@ -203,7 +203,7 @@ class Synchroniser:
             fix = await ingest.finish()
             if fix is None:
                 raise RepositoryNotFound("the peer sent no objects", peer=source)
-            await ingest.check_connected(wants)
+            await ingest.check_connected(wants, is_for_others=False)
             is_complete = True
             return round_id
         finally:

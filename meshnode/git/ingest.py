@@ -3,9 +3,9 @@
     write(raw bytes) -> index-pack --stdin --fix-thin --strict -> pack and index in the quarantine
     finish() -> how the raw bytes become the final pack, so that others need not index it again
 
-Costs one process, and one more for the connectivity check; index-pack syncs both files itself.
+Costs one process, and one or two more for the connectivity check; index-pack syncs both files itself.
 
-Source: git-index-pack(1), git-rev-list(1), git's connected.c, gitformat-pack(5).
+Source: git-index-pack(1), gitformat-pack(5).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 from typing import Final
 
-from meshnode.base.errors import Corrupt, InvalidRequest, MeshError, Overloaded
+from meshnode.base.errors import InvalidRequest, MeshError, Overloaded, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import ObjectId
 from meshnode.config import PushSettings
 from meshnode.git.command import GitCommands
+from meshnode.git.connectivity import Connectivity, NewPack, not_a_commit
 from meshnode.git.disk import NO_SPACE_IN_GIT, disk_full, on_disk, sync_directory
 from meshnode.git.journal import HASH_BYTES, find_complete_pack
-from meshnode.git.layout import alternates_of
 from meshnode.git.packs import open_pack
 from meshnode.git.process import GitProcess
 from meshnode.git.quarantine import Quarantine
@@ -34,7 +34,6 @@ TAIL_BYTES_MAX: Final = 512 << 20
 """Bases that a thin pack may leave out; what completes it is held in memory here and at every replica."""
 _HEADER_BYTES: Final = 12
 _MESSAGE_ID = re.compile(r"[A-Za-z][A-Za-z0-9]*\Z")
-_OBJECT = re.compile(r"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b")
 _DONE = re.compile(rb"(?:pack|keep)\t([0-9a-f]{40}|[0-9a-f]{64})\n\Z")
 
 
@@ -116,12 +115,21 @@ class GitIngest:
         finally:
             file.close()
 
-    async def check_connected(self, tips: Collection[ObjectId], *, commits: Collection[ObjectId] = ()) -> None:
+    async def check_connected(
+        self, tips: Collection[ObjectId], *, commits: Collection[ObjectId] = (), is_for_others: bool = True
+    ) -> None:
         """Walk from `tips` to what the repository's references reach. Raises InvalidRequest."""
         quarantine = self._quarantine
+        connectivity = Connectivity(
+            commands=self._commands, git_dir=quarantine.git_dir, environment=quarantine.environment()
+        )
         unknown = await on_disk(self._not_in_pack, commits) if commits else []
-        await check_commits(self._commands, quarantine.git_dir, unknown, quarantine.environment())
-        await check_connected(self._commands, quarantine.git_dir, tips, quarantine.environment())
+        await connectivity.check_commits(unknown)
+        if is_for_others and self._index is not None:
+            pack = NewPack(self._index, HASH_BYTES[quarantine.object_format])
+            await connectivity.check(tips, pack, await self._references())
+        else:
+            await connectivity.check(tips, None, ())
 
     async def close(self) -> None:
         """Stop git; remove the quarantine unless it is complete."""
@@ -129,6 +137,14 @@ class GitIngest:
         await self._process.kill()
         if not self._is_complete or self._quarantine.is_superseded():
             await self._quarantine.remove()
+
+    async def _references(self) -> set[str]:
+        """The ids that references hold; none where they are not settled: then git reads them from the files."""
+        try:
+            snapshot = await self._quarantine.replicas.snapshot(self._quarantine.key)
+        except (RepositoryNotFound, ReplicaBehind):
+            return set()
+        return {*snapshot.refs.values(), *snapshot.peeled.values()}
 
     def _complete(self) -> PackFix:
         found = find_complete_pack(self._quarantine.path)
@@ -169,64 +185,6 @@ class GitIngest:
 
     def _refusal(self) -> MeshError:
         return pack_refusal(self._process.stderr_tail, self._bytes_max)
-
-
-async def check_connected(
-    commands: GitCommands, git_dir: Path, tips: Collection[ObjectId], environment: dict[str, str]
-) -> None:
-    """Check that all that `tips` reach exists, walking only what no reference reaches yet.
-
-    A fork's parents count too: their references reach objects that nobody prunes while the fork needs them.
-
-    Raises:
-        InvalidRequest: an object is missing; field `oid`.
-    """
-    if not tips:
-        return
-    arguments = ["rev-list", "--objects", "--stdin", "--not", "--all", "--quiet"]
-    if await on_disk(alternates_of, git_dir):
-        arguments.append("--alternate-refs")
-    completed = await commands.run(
-        arguments,
-        git_dir=git_dir,
-        stdin="".join(f"{oid}\n" for oid in sorted(tips)).encode(),
-        environment=environment,
-        deadline_ms=PACK_DEADLINE_MS,
-    )
-    if completed.returncode != 0:
-        message = completed.stderr.decode(errors="replace").strip()
-        named = _OBJECT.findall(message)
-        raise InvalidRequest(
-            "objects are missing", oid=named[-1] if named else None, detail=message.rpartition("\n")[2][-200:]
-        )
-
-
-async def check_commits(
-    commands: GitCommands, git_dir: Path, oids: Collection[ObjectId], environment: dict[str, str]
-) -> None:
-    """Check that `oids` exist and are commits; one process, none for no ids. Raises InvalidRequest."""
-    if not oids:
-        return
-    wanted = sorted(oids)
-    completed = await commands.run(
-        ["cat-file", "--batch-check=%(objecttype)", "--buffer"],
-        git_dir=git_dir,
-        stdin="".join(f"{oid}\n" for oid in wanted).encode(),
-        environment=environment,
-    )
-    answers = completed.stdout.decode(errors="replace").split("\n")
-    if completed.returncode != 0 or len(answers) != len(wanted) + 1:
-        raise Corrupt("git cannot look up objects", detail=completed.stderr.decode(errors="replace")[-300:])
-    for oid, kind in zip(wanted, answers, strict=False):
-        if " " in kind:
-            raise InvalidRequest("objects are missing", oid=oid)
-        if kind != "commit":
-            raise not_a_commit(oid, kind)
-
-
-def not_a_commit(oid: ObjectId, kind: str) -> InvalidRequest:
-    """The refusal of a branch that would not name a commit."""
-    return InvalidRequest("a branch must name a commit", oid=oid, kind=kind)
 
 
 def pack_refusal(stderr: str, bytes_max: int) -> MeshError:

@@ -125,8 +125,11 @@ class MemoryIngest:
         if self._pack is not None:
             yield self._pack.index
 
-    async def check_connected(self, tips: Collection[ObjectId], *, commits: Collection[ObjectId] = ()) -> None:
+    async def check_connected(
+        self, tips: Collection[ObjectId], *, commits: Collection[ObjectId] = (), is_for_others: bool = True
+    ) -> None:
         """Check that every tip is in the pack or the replica. Raises InvalidRequest."""
+        del is_for_others  # objects lead nowhere here, so none is left out of a pack
         objects = self._objects_here() | (self._pack.objects if self._pack else frozenset())
         for oid in sorted({*tips, *commits}):
             if oid not in objects:

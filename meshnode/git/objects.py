@@ -12,8 +12,9 @@ from meshnode.base.errors import Corrupt, MeshError, NotFound, RepositoryNotFoun
 from meshnode.base.ids import ObjectId, RoundId
 from meshnode.config import PushSettings
 from meshnode.core.round import ReplicaKey
+from meshnode.git.connectivity import Connectivity
 from meshnode.git.disk import NO_SPACE_IN_GIT, disk_full
-from meshnode.git.ingest import PACK_DEADLINE_MS, GitIngest, check_commits, check_connected, index_arguments
+from meshnode.git.ingest import PACK_DEADLINE_MS, GitIngest, index_arguments
 from meshnode.git.quarantine import open_quarantine
 from meshnode.git.receive import GitReceive
 from meshnode.git.replicas import Replicas
@@ -112,9 +113,11 @@ class GitPackStore:
         refs = (await self._replicas.snapshot(key)).refs
         known: set[str] = set(refs.values())
         branches: set[str] = {value for name, value in refs.items() if name.startswith("refs/heads/")}
-        git_dir = self._replicas.layout.repository(key)
-        await check_commits(self._commands, git_dir, set(commits) - branches, _PLAIN)
-        await check_connected(self._commands, git_dir, set(tips) - known, _PLAIN)
+        connectivity = Connectivity(
+            commands=self._commands, git_dir=self._replicas.layout.repository(key), environment=_PLAIN
+        )
+        await connectivity.check_commits(set(commits) - branches)
+        await connectivity.check(set(tips) - known, None, known)
 
 
 def _broken(stderr: str) -> MeshError:

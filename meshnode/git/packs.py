@@ -100,6 +100,18 @@ class PackFile:
         return offset
 
 
+def pack_names(index: Path, hash_bytes: int) -> Iterator[bytes]:
+    """The ids of all objects of a pack, in order, out of its index. Raises Corrupt where it is damaged."""
+    with index.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if len(data) < _NAMES or data[:8] != _MAGIC:
+            raise Corrupt("pack index is cut short or of an unknown version", path=index.name)
+        count = struct.unpack_from(">I", data, _FANOUT + 255 * 4)[0]
+        if len(data) < _NAMES + count * (hash_bytes + 8) + 2 * hash_bytes:
+            raise Corrupt("pack index is cut short", path=index.name)
+        for at in range(_NAMES, _NAMES + count * hash_bytes, hash_bytes):
+            yield data[at : at + hash_bytes]
+
+
 @contextmanager
 def open_pack(pack: Path, index: Path, hash_bytes: int) -> Iterator[PackFile]:
     """Map a pack and its index. Raises Corrupt where they are damaged; both were checked when they came in."""

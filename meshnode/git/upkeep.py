@@ -15,9 +15,8 @@ Source: git-pack-objects(1), git-commit-graph(1), gitformat-pack(5).
 
 from __future__ import annotations
 
-import mmap
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +24,7 @@ from meshnode.base.errors import Corrupt, RepositoryNotFound
 from meshnode.core.round import ReplicaKey
 from meshnode.core.upkeep import PackFacts
 from meshnode.git.disk import NO_SPACE_IN_GIT, disk_full, on_disk, sync_directory
+from meshnode.git.packs import pack_names
 from meshnode.git.replicas import Replicas
 from meshnode.ports import UpkeepReport
 
@@ -122,21 +122,12 @@ def _list_packs(directory: Path) -> list[PackFacts]:
 
 def _first_missing(directory: Path, made: str, old: Sequence[str], hash_bytes: int) -> str:
     """The first object of the old packs that the new one lacks, in hex; "" for none."""
-    have = set(_names(directory / f"{made}.idx", hash_bytes))
+    have = set(pack_names(directory / f"{made}.idx", hash_bytes))
     for name in old:
-        for oid in _names(directory / f"{name}.idx", hash_bytes):
+        for oid in pack_names(directory / f"{name}.idx", hash_bytes):
             if oid not in have:
                 return oid.hex()
     return ""
-
-
-def _names(index: Path, hash_bytes: int) -> Iterator[bytes]:
-    with index.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        count = struct.unpack_from(">I", data, _COUNT_AT)[0]
-        if len(data) < _NAMES_AT + count * (hash_bytes + 8) + 2 * hash_bytes:
-            raise Corrupt("pack index is cut short", path=index.name)
-        for at in range(_NAMES_AT, _NAMES_AT + count * hash_bytes, hash_bytes):
-            yield data[at : at + hash_bytes]
 
 
 def _remove(directory: Path, names: Sequence[str]) -> None:

@@ -49,8 +49,13 @@ class PackIngest(Protocol):
         """The index that `finish` made, in chunks of at most 512 KiB."""
         ...
 
-    async def check_connected(self, tips: Collection[ObjectId], *, commits: Collection[ObjectId] = ()) -> None:
+    async def check_connected(
+        self, tips: Collection[ObjectId], *, commits: Collection[ObjectId] = (), is_for_others: bool = True
+    ) -> None:
         """Check that everything reachable from `tips` is in the quarantine or the repository.
+
+        `is_for_others`: the pack goes to other replicas, so what it leaves out must be reachable from references; an
+        object that lies here by chance would be missing there.
 
         Those of the tips that are in `commits` (branch tips) must be commits: git refuses anything else below
         refs/heads/, and after the commit point it would be too late to find out.
