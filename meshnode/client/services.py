@@ -246,6 +246,30 @@ _COMMIT_LIST_LAST_COMMITS: Final = Method(
     has_request_key=False,
     has_consistency=True,
 )
+_COMMIT_BLAME: Final = Method(
+    path="/mesh.v1.CommitService/Blame",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_COMMIT_GET_COMMIT_SIGNATURES: Final = Method(
+    path="/mesh.v1.CommitService/GetCommitSignatures",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_COMMIT_GET_COMMIT_STATS: Final = Method(
+    path="/mesh.v1.CommitService/GetCommitStats",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
 
 
 class CommitService:
@@ -332,6 +356,34 @@ class CommitService:
         """
         return await self._caller.unary(
             _COMMIT_LIST_LAST_COMMITS, request, commit_pb2.ListLastCommitsResponse, timeout_ms=timeout_ms
+        )
+
+    def blame(
+        self, request: commit_pb2.BlameRequest, *, timeout_ms: int = STREAM_MS
+    ) -> AsyncIterator[commit_pb2.BlameResponse]:
+        """Which commit brought in each line of a file.
+
+        RESOURCE_EXHAUSTED where the file is over 16 MiB or a line over 1 MiB (field `bytes_max`).
+        """
+        return self._caller.stream(_COMMIT_BLAME, request, commit_pb2.BlameResponse, timeout_ms=timeout_ms)
+
+    def get_commit_signatures(
+        self, request: commit_pb2.GetCommitSignaturesRequest, *, timeout_ms: int = STREAM_MS
+    ) -> AsyncIterator[commit_pb2.GetCommitSignaturesResponse]:
+        """Signatures and what they sign.
+
+        Nothing is verified. RESOURCE_EXHAUSTED where the commits together hold over 16 MiB.
+        """
+        return self._caller.stream(
+            _COMMIT_GET_COMMIT_SIGNATURES, request, commit_pb2.GetCommitSignaturesResponse, timeout_ms=timeout_ms
+        )
+
+    async def get_commit_stats(
+        self, request: commit_pb2.GetCommitStatsRequest, *, timeout_ms: int = CALL_MS
+    ) -> commit_pb2.GetCommitStatsResponse:
+        """How much commits changed: what `git show --shortstat` counts, merges against their first parent."""
+        return await self._caller.unary(
+            _COMMIT_GET_COMMIT_STATS, request, commit_pb2.GetCommitStatsResponse, timeout_ms=timeout_ms
         )
 
 

@@ -29,6 +29,7 @@ _ARMOR: Final = (
     (b"-----BEGIN SSH SIGNATURE-----", SignatureKind.SSH),
     (b"-----BEGIN SIGNED MESSAGE-----", SignatureKind.X509),
 )
+_ARMORS: Final = tuple(armor for armor, _ in _ARMOR)
 _SIGNATURE_HEADERS: Final = {40: b"gpgsig", 64: b"gpgsig-sha256"}
 """By the length of an object id in hex: an object may carry the signature of its other format too."""
 SECONDS_DIGITS_MAX: Final = 18
@@ -51,7 +52,7 @@ def parse_commit(oid: ObjectId, data: bytes, *, size: int, message_bytes_max: in
     author = committer = NOBODY
     encoding = ""
     signature = SignatureKind.NONE
-    wanted = _SIGNATURE_HEADERS[len(oid)]
+    wanted = signature_header(len(oid))
     for line in reversed(lines[len(parents) + 1 :]):  # the first of a kind counts, so it comes last here
         name, _, value = line.partition(b" ")
         if name == b"author":
@@ -93,6 +94,16 @@ def parse_identity(value: bytes) -> Identity:
     if date is None or len(date.group(1)) > SECONDS_DIGITS_MAX:
         return Identity(name.rstrip(), email, 0, "")
     return Identity(name.rstrip(), email, int(date.group(1)), date.group(2).decode("ascii"))
+
+
+def signature_header(oid_chars: int) -> bytes:
+    """The header that holds the signature of a commit whose ids have so many hex digits."""
+    return _SIGNATURE_HEADERS[oid_chars]
+
+
+def is_armor(data: bytes, at: int) -> bool:
+    """Whether a signature begins at this place."""
+    return data.startswith(_ARMORS, at)
 
 
 def signature_kind(text: bytes) -> SignatureKind:

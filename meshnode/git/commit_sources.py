@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from meshnode.git.ancestry import GitAncestry
+from meshnode.git.blame import GitBlames
+from meshnode.git.commit_details import GitCommitDetails
 from meshnode.git.commit_walks import GitCommitWalks
 from meshnode.git.commits import GitCommits
 from meshnode.git.last_commits import GitLastCommits
@@ -17,5 +19,8 @@ def open_commits(objects: Objects, queries: Queries, trees: Trees) -> CommitSour
         walks=GitCommitWalks(queries),
         ancestry=GitAncestry(queries),
         last=GitLastCommits(queries, objects, trees),
+        blames=GitBlames(queries),
+        details=GitCommitDetails(objects, queries),
         trees=trees,
+        objects=objects,
     )

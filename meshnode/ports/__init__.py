@@ -9,6 +9,7 @@ Each port has a memory implementation beside its real one and one contract suite
                  Ancestry, Contents
                  Ancestry, LastCommits
                  Ancestry, Contents, Upkeep
+                 Ancestry, LastCommits, Blames, CommitDetails
     engine/   -> Transport, Writes, Reads, Router, Replication, Membership, Activity, Scrubs, Losses, Events:
                  Objects, Revisions, Workshops
     engine/   -> Transport, Writes, Operations, Reads, Router, Replication, Membership, Activity, Scrubs,
@@ -20,17 +21,21 @@ Errors are those of `base.errors`; every method may be cancelled at any await, a
 
 from __future__ import annotations
 
+from meshnode.ports.blame import BlameHunk, BlameOptions, Blames
 from meshnode.ports.catalog import Catalog, Compare, Delete, Entry, Put, WatchEvent
 from meshnode.ports.commit_sources import CommitSources
 from meshnode.ports.commits import (
     Ancestry,
     Commit,
+    CommitDetails,
     Commits,
+    CommitStats,
     CommitWalks,
     Divergence,
     Identity,
     MergeBaseKind,
     Selection,
+    Signature,
     SignatureKind,
     WalkOrder,
 )
@@ -106,14 +111,19 @@ __all__ = [
     "Ancestry",
     "ArchiveFormat",
     "Attribute",
+    "BlameHunk",
+    "BlameOptions",
+    "Blames",
     "Catalog",
     "Change",
     "Clock",
     "CommandResult",
     "Commit",
+    "CommitDetails",
     "CommitFacts",
     "CommitFiles",
     "CommitSources",
+    "CommitStats",
     "CommitWalks",
     "Commits",
     "Compare",
@@ -187,6 +197,7 @@ __all__ = [
     "ScrubReport",
     "Scrubs",
     "Selection",
+    "Signature",
     "SignatureKind",
     "StageChunk",
     "StageFix",

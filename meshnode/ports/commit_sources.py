@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from meshnode.ports.commits import Ancestry, Commits, CommitWalks
+from meshnode.ports.blame import Blames
+from meshnode.ports.commits import Ancestry, CommitDetails, Commits, CommitWalks
 from meshnode.ports.last_commits import LastCommits
+from meshnode.ports.objects import Objects
 from meshnode.ports.trees import Trees
 
 
@@ -17,4 +19,7 @@ class CommitSources:
     walks: CommitWalks
     ancestry: Ancestry
     last: LastCommits
+    blames: Blames
+    details: CommitDetails
     trees: Trees
+    objects: Objects

@@ -102,6 +102,27 @@ class Divergence:
     behind: int
 
 
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A signature and what it signs; nobody verified it."""
+
+    kind: SignatureKind
+    text: bytes
+    """As the signing program gave it; b"" where there is none."""
+    payload: bytes
+    """The bytes that were signed."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitStats:
+    """What a commit changed against its first parent."""
+
+    additions: int
+    deletions: int
+    files: int
+    """Binary files are counted here only."""
+
+
 class Commits(Protocol):
     """Reads commits. Raises Corrupt where an object cannot be parsed."""
 
@@ -146,4 +167,20 @@ class Ancestry(Protocol):
         self, key: ReplicaKey, base: ObjectId, oids: Sequence[ObjectId]
     ) -> Mapping[ObjectId, Divergence]:
         """How far each of `oids` is ahead of and behind `base`."""
+        ...
+
+
+class CommitDetails(Protocol):
+    """What is to be said of single commits beside their content. Every id must be that of a commit."""
+
+    async def signatures(self, key: ReplicaKey, oids: Sequence[ObjectId], *, bytes_max: int) -> list[Signature]:
+        """The signature of each commit, in order.
+
+        Raises:
+            TooLarge: together they hold more than `bytes_max`.
+        """
+        ...
+
+    async def stats(self, key: ReplicaKey, oids: Sequence[ObjectId]) -> Mapping[ObjectId, CommitStats]:
+        """What each commit changed. Raises DeadlineExceeded."""
         ...

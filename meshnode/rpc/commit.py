@@ -5,19 +5,20 @@ Whatever follows from object ids alone is answered from memory where it was aske
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Final
 
-from meshnode.base.errors import NotFound
 from meshnode.base.ids import ObjectId
 from meshnode.ports import Commit, CommitSources, ObjectKind
+from meshnode.rpc.blame import BlameAnswers
 from meshnode.rpc.call import Answer, Call, closing, first_message
+from meshnode.rpc.commit_details import CommitDetailAnswers
 from meshnode.rpc.commit_lists import MESSAGE_BYTES_MAX, CommitLists
+from meshnode.rpc.commit_names import find_commits, resolve_all
 from meshnode.rpc.forward import Forwarder, Route
 from meshnode.rpc.forward_stream import StreamForwarder
 from meshnode.rpc.last_commits import LastCommitLists
-from meshnode.rpc.object_reads import ObjectRead, ObjectReads
+from meshnode.rpc.object_reads import ObjectReads
 from meshnode.v1 import commit_pb2
 from meshnode.wire.commits import check_revisions, commit_message, merge_base_kind_of
 
@@ -30,7 +31,6 @@ MERGE_BASES_MAX: Final = 50
 DIVERGENCES_MAX: Final = 500
 
 _ROUTE: Final = Route("repository")
-_HEX: Final = {"sha1": re.compile("[0-9a-f]{40}"), "sha256": re.compile("[0-9a-f]{64}")}
 
 
 class CommitServicer:
@@ -51,6 +51,8 @@ class CommitServicer:
         self._streams = streams
         self._lists = CommitLists(object_reads, sources.commits, sources.walks)
         self._last = LastCommitLists(object_reads, sources.commits, sources.last, sources.trees)
+        self._blame = BlameAnswers(object_reads, sources)
+        self._details = CommitDetailAnswers(object_reads, sources)
 
     async def get_commit(self, request: commit_pb2.GetCommitRequest, call: Call) -> Answer:
         """One commit."""
@@ -89,6 +91,26 @@ class CommitServicer:
         """The entries of a directory with the commits that changed them last."""
         return await self._forwarder.run(_ROUTE, request, call, self._last.page)
 
+    async def blame(self, requests: AsyncIterator[commit_pb2.BlameRequest], call: Call) -> AsyncIterator[Answer]:
+        """The lines of a file with their commits."""
+        request = await first_message(requests)
+        async with closing(self._streams.answers(_ROUTE, request, call, self._blame.blame)) as answers:
+            async for answer in answers:
+                yield answer
+
+    async def get_commit_signatures(
+        self, requests: AsyncIterator[commit_pb2.GetCommitSignaturesRequest], call: Call
+    ) -> AsyncIterator[Answer]:
+        """Signatures of commits."""
+        request = await first_message(requests)
+        async with closing(self._streams.answers(_ROUTE, request, call, self._details.signatures)) as answers:
+            async for answer in answers:
+                yield answer
+
+    async def get_commit_stats(self, request: commit_pb2.GetCommitStatsRequest, call: Call) -> Answer:
+        """How much commits changed."""
+        return await self._forwarder.run(_ROUTE, request, call, self._details.stats)
+
     async def _get_commit(self, request: commit_pb2.GetCommitRequest, _: Call) -> Answer:
         async with self._object_reads.open(request.repository, request.consistency) as read:
             oid = (await read.resolve(request.revision, ObjectKind.COMMIT)).oid
@@ -105,7 +127,7 @@ class CommitServicer:
     async def _get_commits(self, request: commit_pb2.GetCommitsRequest, _: Call) -> AsyncIterator[Answer]:
         check_revisions(request.revisions, least=1, most=BATCH_MAX)
         async with self._object_reads.open(request.repository, request.consistency) as read:
-            oids = await self._find(read, request.revisions)
+            oids = await find_commits(read, request.revisions)
             answer = commit_pb2.GetCommitsResponse(position=read.position)
             room = STREAM_BYTES
             commits: dict[ObjectId, Commit] = {}
@@ -145,7 +167,7 @@ class CommitServicer:
         kind = merge_base_kind_of(request.merge_base_kind)
         check_revisions(request.revisions, least=2, most=MERGE_BASES_MAX)
         async with self._object_reads.open(request.repository, request.consistency) as read:
-            oids = await _resolve_all(read, request.revisions)
+            oids = await resolve_all(read, request.revisions)
 
             async def make() -> commit_pb2.FindMergeBasesResponse:
                 found = await self._ancestry.merge_bases(read.key, kind, oids)
@@ -158,7 +180,7 @@ class CommitServicer:
         check_revisions(request.revisions, least=1, most=DIVERGENCES_MAX)
         async with self._object_reads.open(request.repository, request.consistency) as read:
             base = (await read.resolve(request.base, ObjectKind.COMMIT)).oid
-            oids = await _resolve_all(read, request.revisions)
+            oids = await resolve_all(read, request.revisions)
 
             async def make() -> commit_pb2.CountDivergenceResponse:
                 found = await self._ancestry.divergence(read.key, base, oids)
@@ -171,21 +193,3 @@ class CommitServicer:
 
             body = await read.cached(("commit/divergence", base, oids), make)
             return body + commit_pb2.CountDivergenceResponse(position=read.position).SerializeToString()
-
-    async def _find(self, read: ObjectRead, revisions: Sequence[str]) -> list[ObjectId | None]:
-        """The commit of each revision; None for what leads to none. Whole ids are looked up in one go."""
-        is_whole = _HEX[read.view.snapshot.object_format].fullmatch
-        starts: list[str | None] = []
-        for revision in revisions:
-            try:
-                starts.append(revision if is_whole(revision) else (await read.resolve(revision)).oid)
-            except NotFound:
-                starts.append(None)
-        names = [f"{oid}^{{commit}}" for oid in starts if oid is not None]
-        infos = iter(await self._object_reads.objects.look_up(read.key, names))
-        found = [None if oid is None else next(infos) for oid in starts]
-        return [None if info is None else info.oid for info in found]
-
-
-async def _resolve_all(read: ObjectRead, revisions: Sequence[str]) -> tuple[ObjectId, ...]:
-    return tuple([(await read.resolve(revision, ObjectKind.COMMIT)).oid for revision in revisions])

@@ -344,3 +344,131 @@ class LastCommit(_message.Message):
     entry: _tree_pb2.TreeEntry
     commit_oid: str
     def __init__(self, entry: _Optional[_Union[_tree_pb2.TreeEntry, _Mapping]] = ..., commit_oid: _Optional[str] = ...) -> None: ...
+
+class BlameRequest(_message.Message):
+    __slots__ = ("repository", "consistency", "revision", "path", "ranges", "ignored_revisions", "ignored_revisions_path", "ignore_whitespace", "first_parent", "detect_moves", "detect_copies")
+    REPOSITORY_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    RANGES_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_REVISIONS_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_REVISIONS_PATH_FIELD_NUMBER: _ClassVar[int]
+    IGNORE_WHITESPACE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_PARENT_FIELD_NUMBER: _ClassVar[int]
+    DETECT_MOVES_FIELD_NUMBER: _ClassVar[int]
+    DETECT_COPIES_FIELD_NUMBER: _ClassVar[int]
+    repository: str
+    consistency: _common_pb2.Consistency
+    revision: str
+    path: bytes
+    ranges: _containers.RepeatedCompositeFieldContainer[LineRange]
+    ignored_revisions: _containers.RepeatedScalarFieldContainer[str]
+    ignored_revisions_path: bytes
+    ignore_whitespace: bool
+    first_parent: bool
+    detect_moves: bool
+    detect_copies: int
+    def __init__(self, repository: _Optional[str] = ..., consistency: _Optional[_Union[_common_pb2.Consistency, _Mapping]] = ..., revision: _Optional[str] = ..., path: _Optional[bytes] = ..., ranges: _Optional[_Iterable[_Union[LineRange, _Mapping]]] = ..., ignored_revisions: _Optional[_Iterable[str]] = ..., ignored_revisions_path: _Optional[bytes] = ..., ignore_whitespace: _Optional[bool] = ..., first_parent: _Optional[bool] = ..., detect_moves: _Optional[bool] = ..., detect_copies: _Optional[int] = ...) -> None: ...
+
+class LineRange(_message.Message):
+    __slots__ = ("start", "end")
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    start: int
+    end: int
+    def __init__(self, start: _Optional[int] = ..., end: _Optional[int] = ...) -> None: ...
+
+class BlameResponse(_message.Message):
+    __slots__ = ("hunks", "commits", "commit_oid", "blob_oid", "position")
+    HUNKS_FIELD_NUMBER: _ClassVar[int]
+    COMMITS_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_OID_FIELD_NUMBER: _ClassVar[int]
+    BLOB_OID_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    hunks: _containers.RepeatedCompositeFieldContainer[BlameHunk]
+    commits: _containers.RepeatedCompositeFieldContainer[Commit]
+    commit_oid: str
+    blob_oid: str
+    position: _common_pb2.Position
+    def __init__(self, hunks: _Optional[_Iterable[_Union[BlameHunk, _Mapping]]] = ..., commits: _Optional[_Iterable[_Union[Commit, _Mapping]]] = ..., commit_oid: _Optional[str] = ..., blob_oid: _Optional[str] = ..., position: _Optional[_Union[_common_pb2.Position, _Mapping]] = ...) -> None: ...
+
+class BlameHunk(_message.Message):
+    __slots__ = ("commit_oid", "path", "start", "original_start", "lines", "previous_oid", "previous_path")
+    COMMIT_OID_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    ORIGINAL_START_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_OID_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_PATH_FIELD_NUMBER: _ClassVar[int]
+    commit_oid: str
+    path: bytes
+    start: int
+    original_start: int
+    lines: _containers.RepeatedScalarFieldContainer[bytes]
+    previous_oid: str
+    previous_path: bytes
+    def __init__(self, commit_oid: _Optional[str] = ..., path: _Optional[bytes] = ..., start: _Optional[int] = ..., original_start: _Optional[int] = ..., lines: _Optional[_Iterable[bytes]] = ..., previous_oid: _Optional[str] = ..., previous_path: _Optional[bytes] = ...) -> None: ...
+
+class GetCommitSignaturesRequest(_message.Message):
+    __slots__ = ("repository", "consistency", "revisions")
+    REPOSITORY_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    REVISIONS_FIELD_NUMBER: _ClassVar[int]
+    repository: str
+    consistency: _common_pb2.Consistency
+    revisions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, repository: _Optional[str] = ..., consistency: _Optional[_Union[_common_pb2.Consistency, _Mapping]] = ..., revisions: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetCommitSignaturesResponse(_message.Message):
+    __slots__ = ("signatures", "position")
+    SIGNATURES_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    signatures: _containers.RepeatedCompositeFieldContainer[CommitSignature]
+    position: _common_pb2.Position
+    def __init__(self, signatures: _Optional[_Iterable[_Union[CommitSignature, _Mapping]]] = ..., position: _Optional[_Union[_common_pb2.Position, _Mapping]] = ...) -> None: ...
+
+class CommitSignature(_message.Message):
+    __slots__ = ("revision", "commit_oid", "signature_kind", "signature", "payload")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_OID_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_KIND_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    revision: str
+    commit_oid: str
+    signature_kind: SignatureKind
+    signature: bytes
+    payload: bytes
+    def __init__(self, revision: _Optional[str] = ..., commit_oid: _Optional[str] = ..., signature_kind: _Optional[_Union[SignatureKind, str]] = ..., signature: _Optional[bytes] = ..., payload: _Optional[bytes] = ...) -> None: ...
+
+class GetCommitStatsRequest(_message.Message):
+    __slots__ = ("repository", "consistency", "revisions")
+    REPOSITORY_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    REVISIONS_FIELD_NUMBER: _ClassVar[int]
+    repository: str
+    consistency: _common_pb2.Consistency
+    revisions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, repository: _Optional[str] = ..., consistency: _Optional[_Union[_common_pb2.Consistency, _Mapping]] = ..., revisions: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetCommitStatsResponse(_message.Message):
+    __slots__ = ("stats", "position")
+    STATS_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    stats: _containers.RepeatedCompositeFieldContainer[CommitStats]
+    position: _common_pb2.Position
+    def __init__(self, stats: _Optional[_Iterable[_Union[CommitStats, _Mapping]]] = ..., position: _Optional[_Union[_common_pb2.Position, _Mapping]] = ...) -> None: ...
+
+class CommitStats(_message.Message):
+    __slots__ = ("commit_oid", "additions", "deletions", "files")
+    COMMIT_OID_FIELD_NUMBER: _ClassVar[int]
+    ADDITIONS_FIELD_NUMBER: _ClassVar[int]
+    DELETIONS_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    commit_oid: str
+    additions: int
+    deletions: int
+    files: int
+    def __init__(self, commit_oid: _Optional[str] = ..., additions: _Optional[int] = ..., deletions: _Optional[int] = ..., files: _Optional[int] = ...) -> None: ...
