@@ -18,7 +18,8 @@ Source: git-rev-list(1), git's connected.c.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -70,8 +71,9 @@ class Connectivity:
         excluded = await self._all() if boundary is None else []
         stdin = [*sorted(tips), *(f"^{oid}" for oid in sorted(boundary or ()))]
         extra: set[bytes] = set()
-        async for new in self._walk(["--stdin", *excluded], stdin):
-            extra |= await on_disk(_beside, new, names)
+        async with aclosing(self._walk(["--stdin", *excluded], stdin)) as walk:
+            async for new in walk:
+                extra |= await on_disk(_beside, new, names)
         if extra and pack is not None:
             await self._check_reachable(extra)
 
@@ -103,10 +105,11 @@ class Connectivity:
     async def _check_reachable(self, extra: set[bytes]) -> None:
         """Check that references reach what the pack leaves out: a walk over everything, which is rarely needed."""
         left = set(extra)
-        async for known in self._walk(await self._all(), []):
-            left -= set(await on_disk(_ids, known))
-            if not left:
-                return
+        async with aclosing(self._walk(await self._all(), [])) as walk:
+            async for known in walk:
+                left -= set(await on_disk(_ids, known))
+                if not left:
+                    return
         raise InvalidRequest(
             "the push leans on objects that no reference leads to any more; fetch, then push again",
             oid=min(left).hex(),
@@ -118,7 +121,7 @@ class Connectivity:
         has_parents = bool(await on_disk(alternates_of, self.git_dir))
         return ["--not", "--all", *(["--alternate-refs"] if has_parents else [])]
 
-    async def _walk(self, options: Sequence[str], stdin: Sequence[str]) -> AsyncIterator[bytes]:
+    async def _walk(self, options: Sequence[str], stdin: Sequence[str]) -> AsyncGenerator[bytes, None]:
         """Whole lines of object ids, as git walks. Raises InvalidRequest where an object is missing."""
         if not stdin:
             options = [option for option in options if option != "--not"]
