@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import Final
 
-from meshnode.base.errors import OutcomeUnknown
+from meshnode.base.errors import CatalogUnavailable, OutcomeUnknown
 from meshnode.base.ids import NodeId, RepositoryId
 from meshnode.core.keys import (
     NodeState,
@@ -86,7 +86,11 @@ class MoveSteps:
 
         async def list_in_turn(repository: RepositoryId) -> bool:
             async with places:
-                return await self._list_in(surveyed.at, repository, node)
+                try:
+                    return await self._list_in(surveyed.at, repository, node)
+                except CatalogUnavailable as error:
+                    log.info("listing_postponed", extra={"repository": repository, "error": str(error)})
+                    return False
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(list_in_turn(repository)) for repository in surveyed.unlisted]

@@ -6,7 +6,7 @@
                       it promised; I9 its references are those of its generation
     a message goes    I5 Commit only of what is published, Abort only of what never was
     a read answers    I1 the references of a published generation, not older than the level allows; I7 by a replica that
-                      the record believed in at some moment of the call
+                      the record did not list at some moment of the call
 
 What a broken disk or a torn write takes is excused until the record lists the node, and no longer than until it serves.
 
@@ -52,8 +52,8 @@ class Truth:
     refs: list[Mapping[RefName, RefValue]] = field(default_factory=lambda: [{}])
     """By generation; 0 is nothing."""
     rounds: list[RoundId] = field(default_factory=list)
-    believed: list[tuple[float, frozenset[NodeId]]] = field(default_factory=list)
-    """Since when which replicas are believed in, oldest first."""
+    listed: list[tuple[float, frozenset[NodeId]]] = field(default_factory=list)
+    """Since when which replicas are listed as inconsistent, oldest first."""
 
 
 class Auditor:
@@ -157,13 +157,22 @@ class Auditor:
         self._check_names(keys)
 
     def _on_partition(self, placed: Partition) -> None:
+        before = self.partitions.get(placed.partition)
         self.partitions[placed.partition] = placed
+        if before is None:
+            return
+        if before.replicas != placed.replicas:
+            self._story.tell("cat", f"partition {placed.partition}: {before.replicas} -> {placed.replicas}")
+            self.count("replica moved")
         for truth in self.truths.values():
             if truth.record.partition != placed.partition:
                 continue
-            believed = frozenset(consistent_nodes(truth.record, placed))
-            truth.believed.append((asyncio.get_running_loop().time(), believed))
-            for node in sorted(believed):
+            believed = consistent_nodes(truth.record, placed)
+            had = len(consistent_nodes(truth.record, before))
+            if truth.record.state is RepositoryState.ACTIVE and len(believed) < min(had, len(placed.replicas)):
+                who = f"{truth.record.name} {truth.record.repository[:6]}"
+                self.violate(f"a move leaves {who} with {len(believed)} of {had} consistent replicas")
+            for node in believed:
                 key = ReplicaKey(placed.partition, truth.record.repository)
                 self.check_replica(node, key, "believed since the partition changed")
 
@@ -187,8 +196,8 @@ class Auditor:
             truth = self.truths[record.repository] = Truth(record)
         truth.record = record
         believed = frozenset(consistent_nodes(record, partition))
-        if not truth.believed or truth.believed[-1][1] != believed:
-            truth.believed.append((asyncio.get_running_loop().time(), believed))
+        if not truth.listed or truth.listed[-1][1] != record.inconsistent:
+            truth.listed.append((asyncio.get_running_loop().time(), record.inconsistent))
         for node in partition.members:
             if node not in believed:
                 self._lost.get(node, {}).pop(record.repository, None)
@@ -298,11 +307,14 @@ class Auditor:
         return self._names.get(key, ""), self._name_changes.get(key, 0)
 
     def check_reader(self, node: NodeId, repository: RepositoryId, called_at: float) -> None:
-        """I7: a verified read was answered by a replica that the record believed in while it was asked."""
-        believed = self.truths[repository].believed
-        ends = [since for since, _ in believed[1:]] + [inf]
-        if not any(node in nodes for (_, nodes), end in zip(believed, ends, strict=True) if end >= called_at):
-            self.violate(f"I7: {node} answers a verified read of {repository[:6]}, and is not believed in")
+        """I7: a verified read was answered by a replica that was not listed all the while.
+
+        One that has just left the partition may answer too, as long as it stands where the record does.
+        """
+        listed = self.truths[repository].listed
+        ends = [since for since, _ in listed[1:]] + [inf]
+        if all(node in nodes for (_, nodes), end in zip(listed, ends, strict=True) if end >= called_at):
+            self.violate(f"I7: {node} answers a verified read of {repository[:6]}, and is listed as inconsistent")
 
     def check_read(
         self, repository: RepositoryId, generation: Generation, refs: Mapping[RefName, RefValue], *, at_least: int

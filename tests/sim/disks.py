@@ -90,7 +90,10 @@ class _Store:
 
     async def drop(self, key: ReplicaKey) -> bool:
         await self._pace.pass_(self._process)
-        return await self._inner.drop(key)
+        is_gone = await self._inner.drop(key)
+        self._disk.note_synced(key)
+        self._auditor.check_replica(self._process.name, key, "after a drop")
+        return is_gone
 
     async def purge(self, key: ReplicaKey) -> None:
         await self._pace.pass_(self._process)

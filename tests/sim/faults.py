@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from meshnode.base.ids import NodeId
+from meshnode.base.ids import NodeId, PartitionId
 from meshnode.core.keys import NodeState
 from tests.sim.network import CATALOG
 from tests.sim.plan import Fault
-from tests.sim.world import World
+from tests.sim.world import PARTITIONS, World
 
 
 class FaultInjector:
@@ -58,6 +58,18 @@ class FaultInjector:
                 await self._stop(node)
                 await self._last(fault)
                 await world.start(node)
+            case "move":
+                number = PartitionId(fault.detail % PARTITIONS)
+                stays = world.auditor.partitions[number].replicas[: 1 + fault.detail % 2]
+                others = [name for name in world.disks if name not in stays and name != world.plan.drained]
+                shift = fault.detail % max(1, len(others))
+                wanted = [*stays, *others[shift:], *others[:shift]][: world.plan.factor]
+                world.story.tell("***", f"partition {number} is wanted at {' '.join(wanted)}")
+                await world.move(number, wanted)
+            case "leave":
+                await world.set_state(node, NodeState.DELETING)
+                await self._last(fault)
+                await world.set_state(node, NodeState.AVAILABLE)
             case "drain":
                 await world.set_state(node, NodeState.DISABLED if fault.detail % 2 else NodeState.DRAINING)
                 await self._last(fault)

@@ -36,6 +36,8 @@ FAULT_KINDS: Final = (
     "full_at_step",
     "drain",
     "stop",
+    "move",
+    "leave",
 )
 
 LOSING: Final = {"lost_disk", "torn_record"}
@@ -136,7 +138,7 @@ class Plan:
 def make_plan(seed: int) -> Plan:
     """Draw a plan. The same seed gives the same plan, on every machine."""
     chance = Random(f"plan {seed}")
-    count = chance.choice((3, 3, 3, 4, 5, 5, 7))
+    count = chance.choice((3, 3, 4, 4, 5, 5, 7))
     nodes = tuple(f"n{number}" for number in range(1, count + 1))
     factor = 5 if count >= 5 and chance.random() < 0.5 else 3
     repositories = tuple(f"stable/r{number}" for number in range(chance.randint(1, STABLE_REPOSITORIES_MAX)))

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from meshnode.base.errors import CatalogUnavailable, ReplicaBehind
-from meshnode.base.ids import Generation, NodeId, RepositoryName, RoundId
+from meshnode.base.ids import Generation, NodeId, PartitionId, RepositoryName, RoundId
 from meshnode.core import participant as participant_rules
 from meshnode.core import write as write_rules
+from meshnode.core.moves import Fill, Step, Swap
 from meshnode.core.record import Partition, Record, record_rejoined
 from meshnode.core.refs import refs_after
 from meshnode.core.round import ReplicaKey, Round
@@ -17,6 +18,7 @@ from meshnode.engine.node import NodeEngine
 from meshnode.engine.records import RecordAt
 from meshnode.engine.rounds import NameChange, RoundDriver, _Run
 from meshnode.engine.shipping import Shipment
+from meshnode.engine.survey import Surveyed
 from meshnode.git.state import state_after
 from meshnode.ports import Consistency, ConsistencyLevel, ReadView, Vote, VoteKind
 from tests.sim.world import Plant
@@ -245,6 +247,47 @@ def _ask_drained_nodes(engine: NodeEngine) -> None:
     membership.takes_work = lambda node: node in membership.online()  # type: ignore[method-assign]
 
 
+def _believe_before_listed(engine: NodeEngine) -> None:
+    """Takes it for done that every record lists a joining node."""
+
+    async def list_everywhere(*_: object) -> bool:
+        return True
+
+    engine.mover.steps._list_everywhere = list_everywhere  # type: ignore[assignment]
+
+
+def _switch_while_listed(engine: NodeEngine) -> None:
+    """Lets a joining node take its predecessor's place before it is filled."""
+    mover = engine.mover
+    right = mover._take
+
+    async def take(surveyed: Surveyed, step: Step | None) -> bool:
+        if isinstance(step, Fill):
+            partition = surveyed.at.partition
+            exits = [node for node in partition.replicas if node not in partition.target]
+            step = Swap(step.node, exits[0] if exits else None)
+        return await right(surveyed, step)
+
+    mover._take = take  # type: ignore[method-assign]
+
+
+def _drop_before_the_switch(engine: NodeEngine) -> None:
+    """Takes a copy for left as soon as its partition's target is elsewhere."""
+    departure = engine.departure
+
+    async def drop(key: ReplicaKey) -> bool:
+        async with engine.participant.locks.hold(key):
+            return await engine.world.disk.store.drop(key)
+
+    def left_partitions(kept: dict[PartitionId, list[ReplicaKey]]) -> list[PartitionId]:
+        partitions = engine.membership.partitions()
+        return [number for number in kept if partitions[number].target and engine.own not in partitions[number].target]
+
+    departure._drop = drop  # type: ignore[method-assign]
+    departure._left_partitions = left_partitions  # type: ignore[method-assign]
+    departure._is_out_long_enough = lambda _number: True  # type: ignore[assignment]
+
+
 BUGS: dict[str, Plant] = {
     "publish before the votes": _with_machine(_PublishesEarly),
     "forget to exclude a laggard": _with_machine(_ForgetsLaggards),
@@ -262,4 +305,7 @@ BUGS: dict[str, Plant] = {
     "ignore the position of a read": _ignore_positions,
     "say a later generation than the one read": _overstate_generation,
     "ask drained nodes": _ask_drained_nodes,
+    "believe in a joining node before it is listed": _believe_before_listed,
+    "switch to a node while it is listed": _switch_while_listed,
+    "drop a copy before the switch": _drop_before_the_switch,
 }

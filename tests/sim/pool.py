@@ -116,17 +116,20 @@ class _Worker:
             self.pipe.send(list(self.todo))
 
     def listen(self) -> None:
-        """Take one verdict, or learn that the process is gone."""
+        """Take one verdict, or learn that the process has begun or is gone."""
         try:
-            violations, counts = self.pipe.recv()
+            message = self.pipe.recv()
         except (EOFError, ConnectionError):
             self._process.join()
             code = self._process.exitcode
             is_long = code == EXIT_TOO_LONG
             self.replace(f"more than {self._cpu_s_max} s of processor time" if is_long else f"worker ended with {code}")
             return
-        seed = self.todo.popleft()
         self.since = time.monotonic()
+        if message is None:
+            return
+        violations, counts = message
+        seed = self.todo.popleft()
         self.counts = add_counts([self.counts, counts])
         if violations:
             self.failed.append((seed, violations))
@@ -155,6 +158,7 @@ def _work(pipe: connection.Connection, run: RunOne, cpu_s_max: float) -> None:
     signal.signal(signal.SIGPROF, give_up)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     try:
+        pipe.send(None)
         while True:
             for seed in pipe.recv():
                 signal.setitimer(signal.ITIMER_PROF, cpu_s_max)

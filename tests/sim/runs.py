@@ -27,8 +27,6 @@ from tests.sim.world import Plant, World, no_bug
 CONVERGE_MS: Final = 60_000
 """How long healing may take once nothing fails any more; the slowest pause between two tries is 10 s."""
 SERVE_MS: Final = 20_000
-KNOWN_MS: Final = 6_000
-"""After this long everyone has read the cluster again, whatever hints were lost."""
 DOUBLES_MS: Final = 6_000
 """How long a doubled message may still be on its way."""
 
@@ -174,7 +172,6 @@ class _Run:
         drained = self._plan.drained
         if not drained:
             return
-        await asyncio.sleep(KNOWN_MS / 1000)
         for name, process in self._world.processes.items():
             assert process.engine is not None
             router, repository = process.engine.router, RepositoryName(self._plan.repositories[0])

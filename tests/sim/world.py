@@ -7,7 +7,7 @@ which `unfinished` must become empty.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 
@@ -16,9 +16,11 @@ from meshnode.catalog.memory import MemoryCatalog
 from meshnode.config import LimitSettings, PushSettings, RebalanceSettings, ReplicationSettings
 from meshnode.core import keys
 from meshnode.core.keys import ClusterSettings, Node, NodeState
+from meshnode.core.moves import is_moving
 from meshnode.core.record import Partition, RepositoryState
 from meshnode.core.refs import digest_of
 from meshnode.core.round import ReplicaKey
+from meshnode.core.targets import partition_with_target
 from meshnode.engine.meter import NullMeter
 from meshnode.engine.node import NodeEngine
 from meshnode.engine.node import World as Adapters
@@ -40,6 +42,8 @@ PARTITIONS = 3
 SETTINGS = ReplicationSettings(
     prepared_age_ms=1_500, prepare_ms=4_000, publish_ms=5_000, repair_sweep_ms=2_000, lease_ms=3_000
 )
+
+MOVES = RebalanceSettings(interval_ms=700, drop_after_ms=1_500, usage_interval_ms=86_400_000)
 
 Plant = Callable[[NodeEngine], None]
 """Puts a bug into an engine that was just assembled."""
@@ -68,6 +72,7 @@ class World:
         self.processes: dict[NodeId, Process] = {}
         self.catalog_faults: dict[NodeId, CatalogFaults] = {}
         self.clocks: dict[NodeId, NodeClock] = {}
+        self._states = dict.fromkeys(self.disks, NodeState.AVAILABLE)
         self.clock_offsets = dict.fromkeys(self.disks, 0)
         self._plant = plant
         self._assembled: dict[NodeId, NodeEngine] = {}
@@ -148,7 +153,7 @@ class World:
             ),
             replication=SETTINGS,
             limits=LimitSettings(queue_wait_ms=5_000),
-            rebalance=RebalanceSettings(interval_ms=3_600_000, drop_after_ms=3_600_000, usage_interval_ms=86_400_000),
+            rebalance=MOVES,
         )
         self._plant(engine)
         return engine
@@ -180,11 +185,21 @@ class World:
 
     async def set_state(self, name: NodeId, state: NodeState) -> None:
         """Be the operator who wants another state for a node."""
+        self._states[name] = state
         key = keys.node_key(name)
         (entry,) = await self.catalog.get([key])
         assert entry is not None
         wanted = replace(keys.decode_node(entry.value), state=state)
         await self.catalog.transact([Compare(key, entry.revision)], [Put(key, keys.encode_node(wanted))])
+
+    async def move(self, number: PartitionId, wanted: Sequence[NodeId]) -> None:
+        """Be the operator who wants a partition's replicas elsewhere."""
+        key = keys.partition_key(number)
+        (entry,) = await self.catalog.get([key])
+        assert entry is not None
+        partition = partition_with_target(keys.decode_partition(entry.value), tuple(wanted))
+        if await self.catalog.transact([Compare(key, entry.revision)], [Put(key, keys.encode_partition(partition))]):
+            self.auditor.look([key])
 
     def step_clock(self, name: NodeId) -> None:
         """Have a node's wall clock show what `clock_offsets` says from now on."""
@@ -225,12 +240,16 @@ class World:
 
     def unfinished(self) -> str:
         """What is not as it must be once no fault is left; "" where nothing is."""
+        for number, partition in self.auditor.partitions.items():
+            if is_moving(partition) or partition.leaving:
+                return f"partition {number} still moves: {partition}"
         for repository, truth in self.auditor.truths.items():
             record = truth.record
             what = f"{record.name} {repository[:6]}"
-            if record.state is RepositoryState.ACTIVE and record.inconsistent:
+            partition = self.auditor.partitions[record.partition]
+            if record.state is RepositoryState.ACTIVE and record.inconsistent.intersection(partition.members):
                 return f"{what} goes without {sorted(record.inconsistent)}"
-            members = self.auditor.partitions[record.partition].replicas
+            members = partition.replicas
             for name in members:
                 replica = self.disks[name].replicas.get(ReplicaKey(record.partition, repository))
                 if record.state is not RepositoryState.ACTIVE:
@@ -243,6 +262,8 @@ class World:
                     return f"I9: references of {what} at {name} are not those of the record"
         for name, disk in self.disks.items():
             for key, replica in disk.replicas.items():
+                if name not in self.auditor.partitions[key.partition].members:
+                    return f"{name} keeps a replica of {key.repository[:6]}, whose partition it has left"
                 if replica.state.prepared or replica.packs:
                     return f"{name} keeps a round of {key.repository[:6]} open"
                 if key.repository not in self.auditor.truths:
@@ -250,6 +271,11 @@ class World:
         for name, process in self.processes.items():
             if process.engine is None:
                 return f"{name} does not serve"
+            known = process.engine.membership
+            if known.partitions() != self.auditor.partitions:
+                return f"{name} has not heard where partitions are"
+            if {node: entry.state for node, entry in known.nodes().items()} != self._states:
+                return f"{name} has not heard what is wanted of nodes"
             if process.engine.slots.waiting() or process.engine.activity.repairs():
                 return f"{name} is still busy"
         return ""
