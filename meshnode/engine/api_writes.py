@@ -89,13 +89,17 @@ class ApiWrites:
     async def rename(
         self, name: RepositoryName, new_name: RepositoryName, *, request_key: str, actor: str
     ) -> WriteResult:
-        """Give a repository another name."""
+        """Give a repository another name.
+
+        Where it has been given its old name back meanwhile, nothing would refuse a repetition; so it is looked for.
+        """
         try:
             record = await self.writer.records.find(name)
         except RepositoryNotFound as missing:
             return await self._repetition(new_name, request_key, missing)
         if name == new_name:
             raise InvalidRequest("the new name is the old one", name=name)
+        key = ReplicaKey(record.partition, record.repository)
 
         async def draft(at: RecordAt, _snapshot: RefsSnapshot | None) -> Draft:
             old, new = await self.writer.records.get([name_key(name), name_key(new_name)])
@@ -103,6 +107,8 @@ class ApiWrites:
                 raise RepositoryNotFound("no such repository", name=name)
             if new is not None:
                 raise RepositoryExists("the new name is taken", name=new_name)
+            if await self.writer.participant.disk.reader.find_request(key, request_key) is not None:
+                raise RefConflict("the same request took effect before")
             return Draft(
                 kind=WriteKind.RENAME,
                 name=new_name,
@@ -112,7 +118,10 @@ class ApiWrites:
                 ),
             )
 
-        return await self._write(record, draft, Request(request_key, actor))
+        try:
+            return await self._write(record, draft, Request(request_key, actor))
+        except RefConflict as refusal:
+            return await self._repetition(name, request_key, refusal)
 
     async def delete(self, name: RepositoryName, *, request_key: str, actor: str) -> WriteResult:
         """Delete a repository, leaving a tombstone."""

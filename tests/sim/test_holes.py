@@ -404,6 +404,20 @@ async def never_repair(_key: ReplicaKey, _reason: str) -> bool:
     return True
 
 
+def test_a_repeated_rename_that_was_undone_in_between_is_not_done_again() -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        name, other = RepositoryName(NAME), RepositoryName("demo/other")
+        first = await cluster.engine("n1").writes.rename(name, other, request_key="one", actor="t")
+        await cluster.engine("n1").writes.rename(other, name, request_key="two", actor="t")
+        again = await cluster.engine("n2").writes.rename(name, other, request_key="one", actor="t")
+        assert again.is_repetition
+        assert again.round_id == first.round_id
+        assert (await cluster.record(NAME)).name == NAME
+
+    play(story)
+
+
 def test_a_repeated_write_without_an_expected_value_does_not_undo_what_came_after_it() -> None:
     async def story(cluster: MemoryCluster) -> None:
         await cluster.create("n1", NAME)
