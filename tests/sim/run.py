@@ -7,10 +7,12 @@ sums are kept in a file and a run that was stopped goes on. The exit code is 1 w
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 from tests.sim.pool import Counts, Failure, run_many
@@ -32,6 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--report", type=Path, help="keep the sums in this file, and go on where it ends")
     parser.add_argument("--shrink", type=int, default=TRIES_MAX, help="runs spent on a smaller failure; 0: none")
     chosen = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, _stop)
     if chosen.seed is not None:
         return tell(chosen.seed, chosen.shrink)
     failed, counts, seconds = _run(chosen.start, chosen.runs, chosen.jobs, chosen.report)
@@ -42,7 +45,12 @@ def main(arguments: Sequence[str]) -> int:
         print(f"seed {seed}: {violations[0]}")
     for seed, _ in failed[:REPORTED_MAX]:
         tell(seed, chosen.shrink)
-    return 1 if failed else 0
+    return 1 if failed or counts.get("runs", 0) < chosen.runs else 0
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    """End as if interrupted: workers go, and what was done is kept in the report."""
+    raise KeyboardInterrupt
 
 
 def _run(start: int, count: int, jobs: int, path: Path | None) -> tuple[list[Failure], Counts, float]:
@@ -65,6 +73,8 @@ def _run(start: int, count: int, jobs: int, path: Path | None) -> tuple[list[Fai
     first = file.report.following
     try:
         run_many(first, max(0, start + count - first), jobs, on_block=add)
+    except KeyboardInterrupt:
+        print(f"stopped before seed {file.report.following}", file=sys.stderr)
     finally:
         file.write()
     return file.report.failed, file.report.counts, file.report.seconds
