@@ -11,7 +11,8 @@ from pathlib import Path
 
 from meshnode.base.ids import parse_repository_id
 from meshnode.core.round import ReplicaKey
-from meshnode.git.disk import remove_tree, sync_directory, sync_tree, write_durable
+from meshnode.git import durable
+from meshnode.git.disk import remove_tree, sync_directory, sync_tree, write_durable, write_new
 from meshnode.git.layout import Layout, write_skeleton
 from meshnode.git.state import encode_state
 from meshnode.ports import ReplicaState
@@ -32,7 +33,7 @@ def create_replica(layout: Layout, state: ReplicaState, fill: Callable[[Path], N
     try:
         write_skeleton(staging, state.object_format, _alternate(layout, state))
         _fill_mesh(staging, fill)
-        (staging / "mesh" / "state.json").write_bytes(encode_state(state))
+        write_new(staging / "mesh" / "state.json", encode_state(state))
         sync_tree(staging)
         install(staging, target)
     except OSError:
@@ -43,15 +44,15 @@ def create_replica(layout: Layout, state: ReplicaState, fill: Callable[[Path], N
 def install(staging: Path, target: Path) -> None:
     """Rename a finished directory into place, durably, making the partition's directory where it is missing."""
     if not target.parent.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
+        durable.make_directory(target.parent)
         sync_directory(target.parent.parent)
-    staging.rename(target)
+    durable.rename(staging, target)
     sync_directory(target.parent)
 
 
 def _fill_mesh(repository: Path, fill: Callable[[Path], None]) -> None:
     journal = repository / "mesh" / "journal"
-    journal.mkdir(parents=True, exist_ok=True)
+    durable.make_directory(journal)
     fill(journal)
 
 

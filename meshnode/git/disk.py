@@ -13,12 +13,12 @@ import asyncio
 import contextlib
 import errno
 import os
-import shutil
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
 from meshnode.base.errors import Corrupt, MeshError, Overloaded
+from meshnode.git import durable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -73,7 +73,7 @@ def sync_file(path: Path) -> None:
     """Make a file's bytes durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        durable.sync(descriptor, path)
     finally:
         os.close(descriptor)
 
@@ -92,20 +92,28 @@ def sync_tree(path: Path) -> None:
     sync_directory(path)
 
 
+def write_new(path: Path, data: bytes) -> None:
+    """Put `data` into a file where nobody looks yet; nothing is synced."""
+    descriptor = durable.create(path, os.O_WRONLY | os.O_TRUNC)
+    try:
+        durable.write(descriptor, path, data)
+    finally:
+        os.close(descriptor)
+
+
 def write_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Put `data` at `path` as a whole: durable bytes under another name, then renamed. The name is not synced."""
     temporary = path.with_name(path.name + ".tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    descriptor = durable.create(temporary, os.O_WRONLY | os.O_TRUNC, mode)
     try:
-        with open(descriptor, "wb", closefd=False) as file:
-            file.write(data)
-        os.fsync(descriptor)
+        durable.write(descriptor, temporary, data)
+        durable.sync(descriptor, temporary)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        durable.unlink(temporary, is_missing_fine=True)
         raise
     finally:
         os.close(descriptor)
-    temporary.rename(path)
+    durable.rename(temporary, path)
 
 
 def write_durable(path: Path, data: bytes) -> None:
@@ -117,9 +125,9 @@ def write_durable(path: Path, data: bytes) -> None:
 def remove_tree(path: Path) -> None:
     """Remove a directory or file with all below it; nothing happens where it does not exist."""
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
+        durable.remove_tree(path)
     else:
-        path.unlink(missing_ok=True)
+        durable.unlink(path, is_missing_fine=True)
 
 
 def read_file(path: Path) -> bytes | None:

@@ -16,8 +16,9 @@ from meshnode.base.errors import Corrupt
 from meshnode.base.ids import HEAD, Generation, RefName, RefValue, RoundId
 from meshnode.core.refs import EMPTY_DIGEST, digest_of, edits_between
 from meshnode.core.round import ReplicaKey, Round
+from meshnode.git import durable
 from meshnode.git.creation import create_replica
-from meshnode.git.disk import on_disk, sync_directory, write_durable
+from meshnode.git.disk import on_disk, sync_directory, write_durable, write_new
 from meshnode.git.journal import drop_record, find_complete_pack, move_pack
 from meshnode.git.quarantine import drop_quarantine
 from meshnode.git.refs import sync_loose, write_symbolic
@@ -103,7 +104,7 @@ def _begin(replicas: Replicas, state: ReplicaState, *, is_new: bool) -> None:
 
 
 def _mark_beside(journal: Path) -> None:
-    (journal.parent / FILLING).write_bytes(b"")
+    write_new(journal.parent / FILLING, b"")
 
 
 def _take_objects(replicas: Replicas, key: ReplicaKey, quarantine: RoundId | None) -> None:
@@ -123,6 +124,6 @@ def _end(replicas: Replicas, state: ReplicaState, dropped: tuple[Round, ...], hi
     write_durable(mesh / "state.json", encode_state(state))
     for one in dropped:
         drop_record(mesh / "journal", one.round_id)
-    (mesh / FILLING).unlink()
+    durable.unlink(mesh / FILLING)
     sync_directory(mesh)
     replicas.step(REPLACE_STATE)

@@ -21,6 +21,7 @@ from meshnode.base.errors import Corrupt
 from meshnode.base.ids import Generation
 from meshnode.core.keys import decode_round, encode_round
 from meshnode.core.round import Round
+from meshnode.git import durable
 from meshnode.git.disk import read_file, sync_directory, write_durable
 
 KEPT_BYTES_MAX: Final = 64 << 20
@@ -42,16 +43,16 @@ class History:
     def append(self, round_: Round) -> None:
         """Add an applied round, durably."""
         is_new = not self._path.exists()
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = durable.create(self._path, os.O_RDWR)
         try:
             end, _ = _tail(descriptor)
             try:
                 if end != os.fstat(descriptor).st_size:
-                    os.ftruncate(descriptor, end)
-                _write_all(descriptor, _format_line(round_), end)
-                os.fsync(descriptor)
+                    durable.truncate(descriptor, self._path, end)
+                durable.write(descriptor, self._path, _format_line(round_), end)
+                durable.sync(descriptor, self._path)
             except OSError:
-                os.ftruncate(descriptor, end)
+                durable.truncate(descriptor, self._path, end)
                 raise
         finally:
             os.close(descriptor)
@@ -65,7 +66,7 @@ class History:
         if rounds:
             write_durable(self._path, b"".join(map(_format_line, rounds)))
         elif self._path.exists():
-            self._path.unlink()
+            durable.unlink(self._path)
             sync_directory(self._path.parent)
 
     def last(self) -> Round | None:
@@ -168,11 +169,3 @@ def _tail(descriptor: int) -> tuple[int, bytes | None]:
         length = min(max(_TAIL_BYTES, len(data)), start)
         start -= length
         data = os.pread(descriptor, length, start) + data
-
-
-def _write_all(descriptor: int, data: bytes, offset: int) -> None:
-    rest = memoryview(data)
-    while rest:
-        written = os.pwrite(descriptor, rest, offset)
-        rest = rest[written:]
-        offset += written

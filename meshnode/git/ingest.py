@@ -18,9 +18,10 @@ from typing import Final
 from meshnode.base.errors import InvalidRequest, MeshError, Overloaded, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import ObjectId
 from meshnode.config import PushSettings
+from meshnode.git import durable
 from meshnode.git.command import GitCommands
 from meshnode.git.connectivity import Connectivity, NewPack, not_a_commit
-from meshnode.git.disk import NO_SPACE_IN_GIT, disk_full, on_disk, sync_directory
+from meshnode.git.disk import NO_SPACE_IN_GIT, disk_full, on_disk
 from meshnode.git.journal import HASH_BYTES, find_complete_pack
 from meshnode.git.packs import open_pack
 from meshnode.git.process import GitProcess
@@ -90,12 +91,13 @@ class GitIngest:
         if not self._bytes_raw:
             await self._process.kill()
             return None
-        await self._process.close_stdin()
         output = bytearray()
-        while chunk := await self._process.read():
-            output += chunk[: CHUNK_BYTES - len(output)]
-        if await self._process.wait() != 0:
-            raise self._refusal()
+        with durable.by_git("index-pack", self._quarantine.path):
+            await self._process.close_stdin()
+            while chunk := await self._process.read():
+                output += chunk[: CHUNK_BYTES - len(output)]
+            if await self._process.wait() != 0:
+                raise self._refusal()
         if not _DONE.match(output):
             raise InvalidRequest("pack has junk after its end")
         if int.from_bytes(self._head[8:12], "big") == 0:
@@ -159,7 +161,6 @@ class GitIngest:
             header = file.read(_HEADER_BYTES)
             file.seek(body_end)
             tail = file.read()
-        sync_directory(pack.parent)
         return PackFix(
             pack_id=pack.stem.removeprefix("pack-"),
             header=header,

@@ -20,6 +20,7 @@ from meshnode.base.errors import Corrupt, MeshError
 from meshnode.base.ids import RoundId, parse_object_id, parse_round_id
 from meshnode.core.keys import decode_round, encode_round
 from meshnode.core.round import Round
+from meshnode.git import durable
 from meshnode.git.disk import read_file, sync_directory, write_file
 
 NO_PACK: Final = "-"
@@ -73,8 +74,8 @@ def take_pack(quarantine: Path | None, directory: Path, round_: Round) -> str:
     pack, index = directory / f"{round_.round_id}.pack", directory / f"{round_.round_id}.idx"
     found = None if quarantine is None else find_complete_pack(quarantine)
     if found is not None:
-        found[0].rename(pack)
-        found[1].rename(index)
+        durable.rename(found[0], pack)
+        durable.rename(found[1], index)
     if not pack.exists() or not index.exists():
         raise Corrupt("quarantine holds no complete pack", round=round_.round_id, repository=round_.repository)
     return pack_id_of(index, round_.object_format)
@@ -95,7 +96,7 @@ def move_pack(source: Path, pack_directory: Path, pack_id: str) -> None:
     for suffix in (".pack", ".idx"):
         here, there = source.with_name(source.name + suffix), target.with_name(target.name + suffix)
         if here.exists():
-            here.rename(there)
+            durable.rename(here, there)
         elif not there.exists():
             raise Corrupt("journal holds no complete pack for the round", pack=pack_id)
     sync_directory(pack_directory)
@@ -113,7 +114,7 @@ def find_complete_pack(quarantine: Path) -> tuple[Path, Path] | None:
 def drop_record(directory: Path, round_id: RoundId) -> None:
     """Forget a round: the record first, so that no record is ever without its pack. Repeatable, not synced."""
     for suffix in (".json", ".json.tmp", ".idx", ".pack"):
-        (directory / f"{round_id}{suffix}").unlink(missing_ok=True)
+        durable.unlink(directory / f"{round_id}{suffix}", is_missing_fine=True)
 
 
 def drop_strays(directory: Path) -> None:
@@ -122,7 +123,7 @@ def drop_strays(directory: Path) -> None:
     named = {round_id for round_id, suffix in files if suffix == ".json"}
     for round_id, suffix in files:
         if round_id not in named or suffix == ".json.tmp":
-            (directory / f"{round_id}{suffix}").unlink(missing_ok=True)
+            durable.unlink(directory / f"{round_id}{suffix}", is_missing_fine=True)
 
 
 def pack_id_of(index: Path, object_format: str) -> str:

@@ -27,7 +27,8 @@ from typing import Final
 from meshnode.base.errors import MeshError
 from meshnode.base.ids import RoundId, parse_partition_id, parse_repository_id, parse_round_id
 from meshnode.core.round import ReplicaKey
-from meshnode.git.disk import read_file
+from meshnode.git import durable
+from meshnode.git.disk import read_file, write_new
 
 NO_HEAD: Final = "ref: refs/heads/.invalid\n"
 """HEAD of a replica that has none yet or none any more: git wants a file, and no branch can have this name."""
@@ -135,13 +136,13 @@ def write_skeleton(path: Path, object_format: str, alternate: str = "") -> None:
     `alternate` is the content of `objects/info/alternates`, "" for none.
     """
     for directory in ("objects/info", "objects/pack", "refs/heads", "refs/tags"):
-        (path / directory).mkdir(parents=True, exist_ok=True)
+        durable.make_directory(path / directory)
     is_sha256 = object_format == "sha256"
     config = _CONFIG.format(version=1 if is_sha256 else 0) + (_SHA256 if is_sha256 else "")
-    (path / "config").write_text(config)
-    (path / "HEAD").write_text(NO_HEAD)
+    write_new(path / "config", config.encode())
+    write_new(path / "HEAD", NO_HEAD.encode())
     if alternate:
-        (path / "objects" / "info" / "alternates").write_text(alternate)
+        write_new(path / "objects" / "info" / "alternates", os.fsencode(alternate))
 
 
 def object_format_of(repository: Path) -> str:

@@ -12,6 +12,7 @@ from meshnode.base.errors import Corrupt, MeshError, NotFound, RepositoryNotFoun
 from meshnode.base.ids import ObjectId, RoundId
 from meshnode.config import PushSettings
 from meshnode.core.round import ReplicaKey
+from meshnode.git import durable
 from meshnode.git.connectivity import Connectivity
 from meshnode.git.disk import NO_SPACE_IN_GIT, disk_full
 from meshnode.git.ingest import PACK_DEADLINE_MS, GitIngest, index_arguments
@@ -37,13 +38,14 @@ class GitPackStore:
         """Start a quarantine with git behind it. Raises Overloaded, Corrupt."""
         quarantine = await open_quarantine(self._replicas, key, round_id, object_format, is_repository_needed=True)
         try:
-            process = await self._commands.open(
-                self._index_arguments,
-                git_dir=quarantine.git_dir,
-                environment=quarantine.environment(),
-                deadline_ms=PACK_DEADLINE_MS,
-                config=("core.fsync=pack,pack-metadata", "pack.writeReverseIndex=false"),
-            )
+            with durable.by_git("index-pack", quarantine.path):
+                process = await self._commands.open(
+                    self._index_arguments,
+                    git_dir=quarantine.git_dir,
+                    environment=quarantine.environment(),
+                    deadline_ms=PACK_DEADLINE_MS,
+                    config=("core.fsync=pack,pack-metadata", "pack.writeReverseIndex=false"),
+                )
         except BaseException:
             await quarantine.remove()
             raise

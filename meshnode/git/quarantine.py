@@ -14,6 +14,7 @@ from typing import Final
 from meshnode.base.errors import Corrupt
 from meshnode.base.ids import RoundId
 from meshnode.core.round import ReplicaKey
+from meshnode.git import durable
 from meshnode.git.disk import on_disk, remove_tree
 from meshnode.git.layout import write_skeleton
 from meshnode.git.replicas import Replicas
@@ -77,7 +78,7 @@ async def open_quarantine(
         if old is not None:
             remove_tree(old)
         try:
-            (path / "objects" / "pack").mkdir(parents=True)
+            durable.make_directory(path / "objects" / "pack")
             if state is None and is_repository_needed:
                 write_skeleton(git_dir, object_format)
         except OSError:
@@ -96,7 +97,7 @@ def remove_empty_quarantine(path: Path) -> None:
     """Remove a quarantine whose pack was taken: three system calls where nothing else is in it."""
     try:
         for directory in (path / "objects" / "pack", path / "objects", path):
-            directory.rmdir()
+            durable.remove_directory(directory)
     except OSError:
         remove_tree(path)
 

@@ -18,6 +18,7 @@ from typing import Final
 
 from meshnode.base.errors import Corrupt, InvalidRequest, MeshError, Overloaded
 from meshnode.base.ids import parse_object_id
+from meshnode.git import durable
 from meshnode.git.disk import on_disk
 from meshnode.git.journal import HASH_BYTES
 from meshnode.git.quarantine import Quarantine
@@ -99,8 +100,8 @@ class GitReceive:
             raise Corrupt("pack fix does not fit the bytes received", body_end=fix.body_end, bytes=pack.size)
         head = os.pread(pack.descriptor, _HEADER_BYTES, 0)
         running = pack.digest() if head == fix.header and fix.body_end == pack.size - length else None
-        os.ftruncate(pack.descriptor, fix.body_end)
-        os.pwrite(pack.descriptor, fix.header, 0)
+        durable.truncate(pack.descriptor, pack.path, fix.body_end)
+        pack.put(fix.header, 0)
         pack.put(fix.tail, fix.body_end)
         if running is None:
             running = _new_hash(self._quarantine.object_format)
@@ -128,9 +129,9 @@ class GitReceive:
             raise Corrupt("index does not match its pack", pack=fix.pack_id)
         for file, suffix in ((self._pack, ".pack"), (self._index, ".idx")):
             os.fchmod(file.descriptor, 0o444)
-            os.fsync(file.descriptor)
+            durable.sync(file.descriptor, file.path)
             file.close()
-            file.path.rename(self._quarantine.packs / f"pack-{fix.pack_id}{suffix}")
+            durable.rename(file.path, self._quarantine.packs / f"pack-{fix.pack_id}{suffix}")
 
 
 class _Growing:
@@ -156,7 +157,7 @@ class _Growing:
     def flush(self) -> None:
         """Write and hash what was gathered."""
         if self.descriptor < 0:
-            self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            self.descriptor = durable.create(self.path, os.O_RDWR | os.O_EXCL)
         data = b"".join(self._pieces)
         self._pieces.clear()
         self.put(data, self.size - self._gathered)
@@ -168,11 +169,7 @@ class _Growing:
 
     def put(self, data: bytes, offset: int) -> None:
         """Write at an offset."""
-        rest = memoryview(data)
-        while rest:
-            written = os.pwrite(self.descriptor, rest, offset)
-            rest = rest[written:]
-            offset += written
+        durable.write(self.descriptor, self.path, data, offset)
 
     def digest(self) -> hashlib._Hash:
         """The hash of everything but the bytes held back."""

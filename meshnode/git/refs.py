@@ -29,6 +29,7 @@ from meshnode.base.ids import (
     symbolic_target,
 )
 from meshnode.core.refs import RefEdit
+from meshnode.git import durable
 from meshnode.git.disk import read_file, remove_tree, sync_directory
 from meshnode.git.layout import NO_HEAD
 
@@ -76,11 +77,11 @@ def write_symbolic(git_dir: Path, name: RefName, value: RefValue | None) -> None
     """
     path = git_dir / name
     if value is None and name != HEAD:
-        path.unlink(missing_ok=True)
+        durable.unlink(path, is_missing_fine=True)
         return
     target = None if value is None else symbolic_target(value)
     text = NO_HEAD if value is None else f"{value}\n" if target is None else f"ref: {target}\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    durable.make_directory(path.parent)
     with _locked(path) as lock:
         lock.write(text.encode())
     sync_directory(path.parent)
@@ -111,7 +112,7 @@ def write_packed(
     for name in changed:
         path = git_dir / name
         with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            path.unlink()
+            durable.unlink(path)
             parents.add(path.parent)
     for parent in parents:
         sync_directory(parent)
@@ -124,7 +125,7 @@ def remove_all_refs(git_dir: Path) -> None:
     for path in (git_dir / "refs").iterdir():
         remove_tree(path)
     for directory in ("heads", "tags"):
-        (git_dir / "refs" / directory).mkdir()
+        durable.make_directory(git_dir / "refs" / directory)
     sync_directory(git_dir / "refs")
     write_symbolic(git_dir, HEAD, None)
 
@@ -147,11 +148,11 @@ def sync_loose(git_dir: Path, edits: Collection[RefEdit]) -> None:
 def remove_stale_locks(git_dir: Path) -> None:
     """Remove lock files of git processes that a crash or power cut ended. Only while nothing else runs here."""
     for name in ("HEAD.lock", "packed-refs.lock", "packed-refs.new", "config.lock"):
-        (git_dir / name).unlink(missing_ok=True)
+        durable.unlink(git_dir / name, is_missing_fine=True)
     for directory, _, files in os.walk(git_dir / "refs"):
         for file in files:
             if file.endswith(".lock"):
-                Path(directory, file).unlink(missing_ok=True)
+                durable.unlink(Path(directory, file), is_missing_fine=True)
 
 
 def _loose_values(git_dir: Path, directory: str) -> Iterator[tuple[RefName, str]]:
@@ -227,18 +228,17 @@ def _read_packed(git_dir: Path, hex_id: re.Pattern[str], hidden: Mapping[RefName
 class _Lock:
     """A git lock file being written."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, path: Path) -> None:
         self._pieces: list[bytes] = []
         self._descriptor = descriptor
+        self._path = path
 
     def write(self, data: bytes) -> None:
         self._pieces.append(data)
 
     def flush(self) -> None:
-        rest = memoryview(b"".join(self._pieces))
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
-        os.fsync(self._descriptor)
+        durable.write(self._descriptor, self._path, b"".join(self._pieces))
+        durable.sync(self._descriptor, self._path)
 
 
 @contextlib.contextmanager
@@ -248,14 +248,14 @@ def _locked(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[_Lock]:
     descriptor = _take_lock(lock, wait_s)
     try:
         try:
-            file = _Lock(descriptor)
+            file = _Lock(descriptor, lock)
             yield file
             file.flush()
         finally:
             os.close(descriptor)
-        lock.rename(path)
+        durable.rename(lock, path)
     except BaseException:
-        lock.unlink(missing_ok=True)
+        durable.unlink(lock, is_missing_fine=True)
         raise
 
 
@@ -263,7 +263,7 @@ def _take_lock(lock: Path, wait_s: float) -> int:
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            return os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            return durable.create(lock, os.O_WRONLY | os.O_EXCL)
         except FileExistsError:
             if time.monotonic() > deadline:
                 raise Overloaded("reference file stays locked", path=lock.name, retry_after_ms=1000) from None

@@ -7,7 +7,6 @@ A directory goes by one rename into `trash/`, and only then file by file.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final
@@ -15,6 +14,7 @@ from typing import Final
 from meshnode.base.errors import MeshError, RepositoryNotFound
 from meshnode.base.ids import parse_repository_id
 from meshnode.core.round import ReplicaKey
+from meshnode.git import durable
 from meshnode.git.creation import install
 from meshnode.git.disk import remove_tree, sync_directory, sync_tree, write_durable
 from meshnode.git.layout import Layout, alternates_of, object_format_of, write_skeleton
@@ -66,7 +66,7 @@ def move_aside(layout: Layout, key: ReplicaKey, reason: str) -> Path:
     if not source.exists():
         raise RepositoryNotFound("no replica to set aside", repository=key.repository)
     target = _free_place(layout, key)
-    (source / "mesh").mkdir(exist_ok=True)
+    durable.make_directory(source / "mesh")
     write_durable(source / "mesh" / "set-aside", f"{reason}\n".encode())
     shared = alternates_of(source)
     if shared:
@@ -74,10 +74,10 @@ def move_aside(layout: Layout, key: ReplicaKey, reason: str) -> Path:
         write_durable(source / "objects" / "info" / "alternates", os.fsencode(lines))
     stand_in: Path | None = None
     if layout.has_dependents(key):
-        stand_in = Path(tempfile.mkdtemp(dir=layout.incoming, prefix=f"{key.repository}."))
+        stand_in = durable.make_unique_directory(layout.incoming, f"{key.repository}.")
         write_skeleton(stand_in, object_format_of(source), layout.alternate_lines(key, target))
         sync_tree(stand_in)
-    source.rename(target)
+    durable.rename(source, target)
     if stand_in is not None:
         install(stand_in, source)
     sync_directory(source.parent)
@@ -111,7 +111,7 @@ def empty_trash(layout: Layout) -> None:
 
 
 def _to_trash(layout: Layout, path: Path) -> None:
-    path.rename(Path(tempfile.mkdtemp(dir=layout.trash)) / path.name)
+    durable.rename(path, durable.make_unique_directory(layout.trash) / path.name)
 
 
 def _free_place(layout: Layout, key: ReplicaKey) -> Path:

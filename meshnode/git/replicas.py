@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-import tempfile
 import weakref
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -23,6 +22,7 @@ from meshnode.base.errors import Corrupt, MeshError, Overloaded, ReplicaBehind, 
 from meshnode.base.ids import Generation, PartitionId, RoundId
 from meshnode.core.refs import EMPTY_DIGEST, digest_of
 from meshnode.core.round import ReplicaKey, Round
+from meshnode.git import durable
 from meshnode.git.command import GitCommands
 from meshnode.git.disk import disk_errors, on_disk, read_file
 from meshnode.git.history import History
@@ -211,15 +211,15 @@ class Replicas:
         """
         layout = self.layout
         with disk_errors():
-            layout.data.mkdir(parents=True, exist_ok=True)
-            lock = os.open(layout.data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            durable.make_directory(layout.data)
+            lock = durable.create(layout.data / "lock", os.O_RDWR, 0o600)
             weakref.finalize(self, os.close, lock)
             try:
                 fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except (BlockingIOError, PermissionError) as error:
                 raise MeshError("data directory is in use by another process", path=str(layout.data)) from error
             for directory in (layout.repositories, layout.incoming, layout.damaged, layout.trash):
-                directory.mkdir(parents=True, exist_ok=True)
+                durable.make_directory(directory)
             if any(layout.incoming.iterdir()):
-                layout.incoming.rename(Path(tempfile.mkdtemp(dir=layout.trash)) / "incoming")
-                layout.incoming.mkdir()
+                durable.rename(layout.incoming, durable.make_unique_directory(layout.trash) / "incoming")
+                durable.make_directory(layout.incoming)

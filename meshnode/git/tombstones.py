@@ -11,6 +11,7 @@ from __future__ import annotations
 from meshnode.base.errors import Corrupt, MeshError
 from meshnode.base.ids import parse_partition_id, parse_repository_id
 from meshnode.core.round import ReplicaKey
+from meshnode.git import durable
 from meshnode.git.disk import read_file, sync_directory, write_durable
 from meshnode.git.layout import Layout
 from meshnode.git.state import decode_state, encode_state
@@ -21,7 +22,7 @@ def write_tombstone(layout: Layout, state: ReplicaState) -> None:
     """Keep `state`, which is that after the delete, durably. Repeatable."""
     directory = layout.data / "deleted"
     if not directory.exists():
-        directory.mkdir()
+        durable.make_directory(directory)
         sync_directory(layout.data)
     path = directory / f"{state.key.partition}-{state.key.repository}.json"
     if read_file(path) != encode_state(state):

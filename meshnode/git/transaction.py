@@ -19,6 +19,7 @@ from typing import Final
 from meshnode.base.errors import Corrupt
 from meshnode.base.ids import HEAD, ObjectId, RefName, RefValue, symbolic_target
 from meshnode.core.refs import RefEdit
+from meshnode.git import durable
 from meshnode.git.command import GitCommands
 from meshnode.git.disk import NO_SPACE_IN_GIT, disk_full, on_disk
 from meshnode.git.refs import DiskRefs, read_refs, write_packed, write_symbolic
@@ -122,13 +123,11 @@ def check_edits(refs: Mapping[RefName, RefValue], edits: Sequence[RefEdit]) -> N
 
 async def _try_update_ref(commands: GitCommands, git_dir: Path, edits: Sequence[RefEdit]) -> bool:
     """One transaction by git; False where it refused, for whatever reason: then nothing, or all, is done."""
-    lines = "".join(map(_command, edits))
-    completed = await commands.run(
-        ["update-ref", "--no-deref", "--stdin"],
-        git_dir=git_dir,
-        stdin=f"start\n{lines}commit\n".encode(),
-        config=_CONFIG,
-    )
+    stdin = f"start\n{''.join(map(_command, edits))}commit\n".encode()
+    with durable.by_git("update-ref", git_dir, stdin):
+        completed = await commands.run(
+            ["update-ref", "--no-deref", "--stdin"], git_dir=git_dir, stdin=stdin, config=_CONFIG
+        )
     if completed.returncode != 0 and NO_SPACE_IN_GIT in completed.stderr.decode(errors="replace"):
         raise disk_full()
     return completed.returncode == 0
