@@ -26,6 +26,8 @@ def create_replica(layout: Layout, state: ReplicaState, fill: Callable[[Path], N
     target = layout.repository(state.key)
     if target.exists():
         _fill_mesh(target, fill)
+        sync_tree(target / "mesh")
+        sync_directory(target)
         write_durable(target / "mesh" / "state.json", encode_state(state))
         return
     staging = layout.incoming / f"{state.key.repository}.new"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from meshnode.base.errors import MeshError, RepositoryNotFound
-from meshnode.base.ids import parse_repository_id
+from meshnode.base.ids import parse_partition_id, parse_repository_id
 from meshnode.core.round import ReplicaKey
 from meshnode.git import durable
 from meshnode.git.creation import install
@@ -21,6 +21,16 @@ from meshnode.git.layout import Layout, alternates_of, object_format_of, write_s
 from meshnode.git.refs import remove_stale_locks
 from meshnode.git.replicas import Replicas
 
+_TEMPORARY: Final = (
+    "objects/pack/tmp_*",
+    "objects/pack/.tmp-*",
+    "objects/??/tmp_obj_*",
+    "objects/tmp_objdir-*",
+    "objects/incoming-*",
+    "objects/info/alternates.tmp",
+    "mesh/*.tmp",
+)
+"""What a process leaves that dies while it writes a file: git's names, and those of `disk.write_file`."""
 _ASIDE_MAX: Final = 1_000
 """Damaged copies of one replica; long before that somebody has looked."""
 
@@ -72,17 +82,49 @@ def move_aside(layout: Layout, key: ReplicaKey, reason: str) -> Path:
     if shared:
         lines = "".join(f"{path}\n" for path in shared)
         write_durable(source / "objects" / "info" / "alternates", os.fsencode(lines))
-    stand_in: Path | None = None
-    if layout.has_dependents(key):
-        stand_in = durable.make_unique_directory(layout.incoming, f"{key.repository}.")
-        write_skeleton(stand_in, object_format_of(source), layout.alternate_lines(key, target))
-        sync_tree(stand_in)
+    stand_in = _make_stand_in(layout, key, source, target) if layout.has_dependents(key) else None
     durable.rename(source, target)
     if stand_in is not None:
         install(stand_in, source)
     sync_directory(source.parent)
     sync_directory(target.parent)
     return target
+
+
+def _make_stand_in(layout: Layout, key: ReplicaKey, copy: Path, place: Path) -> Path:
+    """Make what leads the forks of `key` to its damaged copy, which is or will be at `place`."""
+    stand_in = durable.make_unique_directory(layout.incoming, f"{key.repository}.")
+    write_skeleton(stand_in, object_format_of(copy), layout.alternate_lines(key, place))
+    sync_tree(stand_in)
+    return stand_in
+
+
+def tidy_directories(layout: Layout) -> None:
+    """Delete what the last run had no time to delete; lead forks to copies that it was about to set aside.
+
+    Takes as long as the trash is large; nothing is served meanwhile. Before anything else is done in the directory.
+    """
+    empty_trash(layout)
+    for copy in sorted(layout.damaged.iterdir(), key=_set_aside_ns, reverse=True):
+        key = _key_of_copy(copy)
+        if key is not None and not layout.repository(key).exists() and layout.has_dependents(key):
+            install(_make_stand_in(layout, key, copy, copy), layout.repository(key))
+
+
+def _set_aside_ns(copy: Path) -> int:
+    """When a copy was set aside; the last one leads on to those before it."""
+    try:
+        return (copy / "mesh" / "set-aside").stat().st_mtime_ns
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
+def _key_of_copy(copy: Path) -> ReplicaKey | None:
+    partition, _, rest = copy.name.partition("-")
+    try:
+        return ReplicaKey(parse_partition_id(int(partition)), parse_repository_id(rest.partition("-")[0]))
+    except (ValueError, MeshError):
+        return None  # not ours
 
 
 def sweep(layout: Layout, key: ReplicaKey, kept: Collection[Path]) -> None:
@@ -94,13 +136,13 @@ def sweep(layout: Layout, key: ReplicaKey, kept: Collection[Path]) -> None:
 
 
 def tidy_after_crash(layout: Layout, key: ReplicaKey) -> None:
-    """Remove lock and temporary files of git processes that ended with an earlier run of this node."""
+    """Remove lock and temporary files, git's and ours, of an earlier run of this node."""
     git_dir = layout.repository(key)
     if not git_dir.exists():
         return
     remove_stale_locks(git_dir)
-    for pattern in ("pack/tmp_*", "pack/.tmp-*", "??/tmp_obj_*", "tmp_objdir-*", "incoming-*"):
-        for path in (git_dir / "objects").glob(pattern):
+    for pattern in _TEMPORARY:
+        for path in git_dir.glob(pattern):
             remove_tree(path)
 
 

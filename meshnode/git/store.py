@@ -25,7 +25,7 @@ from meshnode.core.refs import RefEdit
 from meshnode.core.round import ReplicaKey, Round, WriteKind
 from meshnode.git.command import GitCommands
 from meshnode.git.creation import create_replica
-from meshnode.git.disk import finish_once_begun, on_disk, sync_directory, write_durable
+from meshnode.git.disk import disk_errors, finish_once_begun, on_disk, sync_directory, write_durable
 from meshnode.git.filling import Filling, replace_replica
 from meshnode.git.journal import (
     JournalRecord,
@@ -40,7 +40,14 @@ from meshnode.git.objects import GitPackStore
 from meshnode.git.quarantine import drop_quarantine, remove_empty_quarantine
 from meshnode.git.reader import GitReplicaReader
 from meshnode.git.refs import remove_all_refs, sync_loose, write_symbolic
-from meshnode.git.removal import move_aside, remove_deleted, remove_replica, sweep, tidy_after_crash
+from meshnode.git.removal import (
+    move_aside,
+    remove_deleted,
+    remove_replica,
+    sweep,
+    tidy_after_crash,
+    tidy_directories,
+)
 from meshnode.git.replicas import Replicas
 from meshnode.git.snapshot import snapshot_after
 from meshnode.git.state import (
@@ -93,7 +100,8 @@ def open_stores(
 ) -> GitStores:
     """Open a node's data directory, making it where it is missing. Only one process may have it open.
 
-    Quarantines of an earlier run are worth nothing (what a vote promised is in the journals) and go to the trash.
+    Quarantines of an earlier run are worth nothing (what a vote promised is in the journals) and are deleted, with
+    whatever else that run had no time to delete.
 
     Raises:
         InvalidRequest: `push` cannot be turned into a git command line.
@@ -110,6 +118,8 @@ def open_stores(
         replicas=replicas,
     )
     replicas.open_directories()
+    with disk_errors():
+        tidy_directories(replicas.layout)
     return stores
 
 
@@ -321,10 +331,11 @@ class GitReplicaStore:
             if state is None:
                 return
             is_create = any(one.round_id == round_id and one.kind is WriteKind.CREATE for one in state.prepared)
-            after = await self._forget_round(state, round_id)
-            if is_create and not after.generation and not after.prepared:
-                await on_disk(remove_replica, self._layout, key)
+            if is_create and not state.generation and len(state.prepared) == 1:
+                await on_disk(remove_replica, self._layout, key)  # with its record: without it nobody would come back
                 self._replicas.forget(key)
+            else:
+                await self._forget_round(state, round_id)
 
     async def _replace(self, state: ReplicaState, filling: Filling) -> None:
         async with self._replicas.changing(state.key):
