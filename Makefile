@@ -50,7 +50,8 @@ check: check-setup check-proto  ## format, lint, types, floors, generated code, 
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(PY) -m pytest -n 3 --dist loadfile tests/unit tests/contract tests/sim tests/fuzz tests/chaos
+	$(PY) -m pytest -n 3 --dist loadfile tests/unit tests/contract tests/sim tests/fuzz tests/chaos \
+		tests/crash/test_order.py
 
 .PHONY: sim
 sim: $(VENV)/stamp-dev  ## simulate: SEED=n tells one run's story, RUNS=n [START=m] [REPORT=file] counts many
@@ -81,6 +82,7 @@ test-setup: $(VENV)/stamp-dev  ## install the programs the tests need (etcd, ngi
 
 .PHONY: test
 test: test-setup check  ## everything: check, end-to-end tests with real git, etcd and sockets, the demo
+	$(PY) -m pytest -n 2 tests/crash
 	$(PY) -m pytest tests/e2e
 	$(PY) -m tests.e2e.demo
 
