@@ -17,6 +17,7 @@ from meshnode.core.round import ReplicaKey
 from meshnode.git import durable
 from meshnode.git.creation import install
 from meshnode.git.disk import remove_tree, sync_directory, sync_tree, write_durable
+from meshnode.git.journal import read_journal
 from meshnode.git.layout import Layout, alternates_of, object_format_of, write_skeleton
 from meshnode.git.refs import remove_stale_locks
 from meshnode.git.replicas import Replicas
@@ -28,6 +29,8 @@ _TEMPORARY: Final = (
     "objects/tmp_objdir-*",
     "objects/incoming-*",
     "objects/info/alternates.tmp",
+    "objects/info/commit-graphs/*.lock",
+    "objects/info/commit-graphs/tmp_graph_*",
     "mesh/*.tmp",
 )
 """What a process leaves that dies while it writes a file: git's names, and those of `disk.write_file`."""
@@ -136,13 +139,28 @@ def sweep(layout: Layout, key: ReplicaKey, kept: Collection[Path]) -> None:
 
 
 def tidy_after_crash(layout: Layout, key: ReplicaKey) -> None:
-    """Remove lock and temporary files, git's and ours, of an earlier run of this node."""
+    """Remove lock and temporary files, git's and ours, of an earlier run of this node. Raises Corrupt."""
     git_dir = layout.repository(key)
     if not git_dir.exists():
         return
     remove_stale_locks(git_dir)
     for pattern in _TEMPORARY:
         for path in git_dir.glob(pattern):
+            remove_tree(path)
+    _remove_lone_packs(git_dir)
+
+
+def _remove_lone_packs(git_dir: Path) -> None:
+    """Remove packs without an index and the reverse: half made, half removed, half moved in.
+
+    The pack of a round in the journal goes on being moved in.
+    """
+    files = set((git_dir / "objects" / "pack").glob("pack-*"))
+    other = {".pack": ".idx", ".idx": ".pack"}
+    lone = [path for path in files if path.suffix in other and path.with_suffix(other[path.suffix]) not in files]
+    promised = {record.pack_id for record in read_journal(git_dir / "mesh" / "journal")} if lone else set()
+    for path in sorted(lone):
+        if path.stem.removeprefix("pack-") not in promised:
             remove_tree(path)
 
 

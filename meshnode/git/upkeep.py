@@ -23,6 +23,7 @@ from typing import Final
 from meshnode.base.errors import Corrupt, RepositoryNotFound
 from meshnode.core.round import ReplicaKey
 from meshnode.core.upkeep import PackFacts
+from meshnode.git import durable
 from meshnode.git.disk import NO_SPACE_IN_GIT, disk_full, on_disk, sync_directory
 from meshnode.git.packs import pack_names
 from meshnode.git.replicas import Replicas
@@ -89,14 +90,16 @@ class GitUpkeep:
         return f"pack-{said.decode().strip()}"
 
     async def _run(self, key: ReplicaKey, args: Sequence[str], stdin: bytes, deadline_ms: int) -> bytes:
-        done = await self._replicas.commands.run(
-            args,
-            git_dir=self._replicas.layout.repository(key),
-            stdin=stdin,
-            environment={"GIT_NO_REPLACE_OBJECTS": "1"},
-            deadline_ms=deadline_ms,
-            config=_CONFIG,
-        )
+        git_dir = self._replicas.layout.repository(key)
+        with durable.by_git(args[0], git_dir, stdin):
+            done = await self._replicas.commands.run(
+                args,
+                git_dir=git_dir,
+                stdin=stdin,
+                environment={"GIT_NO_REPLACE_OBJECTS": "1"},
+                deadline_ms=deadline_ms,
+                config=_CONFIG,
+            )
         if done.returncode != 0:
             complaint = done.stderr.decode(errors="replace").strip()[-500:]
             if NO_SPACE_IN_GIT in complaint:
@@ -133,5 +136,5 @@ def _first_missing(directory: Path, made: str, old: Sequence[str], hash_bytes: i
 def _remove(directory: Path, names: Sequence[str]) -> None:
     for name in names:
         for suffix in _SUFFIXES:
-            (directory / f"{name}{suffix}").unlink(missing_ok=True)
+            durable.unlink(directory / f"{name}{suffix}", is_missing_fine=True)
     sync_directory(directory)

@@ -2,11 +2,11 @@
 
     a rename must not give a name that is kept to bytes, or to a directory, that were not synced
     at a step's mark, bytes and names below `repositories`, `damaged` and `deleted` are synced
-    so they are when the mark goes that a replica is being filled
+    so they are when the mark goes that a replica is being filled, and when a pack goes that was combined with others
 
 `kill -9` does not lose what the kernel holds; a power cut does. This is what shows the difference. Most removals may
 be lost, since the next start repeats them; not those of references (an old loose file hides the packed value) and of
-that mark. What git writes is synced by git itself (`core.fsync`), but not the names of
+that mark. A commit graph is made of the rest and may be lost. What git writes is synced by git itself (`core.fsync`), but not the names of
 references: it renames its locks and leaves their directories to us.
 
 Source: fsync(2), ext4(5).
@@ -24,7 +24,7 @@ from tests.crash.points import Point
 UNSETTLED: Final = frozenset({PREPARE_OBJECTS, APPLY_REFS})
 """Steps that promise nothing yet: the next one syncs for both."""
 _KEPT: Final = ("repositories", "damaged", "deleted")
-_MARK: Final = re.compile(r"repositories/\d+/\w+/mesh/filling")
+_RELIES: Final = re.compile(r"repositories/\d+/\w+/(mesh/filling|objects/pack/pack-\w+\.idx)")
 _LASTING_REMOVAL: Final = re.compile(r"repositories/\d+/\w+/(mesh/filling|refs/.*(?<!\.lock))")
 
 
@@ -52,9 +52,9 @@ class Disk:
                 self._rename(number, point)
             case "unlink" | "remove_tree" | "remove_directory":
                 self._remove(number, point)
-            case "update-ref":
+            case "update-ref" | "pack-objects":
                 self.names.update(point.names)
-            case "index-pack" | "voted":
+            case "index-pack" | "commit-graph" | "voted":
                 pass
             case "mark":
                 self._check(number, point)
@@ -72,7 +72,7 @@ class Disk:
 
     def _remove(self, number: int, point: Point) -> None:
         path = point.path
-        if _MARK.fullmatch(path):
+        if _RELIES.fullmatch(path):
             self._check(number, point)
         self.bytes = {one for one in self.bytes if not _is_in(one, path)}
         self.names = {one for one in self.names if not _is_in(one, path)}

@@ -28,6 +28,7 @@ AFTER: Final = "after"
 TORN: Final = "torn"
 MODES: Final = (BEFORE, AFTER, TORN)
 
+_TEARABLE: Final = {"remove_tree", "update-ref", "pack-objects", "commit-graph"}
 _HEX: Final = re.compile(r"[0-9a-f]{32,64}")
 
 
@@ -41,7 +42,7 @@ class Point:
     target: str = ""
     is_tearable: bool = False
     names: tuple[str, ...] = ()
-    """For update-ref: paths that came or went, below directories that are still there."""
+    """For what git does in a repository: paths that came or went, below directories that are still there."""
 
     def __str__(self) -> str:
         arrow = f" -> {_short(self.target)}" if self.target else ""
@@ -73,7 +74,7 @@ def point_of(change: Change, root: Path) -> Point:
         kind=change.kind,
         path=os.path.relpath(change.path, root),
         target="" if change.target is None else os.path.relpath(change.target, root),
-        is_tearable=(change.kind == "write" and len(change.data) > 1) or change.kind in {"remove_tree", "update-ref"},
+        is_tearable=(change.kind == "write" and len(change.data) > 1) or change.kind in _TEARABLE,
     )
 
 
@@ -96,7 +97,7 @@ class Recorder:
         self._compare(str(point))
         place = len(self.points)
         self.points.append(point)
-        before = print_of(self.root) if change.kind == "update-ref" else None
+        before = print_of(self.root) if change.kind in {"update-ref", "pack-objects"} else None
         yield
         self._last = print_of(self.root)
         if before is not None:
@@ -165,8 +166,20 @@ def tear(change: Change) -> None:
                 path.unlink()
         case "update-ref":
             _tear_transaction(change.path, _edits(change.data))
+        case "pack-objects":
+            _write_half(change.path / "objects" / "pack", "tmp_pack_x", f"pack-{'0' * 40}.pack")
+        case "commit-graph":
+            graphs = change.path / "objects" / "info" / "commit-graphs"
+            _write_half(graphs, "commit-graph-chain.lock", "tmp_graph_x")
         case _:
             pass
+
+
+def _write_half(directory: Path, *names: str) -> None:
+    """What a killed git leaves of files it was writing."""
+    directory.mkdir(exist_ok=True)
+    for name in names:
+        (directory / name).write_bytes(b"half")
 
 
 def _edits(stdin: bytes) -> list[str]:

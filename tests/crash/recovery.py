@@ -63,6 +63,7 @@ async def started(site: Site) -> AsyncIterator[Started]:
             push_protocol=ReceivePackProtocol(PushSettings(), "test"),
             fetch_protocol=_unused_fetch(),
             meter=NullMeter(),
+            upkeep=stores.upkeep,
             make_peers=lambda _membership: (MemoryPeers({}, OWN), _unused_remote()),
         ),
         replication=ReplicationSettings(),

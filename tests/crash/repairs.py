@@ -145,6 +145,46 @@ class Rebase(Push):
             await site.stores.store.rebase(self.state)
 
 
+class Combine(Push):
+    """Three packs become one, and the commit graph is written."""
+
+    async def prepare(self, site: Site) -> None:
+        await super().prepare(site)
+        objects = site.objects
+        for target, base in ((objects.second, objects.first), (objects.third, objects.second)):
+            round_ = await site.coordinate(self.writes.update({MAIN: target}), [target], [base])
+            await site.publish(self.writes, round_)
+
+    async def act(self, site: Site) -> None:
+        report = await site.stores.upkeep.combine(KEY, await site.stores.upkeep.packs(KEY))
+        assert report.packs_after == 1
+        await site.stores.upkeep.write_commit_graph(KEY)
+
+    async def heal(self, site: Site) -> None:
+        await site.stores.upkeep.write_commit_graph(KEY)
+
+
+class Leave(Push):
+    """A replica is removed because its partition has moved to other nodes."""
+
+    async def prepare(self, site: Site) -> None:
+        await super().prepare(site)
+        found = await site.stores.store.load(KEY)
+        assert found is not None
+        self.state = found
+        site.tell(Recorded(record_of(found), self.writes.refs))
+
+    async def act(self, site: Site) -> None:
+        await site.stores.store.drop(KEY)
+
+    async def heal(self, site: Site) -> None:
+        """Come back to the partition: whatever is left must not be in the way."""
+        await site.stores.store.drop(KEY)
+        sync = replace(self.writes.update({}, has_pack=True), round_id=RoundId("5" * 32))
+        await ingest(site.stores, sync, site.source.pack([site.objects.first]))
+        await site.stores.store.replace(self.state, self.writes.refs, sync.round_id)
+
+
 class SetAside(Push):
     """A damaged replica is set aside and filled again."""
 

@@ -7,6 +7,8 @@ from typing import Final
 from tests.crash.repairs import (
     Bury,
     BuryAlone,
+    Combine,
+    Leave,
     Rebase,
     SetAside,
     SetAsideParent,
@@ -57,6 +59,8 @@ SCENARIOS: Final[dict[str, type[Scenario]]] = {
         SyncHistory,
         Bury,
         BuryAlone,
+        Combine,
+        Leave,
         Rebase,
         SetAside,
         SetAsideParent,

@@ -43,7 +43,8 @@ _NO_HEAD: Final = "ref: refs/heads/.invalid"
 _KEPT: Final = re.compile(
     r"lock|deleted/\d+-[0-9a-f]{32}\.json"
     r"|repositories/\d+/[0-9a-f]{32}/(config|HEAD|packed-refs|refs/.*(?<!\.lock)|mesh/(state\.json|history)"
-    r"|objects/info/alternates|objects/pack/pack-[0-9a-f]+\.(pack|idx))"
+    r"|objects/info/(alternates|commit-graphs/(commit-graph-chain|graph-[0-9a-f]+\.graph))"
+    r"|objects/pack/pack-[0-9a-f]+\.(pack|idx))"
 )
 _ASIDE: Final = re.compile(r"damaged/\d+-[0-9a-f]{32}-\d+/.*")
 
@@ -150,11 +151,13 @@ class _Verifier:
             if key not in self.site.ledger.records:
                 self.complain(key, "a directory is left of a repository that there never was")
             self._fsck(key, repository)
+        files = set(_files(self.site.data))
         left = [
             path
-            for path in _files(self.site.data)
+            for path in files
             if not _KEPT.fullmatch(path) and not (self.scenario.is_set_aside and _ASIDE.fullmatch(path))
         ]
+        left += [path for path in files if path.endswith(".pack") and path.removesuffix("pack") + "idx" not in files]
         if left:
             self.problems.append(f"{len(left)} left over: {', '.join(sorted(left)[:3])}")
 

@@ -163,3 +163,29 @@ async def test_what_leads_forks_on_is_durable_when_it_becomes_a_replica_again(gi
     assert synced.index("journal") < synced.index("state.json.tmp")
     assert KEY.repository in synced[: synced.index("state.json.tmp")]
     assert git("fsck", git_dir=git_disk.repository(FORK)) is not None
+
+
+async def test_a_start_removes_half_packs_but_not_that_of_a_round_half_moved_in(
+    git_disk: GitTestDisk,
+) -> None:
+    stores = git_disk.open()
+    writes = await created(stores)
+    first = git_disk.objects.first
+    round_ = writes.update({MAIN: first}, has_pack=True)
+    await ingest(stores, round_, git_disk.pack([first]))
+    await stores.store.prepare(round_)
+    packs = git_disk.repository(KEY) / "objects" / "pack"
+    with dying_at("rename", ".idx"), pytest.raises(Crash):
+        await stores.store.apply(round_)
+    (promised,) = packs.iterdir()
+    (packs / f"pack-{'0' * 40}.pack").write_bytes(b"half")
+    (packs / f"pack-{'1' * 40}.idx").write_bytes(b"half")
+    graphs = git_disk.repository(KEY) / "objects" / "info" / "commit-graphs"
+    graphs.mkdir()
+    (graphs / "commit-graph-chain.lock").touch()
+    stores = git_disk.open()
+    await stores.store.purge(KEY)
+    assert list(packs.iterdir()) == [promised]
+    await stores.store.apply(writes.publish(round_))
+    await stores.upkeep.write_commit_graph(KEY)
+    assert await stores.reader.fsck(KEY) == []
