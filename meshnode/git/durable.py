@@ -3,9 +3,9 @@
     create write truncate sync rename unlink make_directory remove_directory remove_tree by_git
 
 The rule: nothing else in `meshnode.git` changes a file or a name (`tests/unit/git/test_durable.py` reads the code).
-So whoever sees these calls has seen every state that a crash can leave on disk. An observer sees each of them before
-and after it is done; a test's observer ends the process there, or
-checks the order of syncs (`tests/crash`).
+So whoever sees these calls has seen every state that a crash can leave on disk; what lies in a workshop is no state,
+it goes whole with the next start. An observer sees each of them before and after it is done; a test's observer ends
+the process there, or checks the order of syncs (`tests/crash`).
 
 Production cannot be armed: nothing in this package calls `observe`, and no setting, argument or variable of the
 environment leads to it. Without an observer a call costs 0.5 us more than the system call it makes.
