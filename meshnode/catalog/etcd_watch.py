@@ -158,6 +158,8 @@ async def _stream(
         raise _Broken("the stream failed") from error
     except TimeoutError as error:
         raise _Broken("the member is silent") from error
+    except asyncio.InvalidStateError as error:  # what grpc raises for a write to a stream that has just ended
+        raise _Broken("the stream ended") from error
     except asyncio.CancelledError as error:
         if (task := asyncio.current_task()) is not None and task.cancelling():
             raise
