@@ -19,7 +19,7 @@ from typing import Any, Final
 from tests.chaos.cluster import ChaosCluster
 from tests.chaos.load import Load
 from tests.chaos.network import CommandFailed
-from tests.chaos.rounds import Chain, read_chain
+from tests.chaos.rounds import Chain, RoundCollector
 from tests.chaos.workload import REPOSITORIES
 from tests.e2e.cluster import git, leftovers_below
 
@@ -41,7 +41,7 @@ class Aftermath:
     """Events that nodes logged as errors, counted."""
 
 
-async def look(cluster: ChaosCluster, load: Load) -> Aftermath:
+async def look(cluster: ChaosCluster, load: Load, rounds: RoundCollector) -> Aftermath:
     """Go through everything; the cluster has been healed, and is stopped afterwards."""
     found = Aftermath()
     begun = time.monotonic()
@@ -58,6 +58,8 @@ async def look(cluster: ChaosCluster, load: Load) -> Aftermath:
         await _wait_verified(cluster, repository, found)
     await _stop(cluster, found)
     await asyncio.to_thread(_look_at_disks, cluster, dict(zip(REPOSITORIES, ids, strict=True)), found)
+    await asyncio.to_thread(rounds.collect)
+    found.chains = {name: rounds.chain(identity) for name, identity in zip(REPOSITORIES, ids, strict=True)}
     _read_logs(cluster, found)
     return found
 
@@ -121,7 +123,6 @@ def _look_at_disks(cluster: ChaosCluster, ids: dict[str, str], found: Aftermath)
         listings = {git("for-each-ref", cwd=replica).stdout for replica in replicas}
         if len(listings) != 1:
             found.failures.append(f"{repository}: git lists different references in its replicas")
-        found.chains[repository] = read_chain(replicas)
 
 
 def _fsck(replica: Path) -> str:

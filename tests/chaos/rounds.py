@@ -1,18 +1,22 @@
-"""What really was committed, read from the disks of stopped nodes: every replica keeps the rounds it applied.
+"""What really was committed, read from the nodes' disks: every replica keeps the rounds it applied.
 
 The chain of one repository is put together from all its replicas; two that disagree about one generation break I9.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from meshnode.core.keys import decode_round
 from meshnode.core.round import Round
 
 Refs = Mapping[str, str]
+_COLLECT_S: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,9 @@ class Chain:
         """Add what one replica applied."""
         for one in rounds:
             known = self.rounds.setdefault(one.generation, one)
-            if known.round_id != one.round_id:
-                self.disputes.append(f"{where} has another round at generation {one.generation} than its peers")
+            dispute = f"{where} has another round at generation {one.generation} than its peers"
+            if known.round_id != one.round_id and dispute not in self.disputes:
+                self.disputes.append(dispute)
 
     def is_whole(self) -> bool:
         """Whether no generation is missing up to the last."""
@@ -75,13 +80,49 @@ class Chain:
         return states
 
 
-def read_chain(replicas: Iterable[Path]) -> Chain:
-    """Put the chain of one repository together from its directories on all nodes."""
-    chain = Chain()
-    for replica in replicas:
-        lines = (replica / "mesh" / "history").read_bytes().splitlines()
-        chain.add((decode_round(line.partition(b" ")[2]) for line in lines), str(replica))
-    return chain
+class RoundCollector:
+    """Keeps every round that any replica ever applied: a replica that is filled anew remembers only the last ones."""
+
+    def __init__(self, data: Path) -> None:
+        """`data` has the nodes' data directories."""
+        self._data = data
+        self._chains: dict[str, Chain] = {}
+
+    async def run_forever(self) -> None:
+        """Look again and again."""
+        while True:
+            await asyncio.to_thread(self.collect)
+            await asyncio.sleep(_COLLECT_S)
+
+    def collect(self) -> None:
+        """Read what is new in every history file; a line that is being written is read next time."""
+        for history in self._data.glob("n*/repositories/*/*/mesh/history"):
+            try:
+                *lines, _ = history.read_bytes().split(b"\n")
+            except FileNotFoundError:  # the replica is set aside in this moment
+                continue
+            chain = self._chains.setdefault(history.parent.parent.name, Chain())
+            chain.add(_rounds_not_known(reversed(lines), chain), str(history))
+
+    def chain(self, repository: str) -> Chain:
+        """All rounds of a repository, by its id."""
+        return self._chains.get(repository, Chain())
+
+
+def _rounds_not_known(lines: Iterable[bytes], chain: Chain) -> Iterator[Round]:
+    """Rounds, newest first, down to one that is known: what stands below it is known as well.
+
+    A line whose checksum does not hold was cut short by a kill; the replica itself ignores it.
+    """
+    for line in lines:
+        checksum, _, body = line.partition(b" ")
+        if hashlib.sha256(body).hexdigest().encode()[: len(checksum)] != checksum:
+            continue
+        one = decode_round(body)
+        known = chain.rounds.get(one.generation)
+        if known is not None and known.round_id == one.round_id:
+            return
+        yield one
 
 
 def _plain(value: object) -> str | None:

@@ -28,6 +28,7 @@ from tests.chaos.nemesis import Nemesis
 from tests.chaos.network import CommandFailed
 from tests.chaos.plan import plan_faults
 from tests.chaos.report import Report, Setting
+from tests.chaos.rounds import RoundCollector
 from tests.chaos.verdict import judge
 from tests.environment import clean_environment
 
@@ -70,6 +71,7 @@ class _Run:
         self._directory = directory
         self._history = History()
         self._cluster = ChaosCluster(isolation.WORK, directory, nodes=setting.nodes, factor=setting.factor)
+        self._rounds = RoundCollector(self._cluster.data)
         self._load = Load(self._cluster, self._history, isolation.WORK, setting.seed)
 
     async def run(self) -> int:
@@ -80,7 +82,7 @@ class _Run:
             await self._cluster.create()
             await self._load.prepare()
             span = await self._trouble()
-            aftermath = await look(self._cluster, self._load)
+            aftermath = await look(self._cluster, self._load, self._rounds)
             failures = await asyncio.to_thread(self._conclude, span, aftermath)
         except CommandFailed as error:
             failures = [str(error)]
@@ -99,17 +101,18 @@ class _Run:
         begun = self._history.now()
         load = asyncio.ensure_future(self._load.run())
         trouble = asyncio.ensure_future(nemesis.run(faults))
+        collecting = asyncio.ensure_future(self._rounds.run_forever())
         try:
             await asyncio.wait({load, trouble}, return_when=asyncio.FIRST_COMPLETED)
             if not load.done():
                 await asyncio.wait({load}, timeout=max(0.0, begun + self._setting.seconds - self._history.now()))
-            for task in (load, trouble):
+            for task in (load, trouble, collecting):
                 if task.done() and (error := task.exception()) is not None:
                     raise error
         finally:
             ended = self._history.now()
             await nemesis.heal()
-            for task in (trouble, load):
+            for task in (trouble, load, collecting):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, ExceptionGroup):
                     await task
