@@ -1,6 +1,6 @@
 """Listens for HTTP, sends each request to who answers it, and stops without breaking what is in flight.
 
-    start:  bind -> serve
+    start:  bind -> 503 to git until the node's replicas are checked -> serve
     stop:   no new connections -> 503 to new requests -> wait `drain_ms` -> cancel the rest -> close
 
 Routing is this module's own and not a framework's, because the path must be decoded exactly once and
@@ -66,6 +66,7 @@ class HttpServer:
             raise InvalidRequest("anonymous http access needs a loopback listener", listen=config.listen.http)
         self._bounds = bounds or HttpBounds()
         self._own = own
+        self._activity = activity
         self.admission: Final = admission or PackAdmission(config.limits)
         self._pages = MachinePages(activity, metrics, self.admission, own=own)
         self._git = GitRequests(
@@ -178,6 +179,8 @@ class HttpServer:
             return Refused(405, "git uses GET and POST only", headers={"Allow": "GET, POST"})
         if self._is_stopping:
             return Draining("this node stops; ask another one")
+        if not (self._activity.is_ready() or self._activity.is_draining()):
+            return Draining("this node starts; ask another one")
         if len(self._tasks) > self._bounds.requests_max:
             return Overloaded("too many requests at once", limit=NODE_LIMIT, retry_after_ms=RETRY_AFTER_MS)
         return None

@@ -49,6 +49,19 @@ async def test_machines_find_health_readiness_and_metrics() -> None:
     assert page.headers["content-type"].startswith("text/plain; version=")
 
 
+async def test_a_node_that_starts_asks_nobody_for_a_token_and_serves_no_replica() -> None:
+    """Until the catalog is read no key is known: a 401 would make git forget a password that is good."""
+    transport, activity = FakeTransport(), FakeActivity(ready=False)
+    async with serving(transport, activity=activity) as server:
+        for request in (get(REFS), post(FETCH, 0), post(PUSH, 0)):
+            reply = await ask(server, request)
+            assert (reply.status, reply.text) == (503, "this node starts; ask another one\n")
+            assert reply.headers["retry-after"] == "1"
+        assert transport.requests == []
+        activity.ready = True
+        assert (await ask(server, get(REFS))).status == 200
+
+
 async def test_a_node_that_is_not_ready_says_why() -> None:
     activity = FakeActivity(ready=False, draining=True)
     async with serving(FakeTransport(), activity=activity) as server:
