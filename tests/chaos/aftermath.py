@@ -26,6 +26,8 @@ from tests.e2e.cluster import git, leftovers_below
 CONVERGE_S: Final = 120.0
 _PAUSE_S: Final = 0.5
 _FSCK_S: Final = 300.0
+_NEVER: Final = frozenset({"task_failed", "git_request_failed", "rpc_failed_unexpectedly"})
+"""Events that no fault excuses: something ended that should run for ever, or an error was met that nobody expected."""
 
 
 @dataclass
@@ -150,3 +152,6 @@ def _read_logs(cluster: ChaosCluster, found: Aftermath) -> None:
             if row.get("level") == "error":
                 events[str(row.get("event"))] += 1
     found.errors_logged = dict(events.most_common())
+    found.failures += [
+        f"the nodes logged {event}, {number} times" for event, number in events.items() if event in _NEVER
+    ]

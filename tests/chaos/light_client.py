@@ -63,6 +63,7 @@ class LightClient:
             ) as answer:
                 body = await answer.read()
                 if answer.status != 200:
+                    self._check_trusted(answer.status)
                     history.note_failed_read(f"{answer.status} {body.decode(errors='replace').split('(')[0]}")
                     return False
                 refs = read_advertisement(body)
@@ -85,6 +86,11 @@ class LightClient:
             )
         )
         return True
+
+    def _check_trusted(self, status: int) -> None:
+        """A good token is never refused: git's helpers would forget it."""
+        if status in {401, 403}:
+            self._wishes.history.alarms.append(f"{self._node} answered {status} to a good token")
 
     async def push(self, repository: str) -> Write:
         """Push to one reference, or to two."""
@@ -122,6 +128,7 @@ class LightClient:
                 text = await answer.read()
                 if answer.status == 200:
                     return read_report(text, changes)
+                self._check_trusted(answer.status)
                 reason = f"{answer.status} {text.decode(errors='replace').strip()}"
                 return {} if answer.status in _OPEN_STATUS else refused, 0, reason
         except aiohttp.ClientConnectorError as error:
