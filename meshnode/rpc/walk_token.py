@@ -64,7 +64,10 @@ def parse_walk_token(text: str) -> WalkToken | None:
     include, exclude = (
         tuple(parse_object_id(oid) for oid in part.split(",") if part) for part in (place.group(3), place.group(4))
     )
-    return WalkToken(token.generation, place.group(2), int(place.group(1)), include, exclude)
+    found = WalkToken(token.generation, place.group(2), int(place.group(1)), include, exclude)
+    if found.format() != text:  # zeros before a number, commas without an id
+        raise InvalidRequest("page token is not one this server gave")
+    return found
 
 
 def digest_of_question(request: Message) -> str:
