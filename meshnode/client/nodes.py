@@ -18,6 +18,7 @@ from meshnode.auth.registry import KeyRegistry, node_issuer
 from meshnode.auth.tokens import TokenSigner
 from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import NodeId, parse_node_id
+from meshnode.core.decoding import Fields
 from meshnode.core.keys import Node, NodeState
 from meshnode.engine.system import SystemClock
 
@@ -38,12 +39,16 @@ class NodeAddress:
 def read_cluster_file(path: Path) -> list[NodeAddress]:
     """The nodes in a `cluster.json` (`meshnode up`, `meshnode init-cluster`). Raises InvalidRequest."""
     try:
-        nodes = json.loads(path.read_text())["nodes"]
+        entries = map(Fields, Fields(json.loads(path.read_bytes())).items("nodes"))
         return [
-            NodeAddress(node=entry["node"], url=f"http://{entry['grpc']}", public_key=entry["public_key"])
-            for entry in nodes
+            NodeAddress(
+                node=entry.parsed("node", parse_node_id),
+                url=f"http://{entry.text('grpc')}",
+                public_key=entry.text("public_key"),
+            )
+            for entry in entries
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, InvalidRequest) as error:
         raise InvalidRequest("not a cluster file", file=str(path), cause=str(error)) from error
 
 

@@ -7,9 +7,11 @@ from dataclasses import asdict
 
 from hypothesis import strategies as st
 
+from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import parse_node_id
 from meshnode.cli.layout import ClusterFile, ClusterNode, Layout, read_cluster_file, write_cluster_file
 from meshnode.cli.outcome import CommandError
+from meshnode.client import nodes
 from tests.fuzz.fuzz_catalog_values import CHANGES, changed
 from tests.fuzz.inputs import directory
 from tests.fuzz.values import NODES, WORDS
@@ -36,6 +38,7 @@ def check_cluster_file(data: bytes) -> None:
     try:
         cluster = read_cluster_file(layout)
     except CommandError:
+        _read_as_client(layout)
         return
     assert cluster is not None
     assert all(parse_node_id(entry.node) for entry in cluster.nodes)
@@ -44,3 +47,13 @@ def check_cluster_file(data: bytes) -> None:
     assert (raw["partition_count"], raw["base_port"]) == (cluster.partition_count, cluster.base_port)
     write_cluster_file(layout, cluster)
     assert read_cluster_file(layout) == cluster
+    assert _read_as_client(layout) == [
+        (entry.node, f"http://{entry.grpc}", entry.public_key) for entry in cluster.nodes
+    ]
+
+
+def _read_as_client(layout: Layout) -> list[tuple[str, str, str]] | None:
+    try:
+        return [(entry.node, entry.url, entry.public_key) for entry in nodes.read_cluster_file(layout.cluster_file)]
+    except InvalidRequest:
+        return None
