@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from meshnode.base.errors import Corrupt
 from meshnode.base.ids import (
     Generation,
+    PartitionId,
     parse_node_id,
     parse_partition_id,
     parse_repository_id,
     parse_repository_name,
     parse_round_id,
 )
-from meshnode.core import keys
+from meshnode.core import control, keys
 from meshnode.core.record import Partition
 from tests.fuzz.inputs import Draw
 from tests.fuzz.values import KEYS, NODES, RECORDS, ROUNDS, WORDS
@@ -30,9 +31,17 @@ _CODECS: tuple[tuple[Callable[[bytes], Any], Callable[[Any], bytes]], ...] = (
     (keys.decode_online, keys.encode_online),
     (keys.decode_application, keys.encode_application),
     (keys.decode_settings, keys.encode_settings),
+    (control.decode_control, control.encode_control),
+    (control.decode_progress, control.encode_progress),
+    (control.decode_usage, control.encode_usage),
 )
 
 _NODE_LISTS = st.lists(NODES, max_size=3, unique=True).map(tuple)
+_COUNTS = st.integers(0, 1 << 40)
+_MOVES = st.builds(
+    control.PartitionProgress, partition=st.integers(0, 65_535).map(PartitionId), step=WORDS, node=st.none() | NODES,
+    predecessor=st.none() | NODES, repositories=_COUNTS, left=_COUNTS, size_bytes=_COUNTS, since_ms=_COUNTS,
+)  # fmt: skip
 _VALUES: tuple[st.SearchStrategy[Any], ...] = (
     RECORDS,
     ROUNDS,
@@ -49,6 +58,15 @@ _VALUES: tuple[st.SearchStrategy[Any], ...] = (
     st.builds(
         keys.ClusterSettings, cluster_id=WORDS, partition_count=st.integers(1, 65_536),
         replication_factor=st.integers(1, 9),
+    ),
+    st.builds(control.MoveControl, is_paused=st.booleans()),
+    st.builds(
+        control.MoveProgress, planner=NODES, at_ms=_COUNTS, waiting=_COUNTS, moves=st.lists(_MOVES, max_size=2).map(tuple),
+        done_bytes=_COUNTS, left_ms=st.integers(-1, 1 << 40), blocked=st.lists(WORDS, max_size=2).map(tuple),
+    ),
+    st.builds(
+        control.NodeUsage, node=NODES, at_ms=_COUNTS, disk_bytes=_COUNTS, free_bytes=_COUNTS,
+        partitions=st.dictionaries(st.integers(0, 65_535).map(PartitionId), _COUNTS, max_size=3),
     ),
 )  # fmt: skip
 
@@ -118,7 +136,14 @@ def check_catalog_values(data: bytes) -> None:
     assert decode(encoded) == value
     raw, again = json.loads(text), json.loads(encoded)
     for name, found in again.items():
-        given = sorted(raw[name]) if name == "inconsistent" else raw[name]
+        given = raw[name]
+        if name == "inconsistent":
+            given = sorted(given)
+        elif name == "partitions":
+            given = [{"partition": item["partition"], "bytes": item["bytes"]} for item in given]
+            given.sort(key=lambda item: item["partition"])
+        elif name == "moves":
+            given = [{field: item[field] for field in moved} for item, moved in zip(given, found, strict=True)]
         assert given == found, name
         assert type(given) is type(found), name
     check_ids_in(again)

@@ -22,6 +22,7 @@ from meshnode.base.ids import (
     parse_repository_name,
     parse_round_id,
 )
+from meshnode.base.paths import PATH_BYTES_MAX, parse_tree_path
 from meshnode.config.checks import parse_address
 from tests.fuzz.inputs import Draw
 from tests.fuzz.values import IDS, NAMES, OIDS, REF_NAMES
@@ -37,6 +38,7 @@ def check_ids(data: bytes) -> None:
     text = data.decode("utf-8", "surrogateescape")
     _check_repository_name(text)
     _check_ref_name(text)
+    _check_tree_path(data)
     for parse, lengths in (
         (parse_repository_id, (32,)),
         (parse_round_id, (32,)),
@@ -103,3 +105,14 @@ def _check_ref_name(text: str) -> None:
     assert "@{" not in name
     assert not name.endswith(".")
     assert not any(byte < 0x21 or byte == 0x7F or byte in b"~^:?*[\\" for byte in encoded)
+
+
+def _check_tree_path(data: bytes) -> None:
+    try:
+        path = parse_tree_path(data)
+    except InvalidRequest:
+        return
+    assert path == data
+    assert len(path) <= PATH_BYTES_MAX
+    assert not path or os.path.normpath(b"/x/" + path) == b"/x/" + path
+    assert 0 not in path
