@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from meshnode.git.pktline import PacketParser
+from tests.fuzz import targets
 from tests.fuzz.minimise import minimise, shrink
+from tests.fuzz.run import seeds
 
 
 def _parse(data: bytes) -> None:
@@ -35,3 +37,11 @@ def test_a_failing_input_is_cut_to_what_fails() -> None:
 
 def test_an_input_that_holds_is_left_alone() -> None:
     assert shrink(_parse, b"0005a") == b"0005a"
+
+
+def test_seeds_of_a_target_are_the_same_each_time_and_fit() -> None:
+    target = targets.load("pktline")
+    made = seeds(target)
+    assert len(made) > 50
+    assert made == seeds(target)
+    assert all(len(data) <= targets.INPUT_BYTES_MAX for data in made)

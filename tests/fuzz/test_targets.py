@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.fuzz import targets
 from tests.fuzz.inputs import Draw, damaged
 
-EXAMPLES = 60
+EXAMPLES = 40
 CORPUS_BYTES_MAX = 1 << 20
 
 
