@@ -109,12 +109,16 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 @cache
 def directory(name: str) -> Path:
-    """A directory for a target's files, gone with the process; in memory where there is such a place."""
-    shared_memory = "/dev/shm"
-    parent = shared_memory if os.access(shared_memory, os.W_OK) else None
-    made = tempfile.TemporaryDirectory(prefix=f"meshnode-fuzz-{name}-", dir=parent)
+    """A directory for a target's files, gone with the process."""
+    made = tempfile.TemporaryDirectory(prefix=f"meshnode-fuzz-{name}-", dir=memory_directory())
     atexit.register(made.cleanup)
     return Path(made.name)
+
+
+def memory_directory() -> str | None:
+    """A place in memory for files that are synced a thousand times; None where TMPDIR says where, or there is none."""
+    shared_memory = "/dev/shm"
+    return shared_memory if "TMPDIR" not in os.environ and os.access(shared_memory, os.W_OK) else None
 
 
 def damaged(data: bytes, draw: Draw) -> bytes:

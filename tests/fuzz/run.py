@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.fuzz import targets
+from tests.fuzz.inputs import memory_directory
 from tests.fuzz.minimise import minimise, shrink
 from tests.fuzz.targets import Target
 
@@ -42,7 +44,7 @@ def main() -> int:
 
 
 def _fuzz(target: Target, minutes: float) -> int:
-    with tempfile.TemporaryDirectory(prefix="meshnode-fuzz-") as directory:
+    with tempfile.TemporaryDirectory(prefix="meshnode-fuzz-", dir=memory_directory()) as directory:
         inputs, crashes = Path(directory, "inputs"), Path(directory, "crashes")
         inputs.mkdir()
         crashes.mkdir()
@@ -91,6 +93,7 @@ def _run_engine(name: str, inputs: Path, crashes: Path, minutes: float) -> tuple
             f"-rss_limit_mb={MEMORY_MB_MAX}", f"-artifact_prefix={crashes}/", "-print_final_stats=1", "-reload=0",
             str(inputs),
         ],
+        env=os.environ | {"TMPDIR": str(inputs.parent)},  # libFuzzer ends its process without cleaning up
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
         timeout=seconds + GRACE_S, check=False,
     )  # fmt: skip
