@@ -98,7 +98,7 @@ def encode_node_account(account: NodeAccount) -> str:
         "zone": account.zone,
         "weight": account.weight,
         "public_key": account.public_key,
-        "unreadable": list(account.unreadable),
+        "unreadable": [_writable(line) for line in account.unreadable],
         "replicas": [_replica_json(replica) for replica in account.replicas],
     }
     return json.dumps(raw, indent=1, ensure_ascii=True) + "\n"
@@ -122,6 +122,11 @@ def decode_node_account(text: str) -> NodeAccount:
     return decode(text, "account", ACCOUNT_FORMAT, build)
 
 
+def _writable(text: str) -> str:
+    """What people are told, fit for JSON: the path of a data directory need not be UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _replica_json(replica: ReplicaAccount) -> dict[str, Any]:
     return {
         "repository": replica.key.repository,
@@ -138,7 +143,7 @@ def _replica_json(replica: ReplicaAccount) -> dict[str, Any]:
         "recent": list(replica.recent),
         "prepared": [json.loads(encode_round(round_)) for round_ in replica.prepared],
         "begun": replica.begun,
-        "trouble": replica.trouble,
+        "trouble": _writable(replica.trouble),
     }
 
 
