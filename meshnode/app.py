@@ -310,7 +310,6 @@ class RunningNode:
                 verifier=verifier,
                 outcomes=outcomes,
             ),
-            "mesh.v1.RefService": RefServicer(own=own, reads=engine.reads, writes=engine.writes, forwarder=forwarder),
             "mesh.v1.TransportService": TransportServicer(engine.transport, self._packs),
             "mesh.v1.ReplicationService": ReplicationServicer(replication=engine.participant, accounts=accounts),
             "mesh.v1.ClusterService": ClusterServicer(
@@ -355,6 +354,9 @@ class RunningNode:
             operations=self._make_operations(revisions),
         )
         servicers.update(git_api.servicers())
+        listings = git_api.ref_listings()
+        refs = RefServicer(own=own, reads=engine.reads, writes=engine.writes, forwarder=forwarder, listings=listings)
+        servicers["mesh.v1.RefService"] = Parts(refs, listings)
         repository = "mesh.v1.RepositoryService"
         servicers[repository] = Parts(servicers[repository], git_api.repository_contents())
         replay = ReplayCache(replay_window_ms(config.auth.skew_ms), REPLAY_ENTRIES_MAX)

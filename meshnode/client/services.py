@@ -600,6 +600,46 @@ _REF_LIST_REFS: Final = Method(
     has_request_key=False,
     has_consistency=True,
 )
+_REF_FIND_REF: Final = Method(
+    path="/mesh.v1.RefService/FindRef",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_REF_REFS_EXIST: Final = Method(
+    path="/mesh.v1.RefService/RefsExist",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_REF_LIST_BRANCHES: Final = Method(
+    path="/mesh.v1.RefService/ListBranches",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_REF_LIST_TAGS: Final = Method(
+    path="/mesh.v1.RefService/ListTags",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_REF_GET_TAG: Final = Method(
+    path="/mesh.v1.RefService/GetTag",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
 _REF_FIND_REFS_BY_OID: Final = Method(
     path="/mesh.v1.RefService/FindRefsByOid",
     is_write=False,
@@ -649,6 +689,46 @@ class RefService:
         """References by name, a page at a time; all pages of one listing come from one generation, or ABORTED asks
         the caller to start again."""
         return await self._caller.unary(_REF_LIST_REFS, request, ref_pb2.ListRefsResponse, timeout_ms=timeout_ms)
+
+    async def find_ref(self, request: ref_pb2.FindRefRequest, *, timeout_ms: int = CALL_MS) -> ref_pb2.FindRefResponse:
+        """One reference by its full name or a short one ('main', 'tags/v1.0'), by the rules of gitrevisions(7).
+
+        NOT_FOUND where there is none, INVALID_ARGUMENT where a short name fits several (field `candidates`).
+        """
+        return await self._caller.unary(_REF_FIND_REF, request, ref_pb2.FindRefResponse, timeout_ms=timeout_ms)
+
+    async def refs_exist(
+        self, request: ref_pb2.RefsExistRequest, *, timeout_ms: int = CALL_MS
+    ) -> ref_pb2.RefsExistResponse:
+        """Whether references exist, by their full names."""
+        return await self._caller.unary(_REF_REFS_EXIST, request, ref_pb2.RefsExistResponse, timeout_ms=timeout_ms)
+
+    async def list_branches(
+        self, request: ref_pb2.ListBranchesRequest, *, timeout_ms: int = CALL_MS
+    ) -> ref_pb2.ListBranchesResponse:
+        """Branches with the commits they stand at.
+
+        Pages as those of ListRefs.
+        """
+        return await self._caller.unary(
+            _REF_LIST_BRANCHES, request, ref_pb2.ListBranchesResponse, timeout_ms=timeout_ms
+        )
+
+    async def list_tags(
+        self, request: ref_pb2.ListTagsRequest, *, timeout_ms: int = CALL_MS
+    ) -> ref_pb2.ListTagsResponse:
+        """Tags with their tag objects and the commits they lead to.
+
+        Pages as those of ListRefs.
+        """
+        return await self._caller.unary(_REF_LIST_TAGS, request, ref_pb2.ListTagsResponse, timeout_ms=timeout_ms)
+
+    async def get_tag(self, request: ref_pb2.GetTagRequest, *, timeout_ms: int = CALL_MS) -> ref_pb2.GetTagResponse:
+        """One tag with everything its tag object says.
+
+        NOT_FOUND where there is none.
+        """
+        return await self._caller.unary(_REF_GET_TAG, request, ref_pb2.GetTagResponse, timeout_ms=timeout_ms)
 
     async def find_refs_by_oid(
         self, request: ref_pb2.FindRefsByOidRequest, *, timeout_ms: int = CALL_MS

@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from meshnode.base.errors import RefConflict
-from meshnode.base.ids import RefName, RefsDigest, RefValue
+from meshnode.base.ids import HEAD, RefName, RefsDigest, RefValue
 
 _MODULUS: Final = 1 << 256
 EMPTY_DIGEST: Final = RefsDigest("0" * 64)
+
+
+_SHORT: Final = ("refs/{}", "refs/tags/{}", "refs/heads/{}", "refs/remotes/{}", "refs/remotes/{}/HEAD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,16 @@ class RefEdit:
     name: RefName
     old: RefValue | None
     new: RefValue | None
+
+
+def find_names(refs: Container[RefName], text: str) -> list[RefName]:
+    """The references among `refs` that `text` may mean: by its full name one, by a short one perhaps several.
+
+    Source: gitrevisions(7), where git itself takes the first one with a warning.
+    """
+    if (text == HEAD or text.startswith("refs/")) and RefName(text) in refs:
+        return [RefName(text)]
+    return [name for name in (RefName(rule.format(text)) for rule in _SHORT) if name in refs]
 
 
 def digest_of(refs: Mapping[RefName, RefValue]) -> RefsDigest:

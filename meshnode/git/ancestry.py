@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -71,6 +71,37 @@ class GitAncestry:
         elif others:
             result.update(await self._many(key, base, others))
         return result
+
+    async def merged(self, key: ReplicaKey, base: ObjectId, oids: Collection[ObjectId]) -> set[ObjectId]:
+        """Those of `oids` that are reachable from `base`: git lists what is not."""
+        return set(oids) - await self._listed(key, ["rev-list", "--stdin"], base, set(oids))
+
+    async def containing(self, key: ReplicaKey, commit: ObjectId, oids: Collection[ObjectId]) -> set[ObjectId]:
+        """Those of `oids` from which `commit` is reachable: what lies on a way to it, and the commit itself."""
+        above = await self._listed(key, ["rev-list", "--ancestry-path", "--stdin"], commit, set(oids) - {commit})
+        return above | ({commit} & set(oids))
+
+    async def _listed(
+        self, key: ReplicaKey, args: Sequence[str], end: ObjectId, starts: set[ObjectId]
+    ) -> set[ObjectId]:
+        """Those of `starts` that git lists when it walks from all of them to `end`."""
+        if not starts:
+            return set()
+        found: set[ObjectId] = set()
+        walk = self._queries.stream(
+            key,
+            args,
+            what="compare references",
+            deadline_ms=WALK_MS,
+            stdin="".join([*(f"{oid}\n" for oid in sorted(starts)), f"^{end}\n"]).encode(),
+        )
+        wanted = {oid.encode() for oid in starts}
+        rest = b""
+        async with aclosing(walk):
+            async for chunk in walk:
+                *lines, rest = (rest + chunk).split(b"\n")
+                found.update(ObjectId(oid.decode()) for oid in wanted.intersection(lines))
+        return found
 
     async def _pair(self, key: ReplicaKey, base: ObjectId, oid: ObjectId) -> Divergence:
         done = await self._queries.run(

@@ -9,18 +9,21 @@ from meshnode.git.commit_walks import GitCommitWalks
 from meshnode.git.commits import GitCommits
 from meshnode.git.last_commits import GitLastCommits
 from meshnode.git.queries import Queries
+from meshnode.git.tags import GitTags
 from meshnode.ports import CommitSources, Objects, Trees
 
 
 def open_commits(objects: Objects, queries: Queries, trees: Trees) -> CommitSources:
     """The adapters over one set of objects."""
+    commits = GitCommits(objects)
     return CommitSources(
-        commits=GitCommits(objects),
+        commits=commits,
         walks=GitCommitWalks(queries),
         ancestry=GitAncestry(queries),
         last=GitLastCommits(queries, objects, trees),
         blames=GitBlames(queries),
         details=GitCommitDetails(objects, queries),
+        tags=GitTags(objects, commits),
         trees=trees,
         objects=objects,
     )

@@ -17,6 +17,7 @@ from typing import Final
 
 from meshnode.base.errors import Corrupt, InvalidRequest, NotFound
 from meshnode.base.ids import HEAD, ObjectId, RefName, RefValue, symbolic_target
+from meshnode.core.refs import find_names
 from meshnode.core.round import ReplicaKey
 from meshnode.ports import ObjectInfo, ObjectKind, Objects, RefsSnapshot
 
@@ -24,7 +25,6 @@ REVISION_BYTES_MAX: Final = 4_096
 _SUFFIX: Final = re.compile(r"(?:\^\{(?:commit|tree|blob|tag|object)?\}|\^[0-9]{0,6}|~[0-9]{0,9})*(?::[^\n\0]*)?\Z")
 _BASE: Final = re.compile(r"[^\^~:]*")
 _ABBREVIATED: Final = re.compile(r"[0-9a-f]{4,63}\Z")
-_RULES: Final = ("refs/{}", "refs/tags/{}", "refs/heads/{}", "refs/remotes/{}", "refs/remotes/{}/HEAD")
 _SYMBOLIC_DEPTH_MAX: Final = 5
 
 
@@ -78,10 +78,8 @@ def _named(snapshot: RefsSnapshot, base: str, revision: str) -> ObjectId | None:
     """The id that `base` stands for; None for what may be an abbreviated one."""
     if len(base) == (64 if snapshot.object_format == "sha256" else 40) and re.fullmatch("[0-9a-f]+", base):
         return ObjectId(base)
-    whole = [RefName(base)] if base == HEAD or base.startswith("refs/") else []
-    names = [*whole, *(RefName(rule.format(base)) for rule in _RULES)]
-    found = [name for name in names if name in snapshot.refs]
-    if len(found) > 1 and found[0] not in whole:
+    found = find_names(snapshot.refs, base)
+    if len(found) > 1:
         raise InvalidRequest("ambiguous name; use the full one", revision=revision, candidates=", ".join(found))
     if found:
         oid = _followed(snapshot, found[0])

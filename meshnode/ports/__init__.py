@@ -9,7 +9,7 @@ Each port has a memory implementation beside its real one and one contract suite
                  Ancestry, Contents
                  Ancestry, LastCommits
                  Ancestry, Contents, Upkeep
-                 Ancestry, LastCommits, Blames, CommitDetails
+                 Ancestry, LastCommits, Blames, CommitDetails, Tags
     engine/   -> Transport, Writes, Reads, Router, Replication, Membership, Activity, Scrubs, Losses, Events:
                  Objects, Revisions, Workshops
     engine/   -> Transport, Writes, Operations, Reads, Router, Replication, Membership, Activity, Scrubs,
@@ -93,6 +93,7 @@ from meshnode.ports.services import (
     Writes,
 )
 from meshnode.ports.system import Clock, Entropy
+from meshnode.ports.tags import TagObject, Tags
 from meshnode.ports.transport import (
     Consistency,
     ConsistencyLevel,
@@ -207,6 +208,8 @@ __all__ = [
     "StagePrepare",
     "Standing",
     "Standings",
+    "TagObject",
+    "Tags",
     "Target",
     "Transport",
     "TransportReply",

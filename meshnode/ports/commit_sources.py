@@ -8,6 +8,7 @@ from meshnode.ports.blame import Blames
 from meshnode.ports.commits import Ancestry, CommitDetails, Commits, CommitWalks
 from meshnode.ports.last_commits import LastCommits
 from meshnode.ports.objects import Objects
+from meshnode.ports.tags import Tags
 from meshnode.ports.trees import Trees
 
 
@@ -21,5 +22,6 @@ class CommitSources:
     last: LastCommits
     blames: Blames
     details: CommitDetails
+    tags: Tags
     trees: Trees
     objects: Objects

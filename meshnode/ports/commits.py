@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -167,6 +167,14 @@ class Ancestry(Protocol):
         self, key: ReplicaKey, base: ObjectId, oids: Sequence[ObjectId]
     ) -> Mapping[ObjectId, Divergence]:
         """How far each of `oids` is ahead of and behind `base`."""
+        ...
+
+    async def merged(self, key: ReplicaKey, base: ObjectId, oids: Collection[ObjectId]) -> set[ObjectId]:
+        """Those of `oids` that are reachable from `base`."""
+        ...
+
+    async def containing(self, key: ReplicaKey, commit: ObjectId, oids: Collection[ObjectId]) -> set[ObjectId]:
+        """Those of `oids` from which `commit` is reachable."""
         ...
 
 

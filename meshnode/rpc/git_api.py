@@ -14,6 +14,7 @@ from meshnode.rpc.forward import Forwarder
 from meshnode.rpc.forward_stream import StreamForwarder
 from meshnode.rpc.object_reads import ObjectReads
 from meshnode.rpc.operation import OperationServicer
+from meshnode.rpc.ref_listings import RefListings
 from meshnode.rpc.repository_contents import RepositoryContents
 from meshnode.rpc.tree import TreeServicer
 
@@ -54,6 +55,10 @@ class GitApi:
                 clock=self.clock,
             ),
         }
+
+    def ref_listings(self) -> RefListings:
+        """The part of RefService that looks at what references lead to."""
+        return RefListings(object_reads=self.object_reads, sources=self.commits, forwarder=self.forwarder)
 
     def repository_contents(self) -> RepositoryContents:
         """The part of RepositoryService that reads trees."""

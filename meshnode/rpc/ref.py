@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from meshnode.base.errors import Fenced
 from meshnode.base.ids import HEAD, NodeId, RefName, parse_object_id, parse_repository_name, symbolic, symbolic_target
 from meshnode.ports import Reads, ReadView, RefChange, RefsSnapshot, WriteResult, Writes
 from meshnode.rpc.call import Answer, Call
 from meshnode.rpc.forward import Forwarder, Route
 from meshnode.rpc.page_token import PageToken, format_page_token, parse_page_token
 from meshnode.rpc.patterns import select
+from meshnode.rpc.ref_listings import RefListings, check_generation
 from meshnode.rpc.ref_pages import RefPages
 from meshnode.v1 import common_pb2, ref_pb2
 from meshnode.wire.reads import consistency_of, page_size_of, position_message, request_key_of
@@ -28,11 +28,14 @@ _ROUTE: Final = Route("repository")
 class RefServicer:
     """mesh.v1.RefService."""
 
-    def __init__(self, *, own: NodeId, reads: Reads, writes: Writes, forwarder: Forwarder) -> None:
+    def __init__(
+        self, *, own: NodeId, reads: Reads, writes: Writes, forwarder: Forwarder, listings: RefListings
+    ) -> None:
         self._own = own
         self._reads = reads
         self._writes = writes
         self._forwarder = forwarder
+        self._listings = listings
         self._pages = RefPages()
 
     async def list_refs(self, request: ref_pb2.ListRefsRequest, call: Call) -> Answer:
@@ -57,15 +60,13 @@ class RefServicer:
 
     async def _list_refs(self, request: ref_pb2.ListRefsRequest, _: Call) -> Answer:
         size = page_size_of(request.page_size, default=PAGE_SIZE, largest=PAGE_SIZE_MAX)
+        if request.sort or request.descending or request.HasField("filter") or request.divergence_base:
+            return await self._listings.list_selected(request, size=size)
         token = parse_page_token(request.page_token)
         view = await self._view(request.repository, request.consistency)
         snapshot = view.snapshot
-        if token is not None and token.generation != snapshot.generation:
-            raise Fenced(
-                "the repository was written to between two pages; list from the start",
-                generation=snapshot.generation,
-                page_generation=token.generation,
-            )
+        if token is not None:
+            check_generation(token, snapshot)
         encoded = await self._pages.of(view.key, snapshot)
         indices = select(encoded.names, request.patterns)
         body, last = encoded.page(indices, "" if token is None else token.last, size)

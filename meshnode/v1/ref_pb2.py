@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from meshnode.v1 import annotations_pb2 as mesh_dot_v1_dot_annotations__pb2
+from meshnode.v1 import commit_pb2 as mesh_dot_v1_dot_commit__pb2
 from meshnode.v1 import common_pb2 as mesh_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11mesh/v1/ref.proto\x12\x07mesh.v1\x1a\x19mesh/v1/annotations.proto\x1a\x14mesh/v1/common.proto\"\x9f\x01\n\x0fListRefsRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12)\n\x0b\x63onsistency\x18\x02 \x01(\x0b\x32\x14.mesh.v1.Consistency\x12\x10\n\x08patterns\x18\x03 \x03(\t\x12\x11\n\tpage_size\x18\x04 \x01(\r\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x14\n\x0cinclude_head\x18\x06 \x01(\x08\"r\n\x10ListRefsResponse\x12 \n\x04refs\x18\x01 \x03(\x0b\x32\x12.mesh.v1.Reference\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12#\n\x08position\x18\x03 \x01(\x0b\x32\x11.mesh.v1.Position\"q\n\x14\x46indRefsByOidRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12)\n\x0b\x63onsistency\x18\x02 \x01(\x0b\x32\x14.mesh.v1.Consistency\x12\x0b\n\x03oid\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\r\"^\n\x15\x46indRefsByOidResponse\x12 \n\x04refs\x18\x01 \x03(\x0b\x32\x12.mesh.v1.Reference\x12#\n\x08position\x18\x02 \x01(\x0b\x32\x11.mesh.v1.Position\"X\n\x17GetDefaultBranchRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12)\n\x0b\x63onsistency\x18\x02 \x01(\x0b\x32\x14.mesh.v1.Consistency\"]\n\x18GetDefaultBranchResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x65xists\x18\x02 \x01(\x08\x12#\n\x08position\x18\x03 \x01(\x0b\x32\x11.mesh.v1.Position\"P\n\x17SetDefaultBranchRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0brequest_key\x18\x03 \x01(\t\"?\n\x18SetDefaultBranchResponse\x12#\n\x08position\x18\x01 \x01(\x0b\x32\x11.mesh.v1.Position\"s\n\tRefUpdate\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x19\n\x0c\x65xpected_oid\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0f\n\x07new_oid\x18\x03 \x01(\t\x12\x1b\n\x13new_symbolic_target\x18\x04 \x01(\tB\x0f\n\r_expected_oid\"a\n\x11UpdateRefsRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12#\n\x07updates\x18\x02 \x03(\x0b\x32\x12.mesh.v1.RefUpdate\x12\x13\n\x0brequest_key\x18\x03 \x01(\t\"K\n\x12UpdateRefsResponse\x12#\n\x08position\x18\x01 \x01(\x0b\x32\x11.mesh.v1.Position\x12\x10\n\x08round_id\x18\x02 \x01(\t2\xc8\x03\n\nRefService\x12I\n\x08ListRefs\x12\x18.mesh.v1.ListRefsRequest\x1a\x19.mesh.v1.ListRefsResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12X\n\rFindRefsByOid\x12\x1d.mesh.v1.FindRefsByOidRequest\x1a\x1e.mesh.v1.FindRefsByOidResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12\x61\n\x10GetDefaultBranch\x12 .mesh.v1.GetDefaultBranchRequest\x1a!.mesh.v1.GetDefaultBranchResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12\x61\n\x10SetDefaultBranch\x12 .mesh.v1.SetDefaultBranchRequest\x1a!.mesh.v1.SetDefaultBranchResponse\"\x08\x88\xe7\x18\x02\x90\xe7\x18\x02\x12O\n\nUpdateRefs\x12\x1a.mesh.v1.UpdateRefsRequest\x1a\x1b.mesh.v1.UpdateRefsResponse\"\x08\x88\xe7\x18\x02\x90\xe7\x18\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11mesh/v1/ref.proto\x12\x07mesh.v1\x1a\x19mesh/v1/annotations.proto\x1a\x14mesh/v1/commit.proto\x1a\x14mesh/v1/common.proto\"\x90\x02\n\x0fListRefsRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12)\n\x0b\x63onsistency\x18\x02 \x01(\x0b\x32\x14.mesh.v1.Consistency\x12\x10\n\x08patterns\x18\x03 \x03(\t\x12\x11\n\tpage_size\x18\x04 \x01(\r\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x14\n\x0cinclude_head\x18\x06 \x01(\x08\x12\x1e\n\x04sort\x18\x07 \x01(\x0e\x32\x10.mesh.v1.RefSort\x12\x12\n\ndescending\x18\x08 \x01(\x08\x12\"\n\x06\x66ilter\x18\t \x01(\x0b\x32\x12.mesh.v1.RefFilter\x12\x17\n\x0f\x64ivergence_base\x18\n \x01(\t\"\x9c\x01\n\x10ListRefsResponse\x12 \n\x04refs\x18\x01 \x03(\x0b\x32\x12.mesh.v1.Reference\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12#\n\x08position\x18\x03 \x01(\x0b\x32\x11.mesh.v1.Position\x12(\n\x0b\x64ivergences\x18\x04 \x03(\x0b\x32\x13.mesh.v1.Divergence\"a\n\tRefFilter\x12\x13\n\x0bmerged_into\x18\x01 \x01(\t\x12\x17\n\x0fnot_merged_into\x18\x02 \x01(\t\x12\x10\n\x08\x63ontains\x18\x03 \x01(\t\x12\x14\n\x0cnot_contains\x18\x04 \x01(\t\"]\n\x0e\x46indRefRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12)\n\x0b\x63onsistency\x18\x02 \x01(\x0b\x32\x14.mesh.v1.Consistency\x12\x0c\n\x04name\x18\x03 \x01(\t\"W\n\x0f\x46indRefResponse\x12\x1f\n\x03ref\x18\x01 \x01(\x0b\x32\x12.mesh.v1.Reference\x12#\n\x08position\x18\x02 \x01(\x0b\x32\x11.mesh.v1.Position\"`\n\x10RefsExistRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12)\n\x0b\x63onsistency\x18\x02 \x01(\x0b\x32\x14.mesh.v1.Consistency\x12\r\n\x05names\x18\x03 \x03(\t\"G\n\x11RefsExistResponse\x12\r\n\x05\x65xist\x18\x01 \x03(\x08\x12#\n\x08position\x18\x02 \x01(\x0b\x32\x11.mesh.v1.Position\"\xfe\x01\n\x13ListBranchesRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12)\n\x0b\x63onsistency\x18\x02 \x01(\x0b\x32\x14.mesh.v1.Consistency\x12\x10\n\x08patterns\x18\x03 \x03(\t\x12\x1e\n\x04sort\x18\x04 \x01(\x0e\x32\x10.mesh.v1.RefSort\x12\x12\n\ndescending\x18\x05 \x01(\x08\x12\"\n\x06\x66ilter\x18\x06 \x01(\x0b\x32\x12.mesh.v1.RefFilter\x12\x17\n\x0f\x64ivergence_base\x18\x07 \x01(\t\x12\x11\n\tpage_size\x18\x08 \x01(\r\x12\x12\n\npage_token\x18\t \x01(\t\"w\n\x14ListBranchesResponse\x12!\n\x08\x62ranches\x18\x01 \x03(\x0b\x32\x0f.mesh.v1.Branch\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12#\n\x08position\x18\x03 \x01(\x0b\x32\x11.mesh.v1.Position\"t\n\x06\x42ranch\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1f\n\x06\x63ommit\x18\x02 \x01(\x0b\x32\x0f.mesh.v1.Commit\x12\x12\n\nis_default\x18\x03 \x01(\x08\x12\'\n\ndivergence\x18\x04 \x01(\x0b\x32\x13.mesh.v1.Divergence\"\xe1\x01\n\x0fListTagsRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12)\n\x0b\x63onsistency\x18\x02 \x01(\x0b\x32\x14.mesh.v1.Consistency\x12\x10\n\x08patterns\x18\x03 \x03(\t\x12\x1e\n\x04sort\x18\x04 \x01(\x0e\x32\x10.mesh.v1.RefSort\x12\x12\n\ndescending\x18\x05 \x01(\x08\x12\"\n\x06\x66ilter\x18\x06 \x01(\x0b\x32\x12.mesh.v1.RefFilter\x12\x11\n\tpage_size\x18\x07 \x01(\r\x12\x12\n\npage_token\x18\x08 \x01(\t\"l\n\x10ListTagsResponse\x12\x1a\n\x04tags\x18\x01 \x03(\x0b\x32\x0c.mesh.v1.Tag\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12#\n\x08position\x18\x03 \x01(\x0b\x32\x11.mesh.v1.Position\"\\\n\rGetTagRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12)\n\x0b\x63onsistency\x18\x02 \x01(\x0b\x32\x14.mesh.v1.Consistency\x12\x0c\n\x04name\x18\x03 \x01(\t\"P\n\x0eGetTagResponse\x12\x19\n\x03tag\x18\x01 \x01(\x0b\x32\x0c.mesh.v1.Tag\x12#\n\x08position\x18\x02 \x01(\x0b\x32\x11.mesh.v1.Position\"y\n\x03Tag\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03oid\x18\x02 \x01(\t\x12\"\n\x06object\x18\x03 \x01(\x0b\x32\x12.mesh.v1.TagObject\x12\x12\n\ntarget_oid\x18\x04 \x01(\t\x12\x1f\n\x06\x63ommit\x18\x05 \x01(\x0b\x32\x0f.mesh.v1.Commit\"\xe0\x01\n\tTagObject\x12\x12\n\ntarget_oid\x18\x01 \x01(\t\x12\x13\n\x0btarget_kind\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\x0c\x12!\n\x06tagger\x18\x04 \x01(\x0b\x32\x11.mesh.v1.Identity\x12\x0f\n\x07message\x18\x05 \x01(\x0c\x12\x14\n\x0cmessage_size\x18\x06 \x01(\x04\x12.\n\x0esignature_kind\x18\x07 \x01(\x0e\x32\x16.mesh.v1.SignatureKind\x12\x11\n\tsignature\x18\x08 \x01(\x0c\x12\x0f\n\x07payload\x18\t \x01(\x0c\"q\n\x14\x46indRefsByOidRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12)\n\x0b\x63onsistency\x18\x02 \x01(\x0b\x32\x14.mesh.v1.Consistency\x12\x0b\n\x03oid\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\r\"^\n\x15\x46indRefsByOidResponse\x12 \n\x04refs\x18\x01 \x03(\x0b\x32\x12.mesh.v1.Reference\x12#\n\x08position\x18\x02 \x01(\x0b\x32\x11.mesh.v1.Position\"X\n\x17GetDefaultBranchRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12)\n\x0b\x63onsistency\x18\x02 \x01(\x0b\x32\x14.mesh.v1.Consistency\"]\n\x18GetDefaultBranchResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x65xists\x18\x02 \x01(\x08\x12#\n\x08position\x18\x03 \x01(\x0b\x32\x11.mesh.v1.Position\"P\n\x17SetDefaultBranchRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0brequest_key\x18\x03 \x01(\t\"?\n\x18SetDefaultBranchResponse\x12#\n\x08position\x18\x01 \x01(\x0b\x32\x11.mesh.v1.Position\"s\n\tRefUpdate\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x19\n\x0c\x65xpected_oid\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0f\n\x07new_oid\x18\x03 \x01(\t\x12\x1b\n\x13new_symbolic_target\x18\x04 \x01(\tB\x0f\n\r_expected_oid\"a\n\x11UpdateRefsRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12#\n\x07updates\x18\x02 \x03(\x0b\x32\x12.mesh.v1.RefUpdate\x12\x13\n\x0brequest_key\x18\x03 \x01(\t\"K\n\x12UpdateRefsResponse\x12#\n\x08position\x18\x01 \x01(\x0b\x32\x11.mesh.v1.Position\x12\x10\n\x08round_id\x18\x02 \x01(\t*>\n\x07RefSort\x12\x18\n\x14REF_SORT_UNSPECIFIED\x10\x00\x12\x19\n\x15REF_SORT_CREATOR_DATE\x10\x01\x32\xc5\x06\n\nRefService\x12I\n\x08ListRefs\x12\x18.mesh.v1.ListRefsRequest\x1a\x19.mesh.v1.ListRefsResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12\x46\n\x07\x46indRef\x12\x17.mesh.v1.FindRefRequest\x1a\x18.mesh.v1.FindRefResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12L\n\tRefsExist\x12\x19.mesh.v1.RefsExistRequest\x1a\x1a.mesh.v1.RefsExistResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12U\n\x0cListBranches\x12\x1c.mesh.v1.ListBranchesRequest\x1a\x1d.mesh.v1.ListBranchesResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12I\n\x08ListTags\x12\x18.mesh.v1.ListTagsRequest\x1a\x19.mesh.v1.ListTagsResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12\x43\n\x06GetTag\x12\x16.mesh.v1.GetTagRequest\x1a\x17.mesh.v1.GetTagResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12X\n\rFindRefsByOid\x12\x1d.mesh.v1.FindRefsByOidRequest\x1a\x1e.mesh.v1.FindRefsByOidResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12\x61\n\x10GetDefaultBranch\x12 .mesh.v1.GetDefaultBranchRequest\x1a!.mesh.v1.GetDefaultBranchResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12\x61\n\x10SetDefaultBranch\x12 .mesh.v1.SetDefaultBranchRequest\x1a!.mesh.v1.SetDefaultBranchResponse\"\x08\x88\xe7\x18\x02\x90\xe7\x18\x02\x12O\n\nUpdateRefs\x12\x1a.mesh.v1.UpdateRefsRequest\x1a\x1b.mesh.v1.UpdateRefsResponse\"\x08\x88\xe7\x18\x02\x90\xe7\x18\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,6 +36,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REFSERVICE'].methods_by_name['ListRefs']._loaded_options = None
   _globals['_REFSERVICE'].methods_by_name['ListRefs']._serialized_options = b'\210\347\030\001\220\347\030\001'
+  _globals['_REFSERVICE'].methods_by_name['FindRef']._loaded_options = None
+  _globals['_REFSERVICE'].methods_by_name['FindRef']._serialized_options = b'\210\347\030\001\220\347\030\001'
+  _globals['_REFSERVICE'].methods_by_name['RefsExist']._loaded_options = None
+  _globals['_REFSERVICE'].methods_by_name['RefsExist']._serialized_options = b'\210\347\030\001\220\347\030\001'
+  _globals['_REFSERVICE'].methods_by_name['ListBranches']._loaded_options = None
+  _globals['_REFSERVICE'].methods_by_name['ListBranches']._serialized_options = b'\210\347\030\001\220\347\030\001'
+  _globals['_REFSERVICE'].methods_by_name['ListTags']._loaded_options = None
+  _globals['_REFSERVICE'].methods_by_name['ListTags']._serialized_options = b'\210\347\030\001\220\347\030\001'
+  _globals['_REFSERVICE'].methods_by_name['GetTag']._loaded_options = None
+  _globals['_REFSERVICE'].methods_by_name['GetTag']._serialized_options = b'\210\347\030\001\220\347\030\001'
   _globals['_REFSERVICE'].methods_by_name['FindRefsByOid']._loaded_options = None
   _globals['_REFSERVICE'].methods_by_name['FindRefsByOid']._serialized_options = b'\210\347\030\001\220\347\030\001'
   _globals['_REFSERVICE'].methods_by_name['GetDefaultBranch']._loaded_options = None
@@ -43,28 +54,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REFSERVICE'].methods_by_name['SetDefaultBranch']._serialized_options = b'\210\347\030\002\220\347\030\002'
   _globals['_REFSERVICE'].methods_by_name['UpdateRefs']._loaded_options = None
   _globals['_REFSERVICE'].methods_by_name['UpdateRefs']._serialized_options = b'\210\347\030\002\220\347\030\002'
-  _globals['_LISTREFSREQUEST']._serialized_start=80
-  _globals['_LISTREFSREQUEST']._serialized_end=239
-  _globals['_LISTREFSRESPONSE']._serialized_start=241
-  _globals['_LISTREFSRESPONSE']._serialized_end=355
-  _globals['_FINDREFSBYOIDREQUEST']._serialized_start=357
-  _globals['_FINDREFSBYOIDREQUEST']._serialized_end=470
-  _globals['_FINDREFSBYOIDRESPONSE']._serialized_start=472
-  _globals['_FINDREFSBYOIDRESPONSE']._serialized_end=566
-  _globals['_GETDEFAULTBRANCHREQUEST']._serialized_start=568
-  _globals['_GETDEFAULTBRANCHREQUEST']._serialized_end=656
-  _globals['_GETDEFAULTBRANCHRESPONSE']._serialized_start=658
-  _globals['_GETDEFAULTBRANCHRESPONSE']._serialized_end=751
-  _globals['_SETDEFAULTBRANCHREQUEST']._serialized_start=753
-  _globals['_SETDEFAULTBRANCHREQUEST']._serialized_end=833
-  _globals['_SETDEFAULTBRANCHRESPONSE']._serialized_start=835
-  _globals['_SETDEFAULTBRANCHRESPONSE']._serialized_end=898
-  _globals['_REFUPDATE']._serialized_start=900
-  _globals['_REFUPDATE']._serialized_end=1015
-  _globals['_UPDATEREFSREQUEST']._serialized_start=1017
-  _globals['_UPDATEREFSREQUEST']._serialized_end=1114
-  _globals['_UPDATEREFSRESPONSE']._serialized_start=1116
-  _globals['_UPDATEREFSRESPONSE']._serialized_end=1191
-  _globals['_REFSERVICE']._serialized_start=1194
-  _globals['_REFSERVICE']._serialized_end=1650
+  _globals['_REFSORT']._serialized_start=3185
+  _globals['_REFSORT']._serialized_end=3247
+  _globals['_LISTREFSREQUEST']._serialized_start=102
+  _globals['_LISTREFSREQUEST']._serialized_end=374
+  _globals['_LISTREFSRESPONSE']._serialized_start=377
+  _globals['_LISTREFSRESPONSE']._serialized_end=533
+  _globals['_REFFILTER']._serialized_start=535
+  _globals['_REFFILTER']._serialized_end=632
+  _globals['_FINDREFREQUEST']._serialized_start=634
+  _globals['_FINDREFREQUEST']._serialized_end=727
+  _globals['_FINDREFRESPONSE']._serialized_start=729
+  _globals['_FINDREFRESPONSE']._serialized_end=816
+  _globals['_REFSEXISTREQUEST']._serialized_start=818
+  _globals['_REFSEXISTREQUEST']._serialized_end=914
+  _globals['_REFSEXISTRESPONSE']._serialized_start=916
+  _globals['_REFSEXISTRESPONSE']._serialized_end=987
+  _globals['_LISTBRANCHESREQUEST']._serialized_start=990
+  _globals['_LISTBRANCHESREQUEST']._serialized_end=1244
+  _globals['_LISTBRANCHESRESPONSE']._serialized_start=1246
+  _globals['_LISTBRANCHESRESPONSE']._serialized_end=1365
+  _globals['_BRANCH']._serialized_start=1367
+  _globals['_BRANCH']._serialized_end=1483
+  _globals['_LISTTAGSREQUEST']._serialized_start=1486
+  _globals['_LISTTAGSREQUEST']._serialized_end=1711
+  _globals['_LISTTAGSRESPONSE']._serialized_start=1713
+  _globals['_LISTTAGSRESPONSE']._serialized_end=1821
+  _globals['_GETTAGREQUEST']._serialized_start=1823
+  _globals['_GETTAGREQUEST']._serialized_end=1915
+  _globals['_GETTAGRESPONSE']._serialized_start=1917
+  _globals['_GETTAGRESPONSE']._serialized_end=1997
+  _globals['_TAG']._serialized_start=1999
+  _globals['_TAG']._serialized_end=2120
+  _globals['_TAGOBJECT']._serialized_start=2123
+  _globals['_TAGOBJECT']._serialized_end=2347
+  _globals['_FINDREFSBYOIDREQUEST']._serialized_start=2349
+  _globals['_FINDREFSBYOIDREQUEST']._serialized_end=2462
+  _globals['_FINDREFSBYOIDRESPONSE']._serialized_start=2464
+  _globals['_FINDREFSBYOIDRESPONSE']._serialized_end=2558
+  _globals['_GETDEFAULTBRANCHREQUEST']._serialized_start=2560
+  _globals['_GETDEFAULTBRANCHREQUEST']._serialized_end=2648
+  _globals['_GETDEFAULTBRANCHRESPONSE']._serialized_start=2650
+  _globals['_GETDEFAULTBRANCHRESPONSE']._serialized_end=2743
+  _globals['_SETDEFAULTBRANCHREQUEST']._serialized_start=2745
+  _globals['_SETDEFAULTBRANCHREQUEST']._serialized_end=2825
+  _globals['_SETDEFAULTBRANCHRESPONSE']._serialized_start=2827
+  _globals['_SETDEFAULTBRANCHRESPONSE']._serialized_end=2890
+  _globals['_REFUPDATE']._serialized_start=2892
+  _globals['_REFUPDATE']._serialized_end=3007
+  _globals['_UPDATEREFSREQUEST']._serialized_start=3009
+  _globals['_UPDATEREFSREQUEST']._serialized_end=3106
+  _globals['_UPDATEREFSRESPONSE']._serialized_start=3108
+  _globals['_UPDATEREFSRESPONSE']._serialized_end=3183
+  _globals['_REFSERVICE']._serialized_start=3250
+  _globals['_REFSERVICE']._serialized_end=4087
 # @@protoc_insertion_point(module_scope)

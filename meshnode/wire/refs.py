@@ -25,6 +25,7 @@ from meshnode.v1 import common_pb2, ref_pb2
 
 UPDATES_MAX: Final = 10_000
 BRANCHES: Final = "refs/heads/"
+TAGS: Final = "refs/tags/"
 
 
 def reference_message(snapshot: RefsSnapshot, name: RefName) -> common_pb2.Reference:

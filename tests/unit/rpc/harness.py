@@ -161,10 +161,14 @@ class Site:
             clock=self.clock,
         )
         census = Census(catalog=self.catalog, membership=self.membership, clock=self.clock)
+        listings = api.ref_listings()
         return {
             **api.servicers(),
             "mesh.v1.RepositoryService": Parts(repository, api.repository_contents()),
-            "mesh.v1.RefService": RefServicer(own=self.own, reads=self.reads, writes=self.writes, forwarder=forwarder),
+            "mesh.v1.RefService": Parts(
+                RefServicer(own=self.own, reads=self.reads, writes=self.writes, forwarder=forwarder, listings=listings),
+                listings,
+            ),
             "mesh.v1.TransportService": TransportServicer(self.transport, PackAdmission(LimitSettings())),
             "mesh.v1.ReplicationService": ReplicationServicer(replication=self.replication, accounts=accounts),
             "mesh.v1.ClusterService": ClusterServicer(
