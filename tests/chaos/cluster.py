@@ -27,7 +27,8 @@ from tests.e2e.raw import send
 GRPC_PORT: Final = 7777
 HTTP_PORT: Final = 7780
 DISK_MIB: Final = 384
-READY_S: Final = 60.0
+READY_S: Final = 120.0
+"""Time for a node to come up beside everything else that a small machine does."""
 _POLL_S: Final = 0.1
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _SETTINGS: Final = {"MESHNODE_REPLICATION__HISTORY_ROUNDS": "100000"}

@@ -45,8 +45,7 @@ def check_machine() -> None:
     """Check for root, programs, devices and namespaces. Raises Unfit."""
     if os.geteuid() != 0:
         raise Unfit("network namespaces and mounts need root: run make chaos as root")
-    search = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-    missing = sorted({package for name, package in _PROGRAMS.items() if shutil.which(name, path=search) is None})
+    missing = missing_packages(os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]))
     if missing:
         raise Unfit(f"missing programs: run make test-setup, or apt-get install {' '.join(missing)}")
     if not _TUN.exists():
@@ -63,6 +62,11 @@ def check_machine() -> None:
     )
     if done.returncode != 0:
         raise Unfit(f"namespaces, mounts or packet filters are not allowed here: {done.stderr.strip()[-300:]}")
+
+
+def missing_packages(search: str) -> list[str]:
+    """Debian packages whose programs are not in the directories of `search`."""
+    return sorted({package for name, package in _PROGRAMS.items() if shutil.which(name, path=search) is None})
 
 
 def is_isolated() -> bool:
