@@ -25,6 +25,8 @@ from dataclasses import asdict, dataclass
 from ipaddress import IPv4Address
 from typing import Final
 
+from tests.chaos.isolation import TUN
+
 _TUNSETIFF: Final = 0x400454CA
 _IFF_TUN: Final = 0x0001
 _IFF_NO_PI: Final = 0x1000
@@ -106,7 +108,7 @@ class Delayer:
 
 
 def _open_tun(name: str) -> int:
-    device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    device = os.open(TUN, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     fcntl.ioctl(device, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TUN | _IFF_NO_PI))
     return device
 

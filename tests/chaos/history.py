@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum
 from math import inf
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 
 class Ending(Enum):
@@ -192,7 +192,3 @@ def describe_read(read: Read, ref: str) -> str:
 
 def _short(oid: str | None) -> str:
     return oid[:8] if oid else "-"
-
-
-NOTHING: Final[Mapping[str, Ending]] = {}
-"""Endings of a write that was never answered."""
