@@ -47,6 +47,7 @@ from meshnode.engine.usage import disk_space_of
 from meshnode.git.command import GitCommands
 from meshnode.git.commit_sources import open_commits
 from meshnode.git.contents import GitContents
+from meshnode.git.diffs import GitDiffs
 from meshnode.git.layout import Layout
 from meshnode.git.object_pool import ObjectPool
 from meshnode.git.queries import Queries
@@ -350,6 +351,7 @@ class RunningNode:
             replicas=engine.world.disk.reader,
             clock=self._clock,
             trees=trees,
+            diffs=GitDiffs(self._queries),
             commits=open_commits(self._objects, self._queries, trees),
             operations=self._make_operations(revisions),
         )

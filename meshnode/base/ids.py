@@ -33,6 +33,10 @@ REPOSITORY_NAME_SEGMENTS_MAX: Final = 16
 REF_NAME_BYTES_MAX: Final = 1024
 """Below the 4,096 bytes of PATH_MAX with room for the data directory, and below a pkt-line."""
 
+_EMPTY_TREES: Final = {
+    "sha1": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    "sha256": "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+}
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,100}\Z")
 _NODE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 _HEX32 = re.compile(r"[0-9a-f]{32}\Z")
@@ -154,6 +158,11 @@ def is_zero(oid: str) -> bool:
 def zero_oid(object_format: str) -> str:
     """Git's "no object" for `sha1` or `sha256`."""
     return "0" * (64 if object_format == "sha256" else 40)
+
+
+def empty_tree(object_format: str) -> ObjectId:
+    """The tree without entries, of `sha1` or `sha256`; git knows it in every repository."""
+    return ObjectId(_EMPTY_TREES[object_format])
 
 
 def symbolic(target: RefName) -> RefValue:

@@ -52,6 +52,7 @@ class MeshClient(AbstractAsyncContextManager["MeshClient"]):
         self.commit = services.CommitService(caller)
         self.ref = services.RefService(caller)
         self.tree = services.TreeService(caller)
+        self.diff = services.DiffService(caller)
         self.event = services.EventService(caller)
         self.cluster = services.ClusterService(caller)
         self.maintenance = services.MaintenanceService(caller)

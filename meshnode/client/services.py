@@ -9,6 +9,7 @@ from meshnode.client.caller import CALL_MS, STREAM_MS, Caller, Method
 from meshnode.v1 import (
     cluster_pb2,
     commit_pb2,
+    diff_pb2,
     event_pb2,
     maintenance_pb2,
     operation_pb2,
@@ -385,6 +386,97 @@ class CommitService:
         return await self._caller.unary(
             _COMMIT_GET_COMMIT_STATS, request, commit_pb2.GetCommitStatsResponse, timeout_ms=timeout_ms
         )
+
+
+_DIFF_DIFF: Final = Method(
+    path="/mesh.v1.DiffService/Diff",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_DIFF_RAW_DIFF: Final = Method(
+    path="/mesh.v1.DiffService/RawDiff",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_DIFF_FIND_CHANGED_PATHS: Final = Method(
+    path="/mesh.v1.DiffService/FindChangedPaths",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_DIFF_RANGE_DIFF: Final = Method(
+    path="/mesh.v1.DiffService/RangeDiff",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_DIFF_GET_PATCH_ID: Final = Method(
+    path="/mesh.v1.DiffService/GetPatchId",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+
+
+class DiffService:
+    """What changed between commits or trees, as git diff-tree says it.
+
+    Attributes do not apply: no text conversion, no external programs, '-diff' is not looked at. Revisions and paths
+    are those of TreeService. All methods: NOT_FOUND where a revision leads nowhere or two commits have no merge base,
+    INVALID_ARGUMENT where something is malformed, ambiguous, of the wrong kind, or out of range. Diffs are made by
+    git at low priority, for at most a minute each (DEADLINE_EXCEEDED).
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def diff(
+        self, request: diff_pb2.DiffRequest, *, timeout_ms: int = STREAM_MS
+    ) -> AsyncIterator[diff_pb2.DiffResponse]:
+        """Changed files with hunks, in order of paths.
+
+        Limits cut it short, and every cut is marked.
+        """
+        return self._caller.stream(_DIFF_DIFF, request, diff_pb2.DiffResponse, timeout_ms=timeout_ms)
+
+    def raw_diff(
+        self, request: diff_pb2.RawDiffRequest, *, timeout_ms: int = STREAM_MS
+    ) -> AsyncIterator[diff_pb2.RawDiffResponse]:
+        """The patch as git prints it, with full object ids."""
+        return self._caller.stream(_DIFF_RAW_DIFF, request, diff_pb2.RawDiffResponse, timeout_ms=timeout_ms)
+
+    def find_changed_paths(
+        self, request: diff_pb2.FindChangedPathsRequest, *, timeout_ms: int = STREAM_MS
+    ) -> AsyncIterator[diff_pb2.FindChangedPathsResponse]:
+        """Which paths changed, in many commits or pairs of trees at once; no content is compared but for renames."""
+        return self._caller.stream(
+            _DIFF_FIND_CHANGED_PATHS, request, diff_pb2.FindChangedPathsResponse, timeout_ms=timeout_ms
+        )
+
+    def range_diff(
+        self, request: diff_pb2.RangeDiffRequest, *, timeout_ms: int = STREAM_MS
+    ) -> AsyncIterator[diff_pb2.RangeDiffResponse]:
+        """Two versions of a series of commits, commit by commit (git range-diff)."""
+        return self._caller.stream(_DIFF_RANGE_DIFF, request, diff_pb2.RangeDiffResponse, timeout_ms=timeout_ms)
+
+    async def get_patch_id(
+        self, request: diff_pb2.GetPatchIdRequest, *, timeout_ms: int = CALL_MS
+    ) -> diff_pb2.GetPatchIdResponse:
+        """An id that equal changes share, wherever they are applied (git diff-tree -p --full-index | git patch-id
+        --stable)."""
+        return await self._caller.unary(_DIFF_GET_PATCH_ID, request, diff_pb2.GetPatchIdResponse, timeout_ms=timeout_ms)
 
 
 _EVENT_WATCH: Final = Method(

@@ -16,6 +16,7 @@ Source: git(1) "ENVIRONMENT", git-config(1) "SCOPES", CPython Modules/_posixsubp
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import shutil
@@ -123,11 +124,13 @@ class GitCommands:
         config: Sequence[str] = (),
         stdin: bool = True,
         is_bulk: bool = True,
+        niceness: int = 0,
         on_stderr: OnStderr | None = None,
     ) -> GitProcess:
         """Start `git <args>` with pipes; the caller owns it: `async with await commands.open(...) as process`.
 
-        `stdin` False gives it an empty input, `is_bulk` False small pipes. `on_stderr` is called with each line of standard error.
+        `stdin` False gives it an empty input, `is_bulk` False small pipes. `niceness` (0 to 19) makes it stand back where
+        others want the processor too. `on_stderr` is called with each line of standard error.
 
         Raises:
             DeadlineExceeded: no place came free within `deadline_ms`.
@@ -140,6 +143,7 @@ class GitCommands:
             deadline_ms=deadline_ms,
             has_stdin=stdin,
             is_bulk=is_bulk,
+            niceness=niceness,
             on_stderr=on_stderr,
         )
 
@@ -152,6 +156,7 @@ class GitCommands:
         deadline_ms: int,
         has_stdin: bool,
         is_bulk: bool,
+        niceness: int = 0,
         on_stderr: OnStderr | None = None,
     ) -> GitProcess:
         loop = asyncio.get_running_loop()
@@ -159,7 +164,7 @@ class GitCommands:
         await places.enter(argv[0], deadline_ms)
         try:
             return GitProcess(
-                self._start(argv, environment, has_stdin=has_stdin),
+                self._start(argv, environment, has_stdin=has_stdin, niceness=niceness),
                 name=argv[0],
                 deadline_ms=max(int((expires_at - loop.time()) * 1000), 1),
                 on_exit=places.leave,
@@ -178,11 +183,11 @@ class GitCommands:
             raise
 
     def _start(
-        self, argv: Sequence[str], environment: Mapping[str, str], *, has_stdin: bool
+        self, argv: Sequence[str], environment: Mapping[str, str], *, has_stdin: bool, niceness: int
     ) -> subprocess.Popen[bytes]:
         if _IS_LEAKING:
             _check_descriptors()
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [self._git, *argv],
             stdin=subprocess.PIPE if has_stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -192,6 +197,11 @@ class GitCommands:
             start_new_session=True,
             env=environment,
         )
+        if niceness:
+            # From outside: a preexec_fn would cost the vfork. The whole group, as git may have started others by now.
+            with contextlib.suppress(ProcessLookupError):
+                os.setpriority(os.PRIO_PGRP, process.pid, niceness)
+        return process
 
     def _environment(self, git_dir: Path | None, extra: Mapping[str, str], config: Sequence[str]) -> dict[str, str]:
         result = {

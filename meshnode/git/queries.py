@@ -7,7 +7,7 @@ cancelled or closes the stream, git is killed.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from types import MappingProxyType
 from typing import Final
@@ -82,11 +82,19 @@ class Queries:
         stdin: bytes = b"",
         config: Sequence[str] = (),
         expected: Collection[int] = _OK,
+        environment: Mapping[str, str] = _NOTHING,
+        niceness: int = 0,
     ) -> AsyncGenerator[bytes, None]:
         """The output in chunks of at most 256 KiB. A failure comes after what git wrote before it. Raises as `run`."""
         path = self._layout.repository(key)
         process = await self._commands.open(
-            args, git_dir=path, environment=PLAIN, deadline_ms=deadline_ms, config=config, stdin=bool(stdin)
+            args,
+            git_dir=path,
+            environment={**PLAIN, **environment},
+            deadline_ms=deadline_ms,
+            config=config,
+            stdin=bool(stdin),
+            niceness=niceness,
         )
         async with process:
             process.feed(stdin)
@@ -107,11 +115,19 @@ class Queries:
         separator: bytes = b"\0",
         config: Sequence[str] = (),
         expected: Collection[int] = _OK,
+        niceness: int = 0,
     ) -> AsyncGenerator[bytes, None]:
         """The output cut at each `separator`, which is not part of the records; raises as `run`."""
         rest = b""
         chunks = self.stream(
-            key, args, what=what, deadline_ms=deadline_ms, stdin=stdin, config=config, expected=expected
+            key,
+            args,
+            what=what,
+            deadline_ms=deadline_ms,
+            stdin=stdin,
+            config=config,
+            expected=expected,
+            niceness=niceness,
         )
         async with aclosing(chunks):
             async for chunk in chunks:
@@ -120,3 +136,24 @@ class Queries:
                     yield record
         if rest:
             yield rest
+
+    async def digest(
+        self, key: ReplicaKey, args: Sequence[str], data: AsyncIterator[bytes], *, what: str, deadline_ms: int
+    ) -> bytes:
+        """The short output of a command that reads `data` to its end; raises as `run`, and what `data` raises."""
+        path = self._layout.repository(key)
+        process = await self._commands.open(args, git_dir=path, environment=PLAIN, deadline_ms=deadline_ms)
+        async with process:
+            try:
+                async for chunk in data:
+                    await process.write(chunk)
+            except BrokenPipeError:
+                pass  # its exit code says why
+            await process.close_stdin()
+            output = bytearray()
+            while chunk := await process.read():
+                output += chunk
+            returncode = await process.wait()
+            if returncode != 0:
+                raise failure_of(what, returncode, process.stderr_tail, path)
+            return bytes(output)

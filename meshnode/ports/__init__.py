@@ -5,7 +5,7 @@ Each port has a memory implementation beside its real one and one contract suite
     catalog/  -> Catalog                         peer/ -> Peers
     git/      -> ReplicaStore, ReplicaReader,    engine/system.py -> Clock, Entropy
                  PackStore, PushProtocol, FetchProtocol,
-                 Objects, Revisions, Trees, Commits, CommitWalks,
+                 Objects, Revisions, Trees, Diffs, Commits, CommitWalks,
                  Ancestry, Contents
                  Ancestry, LastCommits
                  Ancestry, Contents, Upkeep
@@ -40,6 +40,23 @@ from meshnode.ports.commits import (
     WalkOrder,
 )
 from meshnode.ports.contents import ArchiveFormat, ContentMatch, Contents, ContentSearch, ObjectCounts, TreeFile
+from meshnode.ports.diffs import (
+    ChangedFile,
+    ChangeKind,
+    CommitPair,
+    Detection,
+    DiffAlgorithm,
+    DiffLimit,
+    DiffLimits,
+    DiffOptions,
+    DiffPart,
+    Diffs,
+    DiffSummary,
+    FileEnd,
+    Hunk,
+    Relation,
+    Whitespace,
+)
 from meshnode.ports.events import Change, Deleted, Event, Events, Gap, Heartbeat, Scope, Standing, Standings
 from meshnode.ports.git_wire import CommandResult, FetchProtocol, Push, PushCommand, PushProtocol
 from meshnode.ports.last_commits import LastChanges, LastCommits
@@ -117,12 +134,15 @@ __all__ = [
     "Blames",
     "Catalog",
     "Change",
+    "ChangeKind",
+    "ChangedFile",
     "Clock",
     "CommandResult",
     "Commit",
     "CommitDetails",
     "CommitFacts",
     "CommitFiles",
+    "CommitPair",
     "CommitSources",
     "CommitStats",
     "CommitWalks",
@@ -136,6 +156,14 @@ __all__ = [
     "Delete",
     "DeleteRef",
     "Deleted",
+    "Detection",
+    "DiffAlgorithm",
+    "DiffLimit",
+    "DiffLimits",
+    "DiffOptions",
+    "DiffPart",
+    "DiffSummary",
+    "Diffs",
     "Divergence",
     "Entropy",
     "Entry",
@@ -143,11 +171,13 @@ __all__ = [
     "Event",
     "Events",
     "FetchProtocol",
+    "FileEnd",
     "FileMode",
     "FilePart",
     "Gap",
     "GitService",
     "Heartbeat",
+    "Hunk",
     "Identity",
     "Inspection",
     "LastChanges",
@@ -185,6 +215,7 @@ __all__ = [
     "Reads",
     "RefChange",
     "RefsSnapshot",
+    "Relation",
     "RemoteTransport",
     "RepairProgress",
     "ReplicaDescription",
@@ -226,6 +257,7 @@ __all__ = [
     "VoteKind",
     "WalkOrder",
     "WatchEvent",
+    "Whitespace",
     "Wish",
     "Workshop",
     "Workshops",

@@ -28,15 +28,25 @@ class AnswerCache:
 
     async def get(self, key: Hashable, make: Callable[[], Awaitable[bytes]]) -> bytes:
         """The answer kept under `key`, else what `make` gives, which is kept."""
+        known = self.known(key)
+        if known is not None:
+            return known
+        answer = await make()
+        self.keep(key, answer)
+        return answer
+
+    def known(self, key: Hashable) -> bytes | None:
+        """The answer kept under `key`, None where there is none."""
         known = self._entries.get(key)
         if known is not None:
             self._entries.move_to_end(key)
-            return known
-        answer = await make()
+        return known
+
+    def keep(self, key: Hashable, answer: bytes) -> None:
+        """Keep an answer that was made."""
         if len(answer) <= ANSWER_BYTES_MAX and key not in self._entries:
             self._entries[key] = answer
             self._bytes += len(answer) + ENTRY_BYTES
             while self._bytes > self._bytes_max:
                 _, dropped = self._entries.popitem(last=False)
                 self._bytes -= len(dropped) + ENTRY_BYTES
-        return answer

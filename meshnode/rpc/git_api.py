@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from meshnode.ports import Clock, CommitSources, Contents, Events, Operations, ReplicaReader, Trees
+from meshnode.ports import Clock, CommitSources, Contents, Diffs, Events, Operations, ReplicaReader, Trees
 from meshnode.rpc.commit import CommitServicer
+from meshnode.rpc.diff import DiffServicer
+from meshnode.rpc.diff_sides import SideFinder
 from meshnode.rpc.event import EventServicer
 from meshnode.rpc.forward import Forwarder
 from meshnode.rpc.forward_stream import StreamForwarder
@@ -31,6 +33,7 @@ class GitApi:
     replicas: ReplicaReader
     clock: Clock
     trees: Trees
+    diffs: Diffs
     commits: CommitSources
     operations: Operations
 
@@ -40,6 +43,13 @@ class GitApi:
             "mesh.v1.CommitService": CommitServicer(
                 object_reads=self.object_reads,
                 sources=self.commits,
+                forwarder=self.forwarder,
+                streams=self.streams,
+            ),
+            "mesh.v1.DiffService": DiffServicer(
+                object_reads=self.object_reads,
+                diffs=self.diffs,
+                sides=SideFinder(self.commits.commits, self.commits.ancestry),
                 forwarder=self.forwarder,
                 streams=self.streams,
             ),

@@ -77,3 +77,11 @@ class ObjectRead:
             return (await make()).SerializeToString()
 
         return await self.source.cache.get((self.key.repository, question), serialised)
+
+    def known(self, question: Hashable) -> bytes | None:
+        """The answer to such a question from memory; None where it is not there."""
+        return self.source.cache.known((self.key.repository, question))
+
+    def keep(self, question: Hashable, answer: bytes) -> None:
+        """Keep an answer, without its position, for the next who asks."""
+        self.source.cache.keep((self.key.repository, question), answer)

@@ -21,6 +21,7 @@ from meshnode.rpc.pipeline import Pipeline
 from meshnode.v1 import (
     cluster_pb2,
     commit_pb2,
+    diff_pb2,
     event_pb2,
     maintenance_pb2,
     operation_pb2,
@@ -38,6 +39,7 @@ SERVICES: Final[Mapping[str, ServiceDescriptor]] = {
         ref_pb2,
         tree_pb2,
         commit_pb2,
+        diff_pb2,
         transport_pb2,
         replication_pb2,
         cluster_pb2,

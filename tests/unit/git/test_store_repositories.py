@@ -381,10 +381,12 @@ class CountingCommands(GitCommands):
         config: Sequence[str] = (),
         stdin: bool = True,
         is_bulk: bool = True,
+        niceness: int = 0,
         on_stderr: object = None,
     ) -> GitProcess:
         self.names.append(args[0])
         assert on_stderr is None
+        assert niceness == 0
         return await super().open(
             args,
             git_dir=git_dir,

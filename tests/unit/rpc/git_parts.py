@@ -11,6 +11,7 @@ from meshnode.core.round import ReplicaKey
 from meshnode.git.command import GitCommands
 from meshnode.git.commit_sources import open_commits
 from meshnode.git.contents import GitContents
+from meshnode.git.diffs import GitDiffs
 from meshnode.git.layout import Layout
 from meshnode.git.memory_disk import MemoryDisk
 from meshnode.git.memory_reader import MemoryReplicaReader
@@ -88,5 +89,6 @@ def git_api(*, own: NodeId, reads: Reads, forwarder: Forwarder, streams: StreamF
         clock=clock,
         operations=NoOperations(),
         trees=trees,
+        diffs=GitDiffs(queries),
         commits=open_commits(objects, queries, trees),
     )

@@ -1,0 +1,206 @@
+"""Makes diffs with `git diff-tree`, at low priority, and reads them a slice at a time.
+
+    compare        --raw -p      -> PatchReader -> DiffParts (limits)        stops git as soon as a limit is reached
+    count          --raw --numstat
+    changed_paths  --raw --stdin, a pair of trees a line
+
+A diff is as heavy as its files are large, so it must not stand in the way: git runs at `NICENESS`, and a node reads
+one slice of one diff after the other (`_turns`), whatever else its loop has to do in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Final
+
+from meshnode.base.ids import ObjectId
+from meshnode.core.round import ReplicaKey
+from meshnode.git.diff_counts import CountReader
+from meshnode.git.diff_parts import PORTION_FILES, DiffParts
+from meshnode.git.patch_reader import PatchReader
+from meshnode.git.queries import Queries
+from meshnode.git.range_diff import DEADLINE_MS, NICENESS, compare_series
+from meshnode.git.raw_diff import RawReader
+from meshnode.ports import (
+    ChangedFile,
+    CommitPair,
+    Detection,
+    DiffLimit,
+    DiffLimits,
+    DiffOptions,
+    DiffPart,
+    DiffSummary,
+    Whitespace,
+)
+
+SLICE_BYTES: Final = 48 << 10
+"""Read at once: about 1,000 lines, well below 1 ms."""
+PATHS_PORTION: Final = 1_000
+WHAT: Final = "compare trees"
+
+_COMMAND: Final = (
+    *("diff-tree", "-r", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv"),
+    *("--src-prefix=a/", "--dst-prefix=b/", "--submodule=short", "--ignore-submodules=none"),
+)
+_DETECTION: Final = {
+    Detection.NONE: (),
+    Detection.RENAMES: ("-M{}%",),
+    Detection.COPIES: ("-M{}%", "-C{}%"),
+    Detection.COPIES_OF_ALL: ("-M{}%", "-C{}%", "--find-copies-harder"),
+}
+_WHITESPACE: Final = {
+    Whitespace.NONE: (),
+    Whitespace.AT_EOL: ("--ignore-space-at-eol",),
+    Whitespace.CHANGE: ("--ignore-space-change",),
+    Whitespace.ALL: ("--ignore-all-space",),
+}
+
+
+class GitDiffs:
+    """Implements `ports.Diffs`."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+        self._turns = asyncio.Lock()
+
+    async def compare(
+        self, key: ReplicaKey, old: ObjectId, new: ObjectId, options: DiffOptions, limits: DiffLimits
+    ) -> AsyncGenerator[list[DiffPart] | DiffSummary, None]:
+        """Changed files with hunks."""
+        reader = PatchReader()
+        parts = DiffParts(reader.files, limits)
+        async with aclosing(self._slices(self._run(key, ["-z", "--raw", "-p"], [old, new], options))) as slices:
+            async for chunk in slices:
+                for event in reader.feed(chunk):
+                    for portion in parts.on(event):
+                        yield portion
+                if parts.limit is not None:
+                    break
+            else:
+                for event in reader.end():
+                    for portion in parts.on(event):
+                        yield portion
+        for last in parts.end():
+            yield last
+            await asyncio.sleep(0)
+
+    async def count(
+        self, key: ReplicaKey, old: ObjectId, new: ObjectId, options: DiffOptions, limits: DiffLimits
+    ) -> AsyncGenerator[list[DiffPart] | DiffSummary, None]:
+        """Changed files with counts."""
+        reader = CountReader()
+        async with aclosing(self._slices(self._run(key, ["-z", "--raw", "--numstat"], [old, new], options))) as slices:
+            async for chunk in slices:
+                reader.feed(chunk)
+        reader.end()
+        shown = min(len(reader.files), limits.files_max)
+        for start in range(0, shown, PORTION_FILES):
+            yield [
+                DiffPart(index, reader.files[index], end=reader.ends[index])
+                for index in range(start, min(start + PORTION_FILES, shown))
+            ]
+            await asyncio.sleep(0)
+        yield DiffSummary(
+            files=len(reader.files),
+            files_reported=shown,
+            additions=sum(end.additions for end in reader.ends),
+            deletions=sum(end.deletions for end in reader.ends),
+            is_truncated=shown < len(reader.files),
+            limit=DiffLimit.FILES if shown < len(reader.files) else None,
+        )
+
+    async def patch(
+        self, key: ReplicaKey, old: ObjectId, new: ObjectId, options: DiffOptions, *, binary: bool
+    ) -> AsyncGenerator[bytes, None]:
+        """The patch as text."""
+        form = ["-p", "--binary"] if binary else ["-p"]
+        async with aclosing(self._run(key, form, [old, new], options)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def changed_paths(
+        self, key: ReplicaKey, pairs: Sequence[tuple[ObjectId, ObjectId]], options: DiffOptions
+    ) -> AsyncGenerator[tuple[int, list[ChangedFile]], None]:
+        """Files that changed in each pair of trees."""
+        reader = RawReader()
+        index = -1
+        files: list[ChangedFile] = []
+        stdin = b"".join(b"%s %s\n" % (old.encode(), new.encode()) for old, new in pairs)
+        async with aclosing(
+            self._slices(self._run(key, ["-z", "--raw", "--stdin"], [], options, stdin=stdin))
+        ) as slices:
+            async for chunk in slices:
+                for file in reader.feed(chunk):
+                    if file is not None:
+                        files.append(file)
+                    if index >= 0 and (file is None or len(files) == PATHS_PORTION):
+                        yield index, files
+                        files = []
+                    index += file is None
+        for _ in reader.end():
+            if index >= 0:
+                yield index, files
+                files = []
+            index += 1
+        if index >= 0:
+            yield index, files
+
+    async def patch_id(self, key: ReplicaKey, old: ObjectId, new: ObjectId) -> str:
+        """The stable patch id."""
+        plain = DiffOptions(detection=Detection.NONE)
+        async with aclosing(self._run(key, ["-p"], [old, new], plain)) as patch:
+            line = await self._queries.digest(
+                key, ["patch-id", "--stable"], patch, what="digest a patch", deadline_ms=DEADLINE_MS
+            )
+        return line.decode("ascii").partition(" ")[0]
+
+    def range_diff(
+        self, key: ReplicaKey, old: tuple[ObjectId, ObjectId], new: tuple[ObjectId, ObjectId], *, creation_factor: int
+    ) -> AsyncIterator[CommitPair]:
+        """Two series of commits, commit by commit."""
+        return compare_series(self._queries, key, old, new, creation_factor=creation_factor)
+
+    def _run(
+        self,
+        key: ReplicaKey,
+        form: Sequence[str],
+        trees: Sequence[ObjectId],
+        options: DiffOptions,
+        *,
+        stdin: bytes = b"",
+    ) -> AsyncGenerator[bytes, None]:
+        return self._queries.stream(
+            key,
+            [*_COMMAND, *form, *_arguments(options, is_patch="-p" in form), *trees, "--", *_paths(options)],
+            what=WHAT,
+            deadline_ms=DEADLINE_MS,
+            stdin=stdin,
+            niceness=NICENESS,
+            environment={"GIT_LITERAL_PATHSPECS": "1"},
+        )
+
+    async def _slices(self, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """The output in pieces that are read at once, no two of them in one turn of the loop."""
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                for start in range(0, len(chunk), SLICE_BYTES):
+                    async with self._turns:
+                        await asyncio.sleep(0)
+                    yield chunk[start : start + SLICE_BYTES]
+
+
+def _arguments(options: DiffOptions, *, is_patch: bool) -> list[str]:
+    detection = [form.format(options.similarity_min) for form in _DETECTION[options.detection]]
+    result = [*detection, f"-l{options.detection_limit}"] if detection else ["--no-renames"]
+    result += _WHITESPACE[options.whitespace]
+    if is_patch:  # to ask for context is to ask for a patch
+        result += [f"-U{options.context_lines}", *(["--function-context"] * options.function_context)]
+    result += ["--ignore-cr-at-eol"] * options.ignore_cr_at_eol
+    result += ["--ignore-blank-lines"] * options.ignore_blank_lines
+    return [*result, f"--diff-algorithm={options.algorithm.value}"]
+
+
+def _paths(options: DiffOptions) -> list[str]:
+    return [path.decode(errors="surrogateescape") for path in options.paths]

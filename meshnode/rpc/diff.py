@@ -1,0 +1,237 @@
+"""Serves DiffService: what changed, read from this node's replica by git.
+
+A short answer goes out as one message, and is kept: it follows from object ids alone. Long ones are passed on portion
+by portion as git writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Hashable
+from typing import Any, Final
+
+from meshnode.base.errors import InvalidRequest
+from meshnode.base.ids import ObjectId
+from meshnode.ports import Detection, Diffs, DiffSummary, ObjectKind
+from meshnode.rpc.call import Answer, Call, closing, first_message
+from meshnode.rpc.diff_sides import SideFinder, Sides
+from meshnode.rpc.forward import Forwarder, Route
+from meshnode.rpc.forward_stream import LocalStream, StreamForwarder
+from meshnode.rpc.object_reads import ObjectRead, ObjectReads
+from meshnode.v1 import diff_pb2
+from meshnode.wire.diffs import (
+    file_message,
+    limits_of,
+    number_of,
+    options_of,
+    pair_message,
+    part_messages,
+    summary_message,
+)
+
+KEPT_BYTES_MAX: Final = 512 << 10
+"""A longer answer is not kept: it is rarely asked for twice, and would push out many others."""
+COMPARISONS_MAX: Final = 1_000
+PATHS_MAX: Final = 100_000
+PATHS_MAX_LARGEST: Final = 1_000_000
+FILES_A_MESSAGE: Final = 1_000
+PATH_BYTES_A_MESSAGE: Final = 512 << 10
+PAIRS_BYTES_A_MESSAGE: Final = 256 << 10
+CREATION_FACTOR: Final = 60
+
+_ROUTE: Final = Route("repository")
+_OF_PATHS: Final = frozenset({"detection", "similarity_min", "detection_limit", "paths"})
+
+
+class DiffServicer:
+    """mesh.v1.DiffService."""
+
+    def __init__(
+        self,
+        *,
+        object_reads: ObjectReads,
+        diffs: Diffs,
+        sides: SideFinder,
+        forwarder: Forwarder,
+        streams: StreamForwarder,
+    ) -> None:
+        self._object_reads = object_reads
+        self._diffs = diffs
+        self._sides = sides
+        self._forwarder = forwarder
+        self._streams = streams
+
+    def diff(self, requests: AsyncIterator[diff_pb2.DiffRequest], call: Call) -> AsyncIterator[Answer]:
+        """Changed files with hunks or counts."""
+        return self._handed(requests, call, self._diff)
+
+    def raw_diff(self, requests: AsyncIterator[diff_pb2.RawDiffRequest], call: Call) -> AsyncIterator[Answer]:
+        """The patch."""
+        return self._handed(requests, call, self._raw_diff)
+
+    def find_changed_paths(
+        self, requests: AsyncIterator[diff_pb2.FindChangedPathsRequest], call: Call
+    ) -> AsyncIterator[Answer]:
+        """Which paths changed."""
+        return self._handed(requests, call, self._find_changed_paths)
+
+    def range_diff(self, requests: AsyncIterator[diff_pb2.RangeDiffRequest], call: Call) -> AsyncIterator[Answer]:
+        """Two versions of a series."""
+        return self._handed(requests, call, self._range_diff)
+
+    async def get_patch_id(self, request: diff_pb2.GetPatchIdRequest, call: Call) -> Answer:
+        """An id of the change."""
+        return await self._forwarder.run(_ROUTE, request, call, self._get_patch_id)
+
+    async def _handed(self, requests: AsyncIterator[Any], call: Call, local: LocalStream) -> AsyncIterator[Answer]:
+        request = await first_message(requests)
+        async with closing(self._streams.answers(_ROUTE, request, call, local)) as answers:
+            async for answer in answers:
+                yield answer
+
+    async def _diff(self, request: diff_pb2.DiffRequest, _: Call) -> AsyncIterator[Answer]:
+        options, limits = options_of(request.options), limits_of(request.limits)
+        async with self._object_reads.open(request.repository, request.consistency) as read:
+            sides = await self._sides.one(read, request.comparison)
+            head = diff_pb2.DiffResponse(position=read.position, sides=sides.message())
+            make = self._diffs.count if request.stats_only else self._diffs.compare
+
+            async def messages() -> AsyncIterator[diff_pb2.DiffResponse]:
+                async with closing(make(read.key, sides.old, sides.new, options, limits)) as portions:
+                    held = diff_pb2.DiffResponse()
+                    async for portion in portions:
+                        if isinstance(portion, DiffSummary):
+                            held.summary.CopyFrom(summary_message(portion))
+                        elif held.parts:
+                            yield held
+                            held = diff_pb2.DiffResponse(parts=part_messages(portion))
+                        else:
+                            held.parts.extend(part_messages(portion))
+                    yield held
+
+            question = ("diff", sides.old, sides.new, options, limits, request.stats_only)
+            async with closing(_kept(read, question, head, messages)) as answers:
+                async for answer in answers:
+                    yield answer
+
+    async def _raw_diff(self, request: diff_pb2.RawDiffRequest, _: Call) -> AsyncIterator[Answer]:
+        options = options_of(request.options)
+        async with self._object_reads.open(request.repository, request.consistency) as read:
+            sides = await self._sides.one(read, request.comparison)
+            head = diff_pb2.RawDiffResponse(position=read.position, sides=sides.message())
+            patch = self._diffs.patch(read.key, sides.old, sides.new, options, binary=request.binary)
+
+            async def messages() -> AsyncIterator[diff_pb2.RawDiffResponse]:
+                left = request.bytes_max or None
+                held = diff_pb2.RawDiffResponse()
+                async with closing(patch) as chunks:
+                    async for chunk in chunks:
+                        if held.data:
+                            yield held
+                        held = diff_pb2.RawDiffResponse(data=chunk if left is None else chunk[:left])
+                        if left is not None:
+                            held.truncated = len(chunk) > left
+                            left -= len(held.data)
+                            if held.truncated:
+                                break
+                yield held
+
+            async with closing(messages()) as answers:
+                async for answer in answers:
+                    answer.MergeFrom(head)
+                    head = diff_pb2.RawDiffResponse()
+                    yield answer
+
+    async def _find_changed_paths(self, request: diff_pb2.FindChangedPathsRequest, _: Call) -> AsyncIterator[Answer]:
+        if not 1 <= len(request.comparisons) <= COMPARISONS_MAX:
+            raise InvalidRequest(
+                "number of comparisons is out of range", count=len(request.comparisons), count_max=COMPARISONS_MAX
+            )
+        if any(field.name not in _OF_PATHS for field, _ in request.options.ListFields()):
+            raise InvalidRequest("only detection and paths matter for changed paths")
+        options = options_of(request.options, detection=Detection.NONE)
+        left = number_of(request.files_max, "files_max", default=PATHS_MAX, largest=PATHS_MAX_LARGEST)
+        async with self._object_reads.open(request.repository, request.consistency) as read:
+            asked: list[tuple[int, Sides]] = []
+            for index, comparison in enumerate(request.comparisons):
+                found = self._sides.all if request.all_parents else self._sides.one
+                sides = await found(read, comparison)
+                asked += [(index, one) for one in (sides if isinstance(sides, list) else [sides])]
+            held = diff_pb2.FindChangedPathsResponse(position=read.position)
+            files = size = 0
+            pairs = [(sides.old, sides.new) for _, sides in asked]
+            async with closing(self._diffs.changed_paths(read.key, pairs, options)) as portions:
+                async for place, portion in portions:
+                    index, sides = asked[place]
+                    shown = portion[:left]
+                    held.changes.append(
+                        diff_pb2.ChangedPaths(index=index, parent=sides.parent, files=map(file_message, shown))
+                    )
+                    left -= len(shown)
+                    files += len(shown) + 1
+                    size += sum(len(file.old_path) + len(file.new_path) for file in shown)
+                    if len(shown) < len(portion):
+                        held.truncated = True
+                        break
+                    if files >= FILES_A_MESSAGE or size >= PATH_BYTES_A_MESSAGE:
+                        yield held
+                        held, files, size = diff_pb2.FindChangedPathsResponse(), 0, 0
+            if held.HasField("position") or held.changes or held.truncated:
+                yield held
+
+    async def _range_diff(self, request: diff_pb2.RangeDiffRequest, _: Call) -> AsyncIterator[Answer]:
+        factor = number_of(request.creation_factor, "creation_factor", default=CREATION_FACTOR, largest=100)
+        async with self._object_reads.open(request.repository, request.consistency) as read:
+            old, new = await _series(read, request.old), await _series(read, request.new)
+            held = diff_pb2.RangeDiffResponse(position=read.position)
+            size = 0
+            async with closing(self._diffs.range_diff(read.key, old, new, creation_factor=factor)) as pairs:
+                async for pair in pairs:
+                    held.pairs.append(pair_message(pair))
+                    size += len(pair.patch) + len(pair.subject) + 200
+                    if size >= PAIRS_BYTES_A_MESSAGE:
+                        yield held
+                        held, size = diff_pb2.RangeDiffResponse(), 0
+            if held.HasField("position") or held.pairs:
+                yield held
+
+    async def _get_patch_id(self, request: diff_pb2.GetPatchIdRequest, _: Call) -> Answer:
+        async with self._object_reads.open(request.repository, request.consistency) as read:
+            sides = await self._sides.one(read, request.comparison)
+
+            async def make() -> diff_pb2.GetPatchIdResponse:
+                return diff_pb2.GetPatchIdResponse(patch_id=await self._diffs.patch_id(read.key, sides.old, sides.new))
+
+            body = await read.cached(("diff/patch-id", sides.old, sides.new), make)
+            return body + diff_pb2.GetPatchIdResponse(position=read.position).SerializeToString()
+
+
+async def _series(read: ObjectRead, series: diff_pb2.CommitRange) -> tuple[ObjectId, ObjectId]:
+    base = await read.resolve(series.base, ObjectKind.COMMIT)
+    tip = await read.resolve(series.tip, ObjectKind.COMMIT)
+    return base.oid, tip.oid
+
+
+async def _kept(
+    read: ObjectRead,
+    question: Hashable,
+    head: diff_pb2.DiffResponse,
+    make: Callable[[], AsyncIterator[diff_pb2.DiffResponse]],
+) -> AsyncIterator[bytes]:
+    """The messages of an answer, the first with `head`; from memory in one message where it was short."""
+    begin = head.SerializeToString()
+    known = read.known(question)
+    if known is not None:
+        yield begin + known  # serialised messages one behind the other are one message
+        return
+    kept: list[bytes] = []
+    size = 0
+    async with closing(make()) as messages:
+        async for message in messages:
+            body = message.SerializeToString()
+            size += len(body)
+            if size <= KEPT_BYTES_MAX:
+                kept.append(body)
+            yield begin + body
+            begin = b""
+    if size <= KEPT_BYTES_MAX:
+        read.keep(question, b"".join(kept))

@@ -1,0 +1,114 @@
+"""Decides which two trees a comparison means: a pair, one since its merge base with another, or a commit's own change.
+
+Commits are read as objects; only a merge base costs a process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from meshnode.base.errors import InvalidRequest, NotFound
+from meshnode.base.ids import ObjectId, empty_tree
+from meshnode.ports import Ancestry, Commit, Commits, MergeBaseKind, ObjectKind
+from meshnode.rpc.object_reads import ObjectRead
+from meshnode.v1 import diff_pb2
+
+COMMIT_BYTES_MAX: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Two trees, and where they come from."""
+
+    old: ObjectId
+    new: ObjectId
+    merge_base: str = ""
+    parent: int = 0
+    """The number of the parent compared with; 0 for none."""
+
+    def message(self) -> diff_pb2.DiffSides:
+        """As clients see them."""
+        return diff_pb2.DiffSides(old_tree_oid=self.old, new_tree_oid=self.new, merge_base_oid=self.merge_base)
+
+
+@dataclass(frozen=True)
+class SideFinder:
+    """Finds the trees that comparisons mean."""
+
+    commits: Commits
+    ancestry: Ancestry
+
+    async def one(self, read: ObjectRead, comparison: diff_pb2.Comparison) -> Sides:
+        """The sides of a comparison.
+
+        Raises:
+            InvalidRequest: it names nothing, or a parent that the commit has not (field `parents`).
+            NotFound: a revision leads nowhere, or there is no merge base.
+        """
+        match comparison.WhichOneof("sides"):
+            case "pair":
+                return await self._pair(read, comparison.pair)
+            case "commit":
+                change = comparison.commit
+                commit = await self._commit(read, change.revision)
+                if change.against_empty_tree:
+                    if change.parent:
+                        raise InvalidRequest("a parent and the empty tree cannot both be compared with")
+                    return Sides(self._nothing(read), commit.tree)
+                if change.parent > len(commit.parents):
+                    raise InvalidRequest(
+                        "commit has no such parent", parent=change.parent, parents=len(commit.parents), oid=commit.oid
+                    )
+                return (await self._against(read, commit, [change.parent or min(1, len(commit.parents))]))[0]
+            case _:
+                raise InvalidRequest("nothing to compare was named")
+
+    async def all(self, read: ObjectRead, comparison: diff_pb2.Comparison) -> list[Sides]:
+        """The sides of a commit and each of its parents; of a pair, its own. Raises as `one`."""
+        change = comparison.commit
+        if comparison.WhichOneof("sides") != "commit" or change.parent or change.against_empty_tree:
+            return [await self.one(read, comparison)]
+        commit = await self._commit(read, change.revision)
+        return await self._against(read, commit, range(1, len(commit.parents) + 1) or [0])
+
+    async def _pair(self, read: ObjectRead, pair: diff_pb2.Pair) -> Sides:
+        if not pair.from_merge_base:
+            old = await read.resolve(pair.old, ObjectKind.TREE)
+            new = await read.resolve(pair.new, ObjectKind.TREE)
+            return Sides(old.oid, new.oid)
+        ours = (await read.resolve(pair.old, ObjectKind.COMMIT)).oid
+        theirs = (await read.resolve(pair.new, ObjectKind.COMMIT)).oid
+        bases = [ours] if ours == theirs else await self._merge_base(read, ours, theirs)
+        if not bases:
+            raise NotFound("commits have no merge base", old=ours, new=theirs)
+        base, tip = await self._read(read, [bases[0], theirs])
+        return Sides(base.tree, tip.tree, merge_base=base.oid)
+
+    async def _merge_base(self, read: ObjectRead, ours: ObjectId, theirs: ObjectId) -> list[ObjectId]:
+        return await self.ancestry.merge_bases(read.key, MergeBaseKind.BEST, [ours, theirs])
+
+    async def _against(self, read: ObjectRead, commit: Commit, parents: Sequence[int]) -> list[Sides]:
+        """Sides of a commit and its parents by number; 0 is the empty tree."""
+        oids = list(dict.fromkeys(commit.parents[number - 1] for number in parents if number))
+        trees = {one.oid: one.tree for one in await self._read(read, oids)}
+        return [
+            Sides(trees[commit.parents[number - 1]] if number else self._nothing(read), commit.tree, parent=number)
+            for number in parents
+        ]
+
+    async def _commit(self, read: ObjectRead, revision: str) -> Commit:
+        info = await read.resolve(revision, ObjectKind.COMMIT)
+        return (await self._read(read, [info.oid]))[0]
+
+    async def _read(self, read: ObjectRead, oids: Sequence[ObjectId]) -> list[Commit]:
+        found: list[Commit] = []
+        while len(found) < len(oids):
+            found += await self.commits.read(
+                read.key, oids[len(found) :], message_bytes_max=0, bytes_max=COMMIT_BYTES_MAX
+            )
+        return found
+
+    def _nothing(self, read: ObjectRead) -> ObjectId:
+        return empty_tree(read.view.snapshot.object_format)
