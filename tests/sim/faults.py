@@ -50,7 +50,7 @@ class FaultInjector:
                 await world.start(node)
             case "torn_record":
                 world.processes[node].is_tearing = True
-                await asyncio.sleep(2)
+                await asyncio.sleep(4)
                 world.processes[node].is_tearing = False
                 await self._last(fault)
                 await world.start(node)
@@ -109,7 +109,7 @@ class FaultInjector:
                 for faults in world.catalog_faults.values():
                     faults.is_stormy = False
             case "full_at_step":
-                world.processes[node].steps_until_full = 1 + fault.detail // 4
+                world.processes[node].steps_until_full = 1 + fault.detail // 8
                 await asyncio.sleep(2)
                 world.processes[node].steps_until_full = 0
                 await self._last(fault)
