@@ -79,13 +79,17 @@ def point_of(change: Change, root: Path) -> Point:
 
 
 class Recorder:
-    """Keeps every change in order, and finds what changed on disk without having been one."""
+    """Keeps every change in order, and finds what changed on disk without having been one.
+
+    Between the two points of an index-pack, git changes its quarantine whenever it likes.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.points: list[Point] = []
         self.unseen: list[str] = []
         self._last: Print | None = None
+        self._git_writes: set[str] = set()
 
     @contextmanager
     def __call__(self, change: Change) -> Iterator[None]:
@@ -95,6 +99,8 @@ class Recorder:
             return
         point = point_of(change, self.root)
         self._compare(str(point))
+        if point.kind == "index-pack":
+            self._git_writes ^= {f"./{point.path}/"}
         place = len(self.points)
         self.points.append(point)
         before = print_of(self.root) if change.kind in {"update-ref", "pack-objects"} else None
@@ -113,7 +119,11 @@ class Recorder:
 
     def _compare(self, before: str) -> None:
         if self._last is not None:
-            self.unseen += [f"{path} before {before}" for path in self._last.differs(print_of(self.root))]
+            self.unseen += [
+                f"{path} before {before}"
+                for path in self._last.differs(print_of(self.root))
+                if not any(f"./{path}".startswith(place) for place in self._git_writes)
+            ]
 
 
 def _changed(root: Path, paths: list[str]) -> Iterator[str]:
