@@ -240,6 +240,7 @@ class RunningNode:
             admission=self._packs,
         )
         engine.activity.count_with(lambda: self._http.requests_in_flight if self._http else 0)
+        engine.activity.wait_for(lambda: self._http.requests_in_flight if self._http else 0)
         await self._http.start()
         recovery = engine.supervisor.spawn("recovery", engine.recover())
         waiting = engine.supervisor.spawn("recovery-stop", stopping.wait())
@@ -256,7 +257,7 @@ class RunningNode:
     async def drain(self) -> None:
         """Finish what is in flight, take nothing new."""
         grace_ms = self._config.limits.drain_ms
-        self.engine.activity.note_draining()
+        self.engine.activity.note_stopping()
         if self._http is not None:
             await self._http.stop(grace_ms)
         await self.engine.drain()
@@ -281,6 +282,7 @@ class RunningNode:
         assert self._peers is not None
         admission = Admission(engine.activity)
         engine.activity.count_with(lambda: admission.running)
+        engine.activity.wait_for(lambda: admission.working)
         accounts = Accounts(own=own, replication=engine.participant, peers=engine.peers, activity=engine.activity)
         forwarder = Forwarder(
             own=own,
@@ -314,7 +316,7 @@ class RunningNode:
             "mesh.v1.TransportService": TransportServicer(engine.transport, self._packs),
             "mesh.v1.ReplicationService": ReplicationServicer(replication=engine.participant, accounts=accounts),
             "mesh.v1.ClusterService": ClusterServicer(
-                own=own, census=census, membership=engine.membership, activity=engine.activity
+                own=own, census=census, membership=engine.membership, activity=engine.activity, moves=engine.moves
             ),
             "mesh.v1.MaintenanceService": MaintenanceServicer(
                 own=own,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any, Final
 
 import click
 
 from meshnode.base.errors import PeerUnavailable
 from meshnode.cli.client import ClusterClient, ask, run_client
+from meshnode.cli.moves import describe_moves, factor, moves_fact, partitions, print_moves, rebalance, remove
 from meshnode.cli.outcome import CommandError, ExitCode
 from meshnode.cli.output import print_facts, print_json, print_table, yes_no
 from meshnode.cli.target import Target, json_option, target_options
@@ -15,6 +18,7 @@ from meshnode.v1 import cluster_pb2
 
 _SERVICE: Final = "/mesh.v1.ClusterService/"
 _ACTIVITY_MS: Final = 5_000
+_POLL_S: Final = 0.5
 _STATES: Final = {
     cluster_pb2.NODE_STATE_AVAILABLE: "available",
     cluster_pb2.NODE_STATE_DRAINING: "draining",
@@ -26,12 +30,19 @@ _COLUMNS: Final = ("node", "state", "online", "zone", "weight", "gRPC", "HTTP", 
 
 @click.group()
 def cluster() -> None:
-    """Look at the cluster as a whole."""
+    """Look at the cluster as a whole, and say where replicas are to be."""
+
+
+for command in (factor, partitions, rebalance):
+    cluster.add_command(command)
 
 
 @click.group()
 def node() -> None:
-    """List nodes, inspect, drain and enable them."""
+    """List nodes, inspect, drain, disable, enable and remove them."""
+
+
+node.add_command(remove)
 
 
 @cluster.command()
@@ -52,6 +63,7 @@ def status(target: Target, *, is_json: bool) -> None:
                 "repositories_repairing": answer.repositories_repairing,
                 "repositories_read_only": answer.repositories_read_only,
                 "complete": answer.complete,
+                "moves": describe_moves(answer.moves),
                 "nodes": nodes,
             }
         )
@@ -65,9 +77,11 @@ def status(target: Target, *, is_json: bool) -> None:
             ("repositories", f"{answer.repositories}{more}"),
             ("repairing", f"{answer.repositories_repairing}{more}"),
             ("read-only", f"{answer.repositories_read_only}{more}"),
+            ("moving", moves_fact(answer.moves)),
         ]
     )
     _print_nodes(nodes)
+    print_moves(answer.moves)
 
 
 @node.command("list")
@@ -127,11 +141,25 @@ def show(target: Target, name: str, *, is_json: bool) -> None:
 
 @node.command()
 @click.argument("name")
+@click.option(
+    "--wait", "wait_s", type=click.IntRange(0, 86_400), default=0, help="Wait so many seconds until it is done."
+)
 @target_options
 @json_option
-def drain(target: Target, name: str, *, is_json: bool) -> None:
-    """Let a node finish its work and give it nothing new."""
-    _set_state(target, name, cluster_pb2.NODE_STATE_DRAINING, is_json=is_json)
+def drain(target: Target, name: str, *, wait_s: int, is_json: bool) -> None:
+    """Let a node finish its work and give it nothing new; it still votes and keeps its replicas current."""
+    _set_state(target, name, cluster_pb2.NODE_STATE_DRAINING, is_json=is_json and not wait_s)
+    if wait_s:
+        _wait_until_drained(target, name, wait_s, is_json=is_json)
+
+
+@node.command()
+@click.argument("name")
+@target_options
+@json_option
+def disable(target: Target, name: str, *, is_json: bool) -> None:
+    """Give a node no work of any kind, not even to store what is written; it is repaired when it is enabled again."""
+    _set_state(target, name, cluster_pb2.NODE_STATE_DISABLED, is_json=is_json)
 
 
 @node.command()
@@ -153,6 +181,31 @@ def _set_state(target: Target, name: str, state: cluster_pb2.NodeState, *, is_js
         click.echo(f"{described['node']} is now {described['state']}")
 
 
+def _wait_until_drained(target: Target, name: str, wait_s: int, *, is_json: bool) -> None:
+    async def wait(client: ClusterClient) -> dict[str, Any]:
+        deadline = time.monotonic() + wait_s
+        while True:
+            activity = await _read_activity(client, target, name)
+            if activity.get("drained"):
+                return activity
+            if time.monotonic() >= deadline:
+                raise CommandError(
+                    "the node still has work",
+                    node=name,
+                    requests_in_flight=activity.get("requests_in_flight", 0),
+                    reason=activity.get("reason", ""),
+                    advice="it takes nothing new; wait longer, or look with `meshnode node show`",
+                    exit_code=ExitCode.UNREACHABLE,
+                )
+            await asyncio.sleep(_POLL_S)
+
+    activity = run_client(target, wait)
+    if is_json:
+        print_json({"node": name, "state": "draining", "activity": activity})
+    else:
+        click.echo(f"{name} has no work left")
+
+
 async def _read_activity(client: ClusterClient, target: Target, name: str) -> dict[str, Any]:
     endpoint = next((entry for entry in target.endpoints if entry.node == name), None)
     if endpoint is None:
@@ -171,6 +224,7 @@ async def _read_activity(client: ClusterClient, target: Target, name: str) -> di
         "reachable": True,
         "ready": answer.ready,
         "draining": answer.draining,
+        "drained": answer.drained,
         "requests_in_flight": answer.requests_in_flight,
         "repairs": [
             {

@@ -39,6 +39,7 @@ from meshnode.cli.process import (
 )
 from meshnode.config import load_config, parse_config
 from meshnode.core.keys import CLUSTER, decode_settings
+from meshnode.http.target import RESTING
 from meshnode.ports import Entry
 
 READY_MS: Final = 90_000
@@ -167,7 +168,7 @@ def wait_until_ready(
 
 
 def probe_ready(entry: ClusterNode) -> str | None:
-    """None where the node is ready, else what it or the system says."""
+    """None where the node is ready, or would be if it were not out of service; else what it or the system says."""
     address = urlsplit(entry.http)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_PROBE_S)
     try:
@@ -177,7 +178,8 @@ def probe_ready(entry: ClusterNode) -> str | None:
     except (OSError, http.client.HTTPException) as error:
         return f"no answer on {entry.http}/readyz: {error}"
     else:
-        return None if answer.status == http.HTTPStatus.OK else f"{answer.status} {reason}"
+        is_up = answer.status == http.HTTPStatus.OK or reason == RESTING
+        return None if is_up else f"{answer.status} {reason}"
     finally:
         connection.close()
 

@@ -10,6 +10,7 @@ in the first transaction, so a catalog can never hold the keys of two clusters.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from meshnode.base.errors import CatalogUnavailable, OutcomeUnknown
@@ -142,12 +143,12 @@ def _check_same_cluster(existing: Mapping[str, bytes], settings: ClusterSettings
             advice="use that cluster's data directory, or give this one a catalog of its own",
             exit_code=ExitCode.REFUSED,
         )
-    if found != settings:
+    if replace(found, replication_factor=settings.replication_factor) != settings:
         raise CommandError(
             "the catalog was made with other settings",
             partition_count=found.partition_count,
-            replication_factor=found.replication_factor,
-            advice="partition count and replication factor are fixed when a cluster is made; use these values",
+            format_version=found.format_version,
+            advice="the number of partitions is fixed when a cluster is made; use this one",
             exit_code=ExitCode.REFUSED,
         )
 

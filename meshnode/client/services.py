@@ -42,6 +42,46 @@ _CLUSTER_SET_NODE_STATE: Final = Method(
     has_request_key=False,
     has_consistency=False,
 )
+_CLUSTER_REMOVE_NODE: Final = Method(
+    path="/mesh.v1.ClusterService/RemoveNode",
+    is_write=True,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_REBALANCE: Final = Method(
+    path="/mesh.v1.ClusterService/Rebalance",
+    is_write=True,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_PAUSE_MOVES: Final = Method(
+    path="/mesh.v1.ClusterService/PauseMoves",
+    is_write=True,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_SET_REPLICATION_FACTOR: Final = Method(
+    path="/mesh.v1.ClusterService/SetReplicationFactor",
+    is_write=True,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_LIST_PARTITIONS: Final = Method(
+    path="/mesh.v1.ClusterService/ListPartitions",
+    is_write=False,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
 _CLUSTER_GET_NODE_ACTIVITY: Final = Method(
     path="/mesh.v1.ClusterService/GetNodeActivity",
     is_write=False,
@@ -80,6 +120,52 @@ class ClusterService:
         """Want another state for a node: AVAILABLE (enable), DRAINING (finish, take nothing new) or DISABLED."""
         return await self._caller.unary(
             _CLUSTER_SET_NODE_STATE, request, cluster_pb2.SetNodeStateResponse, timeout_ms=timeout_ms
+        )
+
+    async def remove_node(
+        self, request: cluster_pb2.RemoveNodeRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_pb2.RemoveNodeResponse:
+        """Take a node out for good: its replicas move elsewhere first, then its entry goes.
+
+        Refused, with the partitions that are in the way, where too few nodes would be left.
+        """
+        return await self._caller.unary(
+            _CLUSTER_REMOVE_NODE, request, cluster_pb2.RemoveNodeResponse, timeout_ms=timeout_ms
+        )
+
+    async def rebalance(
+        self, request: cluster_pb2.RebalanceRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_pb2.RebalanceResponse:
+        """Spread replicas evenly: say what would move, or have it moved."""
+        return await self._caller.unary(
+            _CLUSTER_REBALANCE, request, cluster_pb2.RebalanceResponse, timeout_ms=timeout_ms
+        )
+
+    async def pause_moves(
+        self, request: cluster_pb2.PauseMovesRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_pb2.PauseMovesResponse:
+        """Stop moves between two steps, or let them go on.
+
+        Nothing that was decided is forgotten.
+        """
+        return await self._caller.unary(
+            _CLUSTER_PAUSE_MOVES, request, cluster_pb2.PauseMovesResponse, timeout_ms=timeout_ms
+        )
+
+    async def set_replication_factor(
+        self, request: cluster_pb2.SetReplicationFactorRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_pb2.SetReplicationFactorResponse:
+        """Want more or fewer replicas, of every partition or of one; they come and go online."""
+        return await self._caller.unary(
+            _CLUSTER_SET_REPLICATION_FACTOR, request, cluster_pb2.SetReplicationFactorResponse, timeout_ms=timeout_ms
+        )
+
+    async def list_partitions(
+        self, request: cluster_pb2.ListPartitionsRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_pb2.ListPartitionsResponse:
+        """Where every partition is, and where it is to be."""
+        return await self._caller.unary(
+            _CLUSTER_LIST_PARTITIONS, request, cluster_pb2.ListPartitionsResponse, timeout_ms=timeout_ms
         )
 
     async def get_node_activity(

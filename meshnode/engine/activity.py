@@ -16,8 +16,10 @@ class NodeActivity:
         self._clock = clock
         self._meter = meter
         self._is_started = False
-        self._is_draining = False
+        self._is_stopping = False
+        self._is_resting = False
         self._counters: list[Callable[[], int]] = []
+        self._work_counters: list[Callable[[], int]] = []
         self._repairs: dict[ReplicaKey, RepairProgress] = {}
         self._consistent_since: dict[ReplicaKey, int] = {}
         self._damaged: set[ReplicaKey] = set()
@@ -26,11 +28,19 @@ class NodeActivity:
 
     def is_ready(self) -> bool:
         """Start-up checks are done and no stop is under way."""
-        return self._is_started and not self._is_draining
+        return self._is_started and not self._is_stopping
+
+    def is_stopping(self) -> bool:
+        """A stop is under way: everything new is refused, except from nodes that finish what they began."""
+        return self._is_stopping
 
     def is_draining(self) -> bool:
-        """New work is refused."""
-        return self._is_draining
+        """New work is refused, by a stop or because the node's wanted state says so."""
+        return self._is_stopping or self._is_resting
+
+    def is_drained(self) -> bool:
+        """New work is refused, and none is under way any more."""
+        return self.is_draining() and not any(count() for count in self._work_counters)
 
     def repairs(self) -> list[RepairProgress]:
         """Repairs running now."""
@@ -50,13 +60,21 @@ class NodeActivity:
         """Start-up checks are done."""
         self._is_started = True
 
-    def note_draining(self) -> None:
-        """Refuse new work from now on."""
-        self._is_draining = True
+    def note_stopping(self) -> None:
+        """Refuse new work from now on, for good."""
+        self._is_stopping = True
+
+    def note_resting(self, *, is_resting: bool) -> None:
+        """Refuse new work for as long as an operator wants it so."""
+        self._is_resting = is_resting
 
     def count_with(self, counter: Callable[[], int]) -> None:
         """Have a server's count of running requests in `requests_in_flight`."""
         self._counters.append(counter)
+
+    def wait_for(self, counter: Callable[[], int]) -> None:
+        """Call this node drained only where `counter` says 0: work of the kind that a draining node does not begin."""
+        self._work_counters.append(counter)
 
     def note_repair(self, progress: RepairProgress) -> None:
         """Show a repair's progress."""

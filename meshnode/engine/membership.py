@@ -185,6 +185,16 @@ class ClusterMembership:
         entry = self._nodes.get(node)
         return entry is not None and entry.state is NodeState.AVAILABLE and node in self._online
 
+    def is_available(self, node: NodeId) -> bool:
+        """Whether nobody wants it out of service; a node that is not in the catalog is nobody's business."""
+        entry = self._nodes.get(node)
+        return entry is None or entry.state is NodeState.AVAILABLE
+
+    def is_disabled(self, node: NodeId) -> bool:
+        """Whether it is to get no work of any kind, writes that it would only store included."""
+        entry = self._nodes.get(node)
+        return entry is not None and entry.state is NodeState.DISABLED
+
     def ordered(self, nodes: Sequence[NodeId]) -> list[NodeId]:
         """Those that take work, suspects last, otherwise in the given order."""
         working = [node for node in nodes if self.takes_work(node)]

@@ -18,8 +18,18 @@ from typing import Final
 from meshnode.base.errors import CatalogUnavailable, Corrupt, MeshError, OutcomeUnknown
 from meshnode.base.ids import NodeId, PartitionId
 from meshnode.config import RebalanceSettings
-from meshnode.core.control import MoveControl, NodeUsage, decode_control, decode_usage, encode_control, encode_progress
-from meshnode.core.keys import CLUSTER, MOVE_CONTROL, MOVE_PROGRESS, NODES, USAGE, Node, decode_node, decode_settings
+from meshnode.core.control import MoveControl, NodeUsage, decode_control, decode_usage, encode_progress
+from meshnode.core.keys import (
+    CLUSTER,
+    MOVE_CONTROL,
+    MOVE_PROGRESS,
+    NODES,
+    USAGE,
+    Node,
+    NodeState,
+    decode_node,
+    decode_settings,
+)
 from meshnode.core.moves import AwaitRepair, Fill, ListEverywhere, Step, is_moving, plan_step
 from meshnode.core.record import Partition
 from meshnode.core.targets import Cluster, partition_sizes, partition_with_target, plan_targets
@@ -27,6 +37,7 @@ from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.move_progress import ProgressTracker
 from meshnode.engine.move_steps import MoveSteps
 from meshnode.engine.planner_lease import PlannerLease
+from meshnode.engine.removal import Removal
 from meshnode.engine.supervisor import Supervisor
 from meshnode.engine.survey import Surveyed, read_all, read_partitions, survey
 from meshnode.ports import Catalog, Clock, Put
@@ -56,6 +67,7 @@ class Mover:
     catalog: Catalog
     membership: ClusterMembership
     steps: MoveSteps
+    removal: Removal
     lease: PlannerLease
     clock: Clock
     supervisor: Supervisor
@@ -98,11 +110,12 @@ class Mover:
         version = self.membership.version
         now = await self.read()
         retargeted = await self._retarget(now)
+        removed = await self.removal.run_once(now.cluster, self.membership.online())
         moving = [one for one in now.cluster.partitions if is_moving(one)]
         taken = 0
         if not moving:
             self.progress.note_nothing()
-            self._idle_at = -1 if retargeted else version
+            self._idle_at = -1 if retargeted or removed or _is_anyone_going(now.cluster) else version
         elif now.control.is_paused:
             self.progress.note_paused(len(moving))
         else:
@@ -206,8 +219,5 @@ class Mover:
             log.info("progress_not_told", extra={"error": str(error)})
 
 
-async def pause(catalog: Catalog, *, is_paused: bool) -> MoveControl:
-    """Stop moves between two steps, or let them go on. Raises OutcomeUnknown, CatalogUnavailable."""
-    control = MoveControl(is_paused=is_paused)
-    await catalog.transact([], [Put(MOVE_CONTROL, encode_control(control))])
-    return control
+def _is_anyone_going(cluster: Cluster) -> bool:
+    return any(node.state is NodeState.DELETING for node in cluster.nodes.values())

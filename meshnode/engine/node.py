@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from meshnode.base.errors import CatalogUnavailable
 from meshnode.base.ids import NodeId
@@ -25,6 +26,7 @@ from meshnode.engine.feed import Feed
 from meshnode.engine.losses import DataLosses
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.meter import Meter
+from meshnode.engine.move_orders import MoveOrders
 from meshnode.engine.move_steps import MoveSteps
 from meshnode.engine.mover import Mover
 from meshnode.engine.pace import FillPace
@@ -33,6 +35,7 @@ from meshnode.engine.planner_lease import PlannerLease
 from meshnode.engine.reader import Reader
 from meshnode.engine.records import Records
 from meshnode.engine.recovery import CATALOG_PAUSE_MS, Recovery
+from meshnode.engine.removal import Removal
 from meshnode.engine.repairer import Repairer
 from meshnode.engine.rounds import RoundDriver
 from meshnode.engine.router import CandidateRouter
@@ -58,6 +61,9 @@ from meshnode.ports import (
 )
 
 log = logging.getLogger("meshnode.engine")
+
+LED_HERE: Final = ("push", "operation", "writer-api", "round-")
+"""Tasks of writes that this node leads, by how their names begin."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +107,7 @@ class NodeEngine:
         rebalance = rebalance or RebalanceSettings()
         self.supervisor = Supervisor()
         self.activity = NodeActivity(world.clock, world.meter)
+        self.activity.wait_for(lambda: self.supervisor.count(*LED_HERE))
         self.records = Records(world.catalog, self.supervisor)
         self.membership = ClusterMembership(
             own=own,
@@ -222,16 +229,19 @@ class NodeEngine:
             supervisor=self.supervisor,
             readers=self.participant.readers,
         )
+        steps = MoveSteps(world.catalog, self.records)
         self.mover = Mover(
             own=own,
             catalog=world.catalog,
             membership=self.membership,
-            steps=MoveSteps(world.catalog, self.records),
+            steps=steps,
+            removal=Removal(catalog=world.catalog, steps=steps),
             lease=PlannerLease(own=own, catalog=world.catalog, lease_ms=replication.lease_ms),
             clock=world.clock,
             supervisor=self.supervisor,
             settings=rebalance,
         )
+        self.moves = MoveOrders(catalog=world.catalog, membership=self.membership, mover=self.mover, clock=world.clock)
         self.departure = Departure(
             own=own,
             catalog=world.catalog,
@@ -295,13 +305,13 @@ class NodeEngine:
 
     async def drain(self) -> None:
         """Take no new work, and wait for the rounds and pushes that run, for at most `limits.drain_ms`."""
-        self.activity.note_draining()
+        self.activity.note_stopping()
         self.feed.close()
         await self.membership.retire()
         await self.mover.retire()
         try:
             async with asyncio.timeout(self._limits.drain_ms / 1000):
-                for kind in ("push", "operation", "writer-api", "round-", "participant-vote", "participant-commit"):
+                for kind in (*LED_HERE, "participant-vote", "participant-commit"):
                     await self.supervisor.drain(kind)
         except TimeoutError:
             log.warning("drain_cut_short", extra={"after_ms": self._limits.drain_ms})
@@ -317,4 +327,5 @@ class NodeEngine:
         self.repairer.take_out(key, reason)
 
     def _on_cluster_change(self) -> None:
+        self.activity.note_resting(is_resting=not self.membership.is_available(self.own))
         self.repairer.want_sweep()

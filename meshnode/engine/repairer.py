@@ -244,8 +244,9 @@ class Repairer:
         return False
 
     def _is_on_hold(self, partition: Partition) -> bool:
-        """Whether the replica is only being moved here, and moves are paused; a later sweep goes on with it."""
-        return self._own in partition.joining and self._membership.are_moves_paused()
+        """Whether this node is out of service, or only being moved to while moves are paused; a later sweep goes on."""
+        is_paused = self._own in partition.joining and self._membership.are_moves_paused()
+        return is_paused or self._membership.is_disabled(self._own)
 
     def take_out(self, key: ReplicaKey, reason: str) -> asyncio.Task[str] | None:
         """Have a damaged replica listed, kept aside and replaced; until then nothing uses it.

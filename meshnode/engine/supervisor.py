@@ -56,6 +56,10 @@ class Supervisor:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._tasks.difference_update(tasks)
 
+    def count(self, *name_prefixes: str) -> int:
+        """How many tasks run whose name starts with one of the prefixes."""
+        return sum(1 for task in self._tasks if task.get_name().startswith(name_prefixes))
+
     async def drain(self, name_prefix: str) -> None:
         """Wait for the running tasks whose name starts with `name_prefix`; new ones are waited for too."""
         while waiting := [task for task in self._tasks if task.get_name().startswith(name_prefix)]:

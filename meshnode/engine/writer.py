@@ -24,7 +24,7 @@ from meshnode.base.errors import (
     RepositoryNotFound,
 )
 from meshnode.base.ids import Generation, NodeId, RepositoryId, RepositoryName, RoundId
-from meshnode.core.quorum import quorum_size
+from meshnode.core.quorum import has_quorum, quorum_size
 from meshnode.core.record import Partition, Record, RepositoryState, consistent_nodes, learner_nodes
 from meshnode.core.refs import EMPTY_DIGEST, RefEdit, digest_after
 from meshnode.core.round import ReplicaKey, Round, WriteKind
@@ -120,7 +120,13 @@ class Writer:
         reachable = [
             node for node in learners if node in self.membership.online() and not self.membership.is_suspect(node)
         ]
-        nodes = [node for node in dict.fromkeys([*believed, *reachable]) if node != self.own]
+        working = [node for node in believed if not self.membership.is_disabled(node)]
+        if not has_quorum(working, partition.replicas):
+            working = list(
+                believed
+            )  # better to ask who is out of service, as far as is known here, than to write nothing
+        learning = [node for node in reachable if not self.membership.is_disabled(node)]
+        nodes = [node for node in dict.fromkeys([*working, *learning]) if node != self.own]
         opening = StageOpen(key=key, round_id=round_id, object_format=object_format, coordinator=self.own)
         return Shipment(
             own=self.own,

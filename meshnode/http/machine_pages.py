@@ -16,7 +16,7 @@ from aiohttp import web
 from meshnode.base.ids import NodeId
 from meshnode.engine.pack_admission import PackAdmission
 from meshnode.http.reply import NO_CACHE, SERVER
-from meshnode.http.target import HEALTH, METRICS, READY
+from meshnode.http.target import HEALTH, METRICS, READY, RESTING
 from meshnode.ports import Activity
 from meshnode.telemetry.metrics import CONTENT_TYPE, Metrics
 
@@ -56,7 +56,7 @@ class MachinePages:
         if is_stopping:
             reasons.append("the server stops")
         if self._activity.is_draining():
-            reasons.append("the node drains: new work is refused")
+            reasons.append(RESTING)
         if not self._activity.is_ready():
             reasons.append("start-up checks are not done, or the catalog did not answer lately")
         return reasons

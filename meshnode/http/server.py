@@ -179,8 +179,10 @@ class HttpServer:
             return Refused(405, "git uses GET and POST only", headers={"Allow": "GET, POST"})
         if self._is_stopping:
             return Draining("this node stops; ask another one")
-        if not (self._activity.is_ready() or self._activity.is_draining()):
+        if not (self._activity.is_ready() or self._activity.is_stopping()):
             return Draining("this node starts; ask another one")
+        if self._activity.is_draining() and request.raw_path.partition("?")[0].endswith("/info/refs"):
+            return Draining("this node is out of service; ask another one")
         if len(self._tasks) > self._bounds.requests_max:
             return Overloaded("too many requests at once", limit=NODE_LIMIT, retry_after_ms=RETRY_AFTER_MS)
         return None

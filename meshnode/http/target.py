@@ -28,6 +28,8 @@ from meshnode.ports import Consistency, ConsistencyLevel, GitService
 
 HEALTH: Final = "/healthz"
 READY: Final = "/readyz"
+RESTING: Final = "the node drains: new work is refused"
+"""What `/readyz` says of a node that could work and is not to: it has been started as far as it goes."""
 METRICS: Final = "/metrics"
 
 _INFO_REFS: Final = "/info/refs"

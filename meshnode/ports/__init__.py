@@ -14,6 +14,7 @@ Each port has a memory implementation beside its real one and one contract suite
                  Objects, Revisions, Workshops
     engine/   -> Transport, Writes, Operations, Reads, Router, Replication, Membership, Activity, Scrubs,
                  Losses, Events:
+    engine/   -> Transport, Writes, Reads, Router, Replication, Membership, Activity, Moves, Scrubs, Losses, Events:
                  what http/ and rpc/ serve
 
 Errors are those of `base.errors`; every method may be cancelled at any await, and then leaves nothing running.
@@ -61,6 +62,7 @@ from meshnode.ports.events import Change, Deleted, Event, Events, Gap, Heartbeat
 from meshnode.ports.git_wire import CommandResult, FetchProtocol, Push, PushCommand, PushProtocol
 from meshnode.ports.last_commits import LastChanges, LastCommits
 from meshnode.ports.maintenance import Losses, LossPlan, LostRound, MemberAccount, ScrubReport, Scrubs
+from meshnode.ports.moves import MoveOverview, MovePlan, Moves, PlannedMove
 from meshnode.ports.objects import ObjectInfo, ObjectKind, Objects, RawObject, Revisions
 from meshnode.ports.operations import (
     ActionKind,
@@ -190,6 +192,9 @@ __all__ = [
     "MemberAccount",
     "Membership",
     "MergeBaseKind",
+    "MoveOverview",
+    "MovePlan",
+    "Moves",
     "NewCommit",
     "NewTag",
     "ObjectCounts",
@@ -205,6 +210,7 @@ __all__ = [
     "PackStore",
     "Peers",
     "Person",
+    "PlannedMove",
     "PointRef",
     "Push",
     "PushCommand",

@@ -172,8 +172,16 @@ class Activity(Protocol):
         """Start-up checks are done and no stop is under way."""
         ...
 
+    def is_stopping(self) -> bool:
+        """A stop is under way: everything new is refused, except from nodes that finish what they began."""
+        ...
+
     def is_draining(self) -> bool:
-        """New work is refused."""
+        """New work is refused, by a stop or because the node's wanted state says so."""
+        ...
+
+    def is_drained(self) -> bool:
+        """New work is refused, and none is under way any more."""
         ...
 
     def repairs(self) -> list[RepairProgress]:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from meshnode.base.ids import NodeId, parse_node_id
-from meshnode.core.keys import Node
-from meshnode.ports import Activity, Membership
+from meshnode.base.ids import NodeId, parse_node_id, parse_partition_id
+from meshnode.core.keys import Node, NodeState
+from meshnode.ports import Activity, Membership, Moves
 from meshnode.rpc.call import Answer, Call
 from meshnode.rpc.census import Census
 from meshnode.v1 import cluster_pb2
+from meshnode.wire.moves import move_status_message, partition_message, plan_message
 from meshnode.wire.records import node_message, node_state_of
 
 
 class ClusterServicer:
     """mesh.v1.ClusterService."""
 
-    def __init__(self, *, own: NodeId, census: Census, membership: Membership, activity: Activity) -> None:
+    def __init__(
+        self, *, own: NodeId, census: Census, membership: Membership, activity: Activity, moves: Moves
+    ) -> None:
         self._own = own
         self._census = census
         self._membership = membership
         self._activity = activity
+        self._moves = moves
 
     async def get_status(self, _: cluster_pb2.GetStatusRequest, __: Call) -> Answer:
         """The cluster at a glance."""
@@ -34,6 +38,7 @@ class ClusterServicer:
             repositories_repairing=counts.repairing,
             repositories_read_only=counts.read_only,
             complete=counts.is_complete,
+            moves=move_status_message(await self._moves.overview()),
         )
 
     async def list_nodes(self, _: cluster_pb2.ListNodesRequest, __: Call) -> Answer:
@@ -42,9 +47,40 @@ class ClusterServicer:
 
     async def set_node_state(self, request: cluster_pb2.SetNodeStateRequest, call: Call) -> Answer:
         """Want another state for a node."""
-        node = await self._membership.set_state(parse_node_id(request.node), node_state_of(request.state))
+        node = await self._moves.set_state(parse_node_id(request.node), node_state_of(request.state))
         call.facts["node_state"] = node.state.value
         return cluster_pb2.SetNodeStateResponse(node=self._message(node))
+
+    async def remove_node(self, request: cluster_pb2.RemoveNodeRequest, call: Call) -> Answer:
+        """Take a node out for good; its replicas move elsewhere first."""
+        node = await self._moves.set_state(parse_node_id(request.node), NodeState.DELETING)
+        held = sum(1 for one in await self._moves.partitions() if node.node in one.members)
+        call.facts["partitions"] = held
+        return cluster_pb2.RemoveNodeResponse(node=self._message(node), partitions=held)
+
+    async def rebalance(self, request: cluster_pb2.RebalanceRequest, call: Call) -> Answer:
+        """Spread replicas evenly, or say what that would move."""
+        plan = await self._moves.rebalance(is_dry_run=request.dry_run)
+        call.facts["partitions"] = len(plan.moves)
+        return plan_message(plan)
+
+    async def pause_moves(self, request: cluster_pb2.PauseMovesRequest, call: Call) -> Answer:
+        """Stop moves between two steps, or let them go on."""
+        await self._moves.pause(is_paused=request.paused)
+        call.facts["paused"] = int(request.paused)
+        return cluster_pb2.PauseMovesResponse(paused=request.paused)
+
+    async def set_replication_factor(self, request: cluster_pb2.SetReplicationFactorRequest, call: Call) -> Answer:
+        """Want more or fewer replicas."""
+        partition = parse_partition_id(request.partition) if request.HasField("partition") else None
+        warnings = await self._moves.set_factor(request.factor, partition)
+        call.facts["factor"] = request.factor
+        return cluster_pb2.SetReplicationFactorResponse(factor=request.factor, warnings=warnings)
+
+    async def list_partitions(self, _: cluster_pb2.ListPartitionsRequest, __: Call) -> Answer:
+        """Where every partition is, and where it is to be."""
+        partitions = await self._moves.partitions()
+        return cluster_pb2.ListPartitionsResponse(partitions=[partition_message(one) for one in partitions])
 
     async def get_node_activity(self, _: cluster_pb2.GetNodeActivityRequest, __: Call) -> Answer:
         """What this node is doing."""
@@ -52,6 +88,7 @@ class ClusterServicer:
             node=self._own,
             ready=self._activity.is_ready(),
             draining=self._activity.is_draining(),
+            drained=self._activity.is_drained(),
             requests_in_flight=self._activity.requests_in_flight(),
             repairs=[
                 cluster_pb2.Repair(

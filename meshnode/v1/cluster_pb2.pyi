@@ -48,7 +48,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("cluster_id", "format_version", "partitions", "replication_factor", "nodes", "repositories", "repositories_repairing", "repositories_read_only", "complete")
+    __slots__ = ("cluster_id", "format_version", "partitions", "replication_factor", "nodes", "repositories", "repositories_repairing", "repositories_read_only", "complete", "moves")
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
     FORMAT_VERSION_FIELD_NUMBER: _ClassVar[int]
     PARTITIONS_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +58,7 @@ class GetStatusResponse(_message.Message):
     REPOSITORIES_REPAIRING_FIELD_NUMBER: _ClassVar[int]
     REPOSITORIES_READ_ONLY_FIELD_NUMBER: _ClassVar[int]
     COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    MOVES_FIELD_NUMBER: _ClassVar[int]
     cluster_id: str
     format_version: int
     partitions: int
@@ -67,7 +68,146 @@ class GetStatusResponse(_message.Message):
     repositories_repairing: int
     repositories_read_only: int
     complete: bool
-    def __init__(self, cluster_id: _Optional[str] = ..., format_version: _Optional[int] = ..., partitions: _Optional[int] = ..., replication_factor: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ..., repositories: _Optional[int] = ..., repositories_repairing: _Optional[int] = ..., repositories_read_only: _Optional[int] = ..., complete: _Optional[bool] = ...) -> None: ...
+    moves: MoveStatus
+    def __init__(self, cluster_id: _Optional[str] = ..., format_version: _Optional[int] = ..., partitions: _Optional[int] = ..., replication_factor: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ..., repositories: _Optional[int] = ..., repositories_repairing: _Optional[int] = ..., repositories_read_only: _Optional[int] = ..., complete: _Optional[bool] = ..., moves: _Optional[_Union[MoveStatus, _Mapping]] = ...) -> None: ...
+
+class MoveStatus(_message.Message):
+    __slots__ = ("paused", "partitions", "planner", "age_s", "moves", "left_s", "blocked", "warnings")
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
+    PARTITIONS_FIELD_NUMBER: _ClassVar[int]
+    PLANNER_FIELD_NUMBER: _ClassVar[int]
+    AGE_S_FIELD_NUMBER: _ClassVar[int]
+    MOVES_FIELD_NUMBER: _ClassVar[int]
+    LEFT_S_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    paused: bool
+    partitions: int
+    planner: str
+    age_s: int
+    moves: _containers.RepeatedCompositeFieldContainer[Move]
+    left_s: int
+    blocked: _containers.RepeatedScalarFieldContainer[str]
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, paused: _Optional[bool] = ..., partitions: _Optional[int] = ..., planner: _Optional[str] = ..., age_s: _Optional[int] = ..., moves: _Optional[_Iterable[_Union[Move, _Mapping]]] = ..., left_s: _Optional[int] = ..., blocked: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Move(_message.Message):
+    __slots__ = ("partition", "step", "node", "predecessor", "repositories", "left", "size_bytes", "running_s")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    PREDECESSOR_FIELD_NUMBER: _ClassVar[int]
+    REPOSITORIES_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_S_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    step: str
+    node: str
+    predecessor: str
+    repositories: int
+    left: int
+    size_bytes: int
+    running_s: int
+    def __init__(self, partition: _Optional[int] = ..., step: _Optional[str] = ..., node: _Optional[str] = ..., predecessor: _Optional[str] = ..., repositories: _Optional[int] = ..., left: _Optional[int] = ..., size_bytes: _Optional[int] = ..., running_s: _Optional[int] = ...) -> None: ...
+
+class RemoveNodeRequest(_message.Message):
+    __slots__ = ("node",)
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    def __init__(self, node: _Optional[str] = ...) -> None: ...
+
+class RemoveNodeResponse(_message.Message):
+    __slots__ = ("node", "partitions")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    PARTITIONS_FIELD_NUMBER: _ClassVar[int]
+    node: Node
+    partitions: int
+    def __init__(self, node: _Optional[_Union[Node, _Mapping]] = ..., partitions: _Optional[int] = ...) -> None: ...
+
+class RebalanceRequest(_message.Message):
+    __slots__ = ("dry_run",)
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    dry_run: bool
+    def __init__(self, dry_run: _Optional[bool] = ...) -> None: ...
+
+class RebalanceResponse(_message.Message):
+    __slots__ = ("moves", "size_bytes", "blocked", "warnings")
+    MOVES_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    moves: _containers.RepeatedCompositeFieldContainer[PlannedMove]
+    size_bytes: int
+    blocked: _containers.RepeatedScalarFieldContainer[str]
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, moves: _Optional[_Iterable[_Union[PlannedMove, _Mapping]]] = ..., size_bytes: _Optional[int] = ..., blocked: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PlannedMove(_message.Message):
+    __slots__ = ("partition", "entering", "leaving", "size_bytes")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    ENTERING_FIELD_NUMBER: _ClassVar[int]
+    LEAVING_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    entering: _containers.RepeatedScalarFieldContainer[str]
+    leaving: _containers.RepeatedScalarFieldContainer[str]
+    size_bytes: int
+    def __init__(self, partition: _Optional[int] = ..., entering: _Optional[_Iterable[str]] = ..., leaving: _Optional[_Iterable[str]] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+
+class PauseMovesRequest(_message.Message):
+    __slots__ = ("paused",)
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
+    paused: bool
+    def __init__(self, paused: _Optional[bool] = ...) -> None: ...
+
+class PauseMovesResponse(_message.Message):
+    __slots__ = ("paused",)
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
+    paused: bool
+    def __init__(self, paused: _Optional[bool] = ...) -> None: ...
+
+class SetReplicationFactorRequest(_message.Message):
+    __slots__ = ("factor", "partition")
+    FACTOR_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    factor: int
+    partition: int
+    def __init__(self, factor: _Optional[int] = ..., partition: _Optional[int] = ...) -> None: ...
+
+class SetReplicationFactorResponse(_message.Message):
+    __slots__ = ("factor", "warnings")
+    FACTOR_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    factor: int
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, factor: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListPartitionsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListPartitionsResponse(_message.Message):
+    __slots__ = ("partitions",)
+    PARTITIONS_FIELD_NUMBER: _ClassVar[int]
+    partitions: _containers.RepeatedCompositeFieldContainer[Partition]
+    def __init__(self, partitions: _Optional[_Iterable[_Union[Partition, _Mapping]]] = ...) -> None: ...
+
+class Partition(_message.Message):
+    __slots__ = ("partition", "replicas", "joining", "leaving", "target", "factor")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    JOINING_FIELD_NUMBER: _ClassVar[int]
+    LEAVING_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    FACTOR_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    replicas: _containers.RepeatedScalarFieldContainer[str]
+    joining: _containers.RepeatedScalarFieldContainer[str]
+    leaving: _containers.RepeatedScalarFieldContainer[str]
+    target: _containers.RepeatedScalarFieldContainer[str]
+    factor: int
+    def __init__(self, partition: _Optional[int] = ..., replicas: _Optional[_Iterable[str]] = ..., joining: _Optional[_Iterable[str]] = ..., leaving: _Optional[_Iterable[str]] = ..., target: _Optional[_Iterable[str]] = ..., factor: _Optional[int] = ...) -> None: ...
 
 class ListNodesRequest(_message.Message):
     __slots__ = ()
@@ -98,18 +238,20 @@ class GetNodeActivityRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetNodeActivityResponse(_message.Message):
-    __slots__ = ("node", "ready", "draining", "requests_in_flight", "repairs")
+    __slots__ = ("node", "ready", "draining", "requests_in_flight", "repairs", "drained")
     NODE_FIELD_NUMBER: _ClassVar[int]
     READY_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
     REQUESTS_IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
     REPAIRS_FIELD_NUMBER: _ClassVar[int]
+    DRAINED_FIELD_NUMBER: _ClassVar[int]
     node: str
     ready: bool
     draining: bool
     requests_in_flight: int
     repairs: _containers.RepeatedCompositeFieldContainer[Repair]
-    def __init__(self, node: _Optional[str] = ..., ready: _Optional[bool] = ..., draining: _Optional[bool] = ..., requests_in_flight: _Optional[int] = ..., repairs: _Optional[_Iterable[_Union[Repair, _Mapping]]] = ...) -> None: ...
+    drained: bool
+    def __init__(self, node: _Optional[str] = ..., ready: _Optional[bool] = ..., draining: _Optional[bool] = ..., requests_in_flight: _Optional[int] = ..., repairs: _Optional[_Iterable[_Union[Repair, _Mapping]]] = ..., drained: _Optional[bool] = ...) -> None: ...
 
 class Repair(_message.Message):
     __slots__ = ("repository_id", "phase", "percent", "source")

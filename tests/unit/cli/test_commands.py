@@ -463,6 +463,7 @@ def test_an_unknown_node_is_not_found(scene: Scene) -> None:
     ("verb", "state", "word"),
     [
         ("drain", cluster_pb2.NODE_STATE_DRAINING, "draining"),
+        ("disable", cluster_pb2.NODE_STATE_DISABLED, "disabled"),
         ("enable", cluster_pb2.NODE_STATE_AVAILABLE, "available"),
     ],
 )
@@ -479,3 +480,118 @@ def test_drain_and_enable_want_another_state(scene: Scene, verb: str, state: clu
 
 def test_node_names_for_the_command_come_from_the_cluster(scene: Scene) -> None:
     assert [scripted.node for scripted in scene.nodes] == [node("n1"), node("n2"), node("n3")]
+
+
+# ---------------------------------------------------------------- moves
+
+
+def test_a_plan_shows_moves_and_bytes_and_changes_nothing(scene: Scene) -> None:
+    plan = cluster_pb2.RebalanceResponse(
+        moves=[cluster_pb2.PlannedMove(partition=7, entering=["n4"], leaving=["n3"], size_bytes=3 << 30)],
+        size_bytes=3 << 30,
+        blocked=["partition 9: needs 3 replicas"],
+        warnings=["the loss of zone a"],
+    )
+    scene.answer(CLUSTER + "Rebalance", lambda _: plan)
+    result = scene.run("cluster", "rebalance", "--plan")
+    assert result.exit_code == 0, result.output
+    assert "1 copies would be made, 3.0 GiB; nothing has been changed" in result.stdout
+    assert "blocked: partition 9" in result.stdout
+    assert "warning: the loss of zone a" in result.stderr
+    shown = json.loads(scene.run("cluster", "rebalance", "--json").stdout)
+    assert (shown["dry_run"], shown["moves"][0]["entering"], shown["size_bytes"]) == (False, ["n4"], 3 << 30)
+    asked = [cluster_pb2.RebalanceRequest.FromString(body) for body in scene.nodes[0].asked(CLUSTER + "Rebalance")]
+    assert [request.dry_run for request in asked] == [True, False]
+
+
+def test_a_layout_that_is_even_says_so(scene: Scene) -> None:
+    scene.answer(CLUSTER + "Rebalance", lambda _: cluster_pb2.RebalanceResponse())
+    assert scene.run("cluster", "rebalance").stdout == "nothing has to move\n"
+
+
+def test_moves_are_paused_and_resumed_and_one_thing_is_asked_at_a_time(scene: Scene) -> None:
+    def answer(body: bytes) -> cluster_pb2.PauseMovesResponse:
+        return cluster_pb2.PauseMovesResponse(paused=cluster_pb2.PauseMovesRequest.FromString(body).paused)
+
+    scene.answer(CLUSTER + "PauseMoves", answer)
+    assert scene.run("cluster", "rebalance", "--pause").stdout == "moves are paused\n"
+    assert json.loads(scene.run("cluster", "rebalance", "--resume", "--json").stdout) == {"paused": False}
+    assert scene.run("cluster", "rebalance", "--pause", "--plan").exit_code == 2
+
+
+def test_a_factor_is_wanted_for_the_cluster_or_one_partition(scene: Scene) -> None:
+    def answer(body: bytes) -> cluster_pb2.SetReplicationFactorResponse:
+        request = cluster_pb2.SetReplicationFactorRequest.FromString(body)
+        return cluster_pb2.SetReplicationFactorResponse(factor=request.factor, warnings=["even"])
+
+    scene.answer(CLUSTER + "SetReplicationFactor", answer)
+    result = scene.run("cluster", "factor", "4")
+    assert result.stdout.startswith("the cluster is to have 4 replicas")
+    assert "warning: even" in result.stderr
+    shown = json.loads(scene.run("cluster", "factor", "0", "--partition", "7", "--json").stdout)
+    assert shown == {"factor": 0, "partition": 7, "warnings": ["even"]}
+    asked = scene.nodes[0].asked(CLUSTER + "SetReplicationFactor")
+    requests = [cluster_pb2.SetReplicationFactorRequest.FromString(body) for body in asked]
+    assert [(one.factor, one.HasField("partition"), one.partition) for one in requests] == [(4, False, 0), (0, True, 7)]
+    assert scene.run("cluster", "factor", "10").exit_code == 2
+
+
+def test_partitions_are_listed_with_where_they_are_to_be(scene: Scene) -> None:
+    listed = cluster_pb2.ListPartitionsResponse(
+        partitions=[cluster_pb2.Partition(partition=3, replicas=["n1", "n2"], joining=["n4"], target=["n1", "n4"])]
+    )
+    scene.answer(CLUSTER + "ListPartitions", lambda _: listed)
+    assert "n1, n4" in scene.run("cluster", "partitions").stdout
+    (shown,) = json.loads(scene.run("cluster", "partitions", "--json").stdout)
+    assert (shown["partition"], shown["joining"], shown["factor"]) == (3, ["n4"], None)
+
+
+def test_a_removal_says_how_many_partitions_move_first_and_a_refused_one_why(scene: Scene) -> None:
+    answer = cluster_pb2.RemoveNodeResponse(node=cluster_pb2.Node(id="n2"), partitions=12)
+    scene.answer(CLUSTER + "RemoveNode", lambda _: answer)
+    assert scene.run("node", "remove", "n2").stdout.startswith("n2 is being removed: 12 partitions move away first")
+
+    def refuse(_: bytes) -> cluster_pb2.RemoveNodeResponse:
+        raise InvalidRequest("too few nodes would be left", node="n2", partitions="0, 1, 2")
+
+    scene.answer(CLUSTER + "RemoveNode", refuse)
+    result = scene.run("node", "remove", "n2")
+    assert result.exit_code != 0
+    assert "partitions=0, 1, 2" in result.stderr
+
+
+def test_the_status_shows_moves_with_their_progress(scene: Scene) -> None:
+    moves = cluster_pb2.MoveStatus(
+        partitions=5, planner="n2", left_s=3_725, blocked=["partition 1: no room"], warnings=["zone b"],
+        moves=[cluster_pb2.Move(partition=7, step="filling", node="n4", repositories=9, left=4, size_bytes=2_048,
+                                running_s=61)],
+    )  # fmt: skip
+    scene.answer(
+        CLUSTER + "GetStatus", lambda _: cluster_pb2.GetStatusResponse(nodes=NODES, complete=True, moves=moves)
+    )
+    result = scene.run("cluster", "status")
+    assert "5 partitions, about 1 h 2 min left" in result.stdout
+    assert "5/9" in result.stdout
+    assert "1 min 1 s" in result.stdout
+    assert "blocked: partition 1: no room" in result.stdout
+    shown = json.loads(scene.run("cluster", "status", "--json").stdout)["moves"]
+    assert (shown["left_s"], shown["moves"][0]["left"], shown["warnings"]) == (3_725, 4, ["zone b"])
+
+
+def test_a_drain_that_is_waited_for_reports_when_it_is_done(scene: Scene) -> None:
+    changed = cluster_pb2.SetNodeStateResponse(node=cluster_pb2.Node(id="n2", state=cluster_pb2.NODE_STATE_DRAINING))
+    scene.answer(CLUSTER + "SetNodeState", lambda _: changed)
+    asked = 0
+
+    def activity(_: bytes) -> cluster_pb2.GetNodeActivityResponse:
+        nonlocal asked
+        asked += 1
+        return cluster_pb2.GetNodeActivityResponse(node="n2", draining=True, drained=asked > 2, requests_in_flight=1)
+
+    scene.nodes[1].answers[CLUSTER + "GetNodeActivity"] = activity
+    assert scene.run("node", "drain", "n2", "--wait", "30").stdout.splitlines()[-1] == "n2 has no work left"
+    assert asked == 3
+    scene.nodes[1].answers[CLUSTER + "GetNodeActivity"] = lambda _: cluster_pb2.GetNodeActivityResponse(node="n2")
+    late = scene.run("node", "drain", "n2", "--wait", "1")
+    assert late.exit_code == 4
+    assert "still has work" in late.stderr

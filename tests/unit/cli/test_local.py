@@ -159,7 +159,6 @@ async def test_of_two_clusters_that_race_for_one_catalog_one_is_refused() -> Non
     [
         (replace(SETTINGS, cluster_id="b" * 32), "belongs to another cluster"),
         (replace(SETTINGS, partition_count=128), "other settings"),
-        (replace(SETTINGS, replication_factor=1), "other settings"),
     ],
 )
 async def test_another_clusters_catalog_is_refused_and_left_alone(settings: ClusterSettings, message: str) -> None:
@@ -169,6 +168,14 @@ async def test_another_clusters_catalog_is_refused_and_left_alone(settings: Clus
     with pytest.raises(CommandError, match=message) as raised:
         await fill(catalog, settings)
     assert raised.value.exit_code is ExitCode.REFUSED
+    assert await catalog.range("") == before
+
+
+async def test_a_factor_that_was_changed_online_is_kept() -> None:
+    catalog = MemoryCatalog()
+    await fill(catalog)
+    before = await catalog.range("")
+    assert await fill(catalog, replace(SETTINGS, replication_factor=1)) == 0
     assert await catalog.range("") == before
 
 

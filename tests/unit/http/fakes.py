@@ -75,7 +75,13 @@ class FakeActivity:
     def is_ready(self) -> bool:
         return self.ready
 
+    def is_stopping(self) -> bool:
+        return False
+
     def is_draining(self) -> bool:
+        return self.draining
+
+    def is_drained(self) -> bool:
         return self.draining
 
     def repairs(self) -> list[RepairProgress]:

@@ -30,6 +30,8 @@ from meshnode.ports import (
     LossPlan,
     LostRound,
     MemberAccount,
+    MoveOverview,
+    MovePlan,
     ReadView,
     RefChange,
     RefsSnapshot,
@@ -90,13 +92,20 @@ class FakeActivity:
 
     ready: bool = True
     draining: bool = False
+    stopping: bool = False
     running_repairs: list[RepairProgress] = field(default_factory=list)
     since_ms: int = 60_000
 
     def is_ready(self) -> bool:
         return self.ready
 
+    def is_stopping(self) -> bool:
+        return self.stopping
+
     def is_draining(self) -> bool:
+        return self.draining or self.stopping
+
+    def is_drained(self) -> bool:
         return self.draining
 
     def repairs(self) -> list[RepairProgress]:
@@ -145,6 +154,36 @@ class FakeMembership:
 
     async def refresh(self) -> None:
         return None
+
+
+@dataclass
+class FakeMoves:
+    """Takes orders down; states go to the membership."""
+
+    membership: FakeMembership
+    orders: list[tuple[object, ...]] = field(default_factory=list)
+    now: MoveOverview = MoveOverview(is_paused=False, moving=0, progress=None, age_ms=0, warnings=())
+    plan: MovePlan = MovePlan(moves=(), blocked=(), warnings=())
+
+    async def overview(self) -> MoveOverview:
+        return self.now
+
+    async def rebalance(self, *, is_dry_run: bool) -> MovePlan:
+        self.orders.append(("rebalance", is_dry_run))
+        return self.plan
+
+    async def pause(self, *, is_paused: bool) -> None:
+        self.orders.append(("pause", is_paused))
+
+    async def set_factor(self, factor: int, partition: PartitionId | None) -> tuple[str, ...]:
+        self.orders.append(("factor", factor, partition))
+        return ("beware",)
+
+    async def set_state(self, node: NodeId, state: NodeState) -> Node:
+        return await self.membership.set_state(node, state)
+
+    async def partitions(self) -> list[Partition]:
+        return [replace(some_partition(), joining=(NodeId("n4"),), target=(N1, N2, NodeId("n4")), factor=5)]
 
 
 @dataclass

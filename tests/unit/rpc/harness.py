@@ -43,6 +43,7 @@ from tests.unit.rpc.fakes import (
     FakeActivity,
     FakeLosses,
     FakeMembership,
+    FakeMoves,
     FakeReads,
     FakeReplication,
     FakeRouter,
@@ -83,6 +84,7 @@ class Site:
     entropy: Entropy = field(default_factory=SystemEntropy)
     activity: FakeActivity = field(default_factory=FakeActivity)
     membership: FakeMembership = field(default_factory=FakeMembership)
+    moves: FakeMoves = field(init=False)
     router: FakeRouter = field(default_factory=FakeRouter)
     reads: FakeReads = field(default_factory=FakeReads)
     writes: FakeWrites = field(default_factory=FakeWrites)
@@ -104,6 +106,7 @@ class Site:
     port: int = 0
 
     def __post_init__(self) -> None:
+        self.moves = FakeMoves(self.membership)
         nodes: list[Node] = [node_entry(node, keys=(key_of(node).public_pem,)) for node in (N1, N2, N3)]
         applications = [
             Application(application=name, role=role, public_keys=(key_of(name).public_pem,))
@@ -172,7 +175,7 @@ class Site:
             "mesh.v1.TransportService": TransportServicer(self.transport, PackAdmission(LimitSettings())),
             "mesh.v1.ReplicationService": ReplicationServicer(replication=self.replication, accounts=accounts),
             "mesh.v1.ClusterService": ClusterServicer(
-                own=self.own, census=census, membership=self.membership, activity=self.activity
+                own=self.own, census=census, membership=self.membership, activity=self.activity, moves=self.moves
             ),
             "mesh.v1.MaintenanceService": MaintenanceServicer(
                 own=self.own,

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 
 import grpc
 import pytest
+from google.protobuf.descriptor import FieldDescriptor
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -111,6 +112,9 @@ async def test_every_method_refuses_a_call_without_a_token_and_serves_on(method:
         await caller.call("RepositoryService/Get", GET, repository_pb2.GetResponse)
 
 
+_LENGTH_DELIMITED = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_MESSAGE)
+
+
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.path)
 async def test_every_method_refuses_malformed_bytes_and_serves_on(method: Method) -> None:
     site = Site()
@@ -119,10 +123,11 @@ async def test_every_method_refuses_malformed_bytes_and_serves_on(method: Method
             for body in (b"\xff\xff\xff", b"\x0a\xffx", b"\x0a\x02\xc3\x28"):
                 with pytest.raises(CallFailed) as failed:
                     await caller.stream(method.path, body)
-                # ClusterService's empty requests take any well-formed field as an unknown one.
+                # Where the first field is no text, well-formed bytes in its place are an unknown field.
                 assert failed.value.code is grpc.StatusCode.INVALID_ARGUMENT, body
                 assert failed.value.was_answered
-                if not method.input.DESCRIPTOR.fields:
+                first = method.input.DESCRIPTOR.fields_by_number.get(1)
+                if body.startswith(b"\x0a\xff") and (first is None or first.type not in _LENGTH_DELIMITED):
                     break
         async with site.connected("reader") as caller:
             await caller.call("RepositoryService/Get", GET, repository_pb2.GetResponse)
@@ -451,6 +456,20 @@ async def test_cluster_shows_nodes_and_changes_their_state() -> None:
     assert status.complete
     assert changed.node.state == cluster_pb2.NODE_STATE_DRAINING
     assert (activity.node, activity.ready, activity.requests_in_flight) == ("n1", True, 3)
+    assert not activity.drained
+
+
+async def test_a_node_that_is_out_of_service_still_answers_operators_and_one_that_stops_does_not() -> None:
+    site = Site()
+    site.activity.draining = True
+    request = cluster_pb2.SetNodeStateRequest(node="n1", state=cluster_pb2.NODE_STATE_AVAILABLE)
+    async with site.calling("operator") as caller:
+        await caller.call("ClusterService/SetNodeState", request, cluster_pb2.SetNodeStateResponse)
+        with pytest.raises(CallFailed, match="draining"):
+            await caller.call("RepositoryService/Get", GET, repository_pb2.GetResponse)
+        site.activity.stopping = True
+        with pytest.raises(CallFailed, match="draining"):
+            await caller.call("ClusterService/SetNodeState", request, cluster_pb2.SetNodeStateResponse)
 
 
 async def _until(is_true: Callable[[], bool]) -> None:
