@@ -55,6 +55,7 @@ from meshnode.git.receive_pack import ReceivePackProtocol
 from meshnode.git.revisions import GitRevisions
 from meshnode.git.store import open_stores
 from meshnode.git.trees import GitTrees
+from meshnode.git.unpacker import GitUnpacker
 from meshnode.git.upload_pack import UploadPackProtocol
 from meshnode.git.workshop import GitWorkshops
 from meshnode.http.server import HttpServer
@@ -356,13 +357,18 @@ class RunningNode:
             diffs=GitDiffs(self._queries),
             commits=open_commits(self._objects, self._queries, trees),
             operations=self._make_operations(revisions),
+            imports=engine.imports,
+            unpacker=GitUnpacker(self._replicas, config.push),
+            membership=engine.membership,
         )
         servicers.update(git_api.servicers())
         listings = git_api.ref_listings()
         refs = RefServicer(own=own, reads=engine.reads, writes=engine.writes, forwarder=forwarder, listings=listings)
         servicers["mesh.v1.RefService"] = Parts(refs, listings)
         repository = "mesh.v1.RepositoryService"
-        servicers[repository] = Parts(servicers[repository], git_api.repository_contents())
+        servicers[repository] = Parts(
+            servicers[repository], git_api.repository_contents(), git_api.repository_imports()
+        )
         replay = ReplayCache(replay_window_ms(config.auth.skew_ms), REPLAY_ENTRIES_MAX)
         pipeline = Pipeline(
             verifier=RequestVerifier(self._registry, audiences, self._clock, replay, config.auth),

@@ -950,6 +950,22 @@ _REPOSITORY_CREATE: Final = Method(
     has_request_key=True,
     has_consistency=False,
 )
+_REPOSITORY_CREATE_FROM_BUNDLE: Final = Method(
+    path="/mesh.v1.RepositoryService/CreateFromBundle",
+    is_write=True,
+    holder=("header",),
+    name_field="name",
+    has_request_key=True,
+    has_consistency=False,
+)
+_REPOSITORY_CREATE_FROM_ARCHIVE: Final = Method(
+    path="/mesh.v1.RepositoryService/CreateFromArchive",
+    is_write=True,
+    holder=("header",),
+    name_field="name",
+    has_request_key=True,
+    has_consistency=False,
+)
 _REPOSITORY_FORK: Final = Method(
     path="/mesh.v1.RepositoryService/Fork",
     is_write=True,
@@ -1107,6 +1123,37 @@ class RepositoryService:
         """
         return await self._caller.unary(
             _REPOSITORY_CREATE, request, repository_pb2.CreateResponse, timeout_ms=timeout_ms
+        )
+
+    async def create_from_bundle(
+        self,
+        requests: Iterable[repository_pb2.CreateFromBundleRequest]
+        | AsyncIterator[repository_pb2.CreateFromBundleRequest],
+        *,
+        timeout_ms: int = STREAM_MS,
+    ) -> repository_pb2.CreateResponse:
+        """Create a repository with everything a bundle of `git bundle create --all` holds, in one write: all of it or
+        nothing.
+
+        INVALID_ARGUMENT: no bundle, one that needs other objects, or objects that are refused as in a push.
+        """
+        return await self._caller.upload(
+            _REPOSITORY_CREATE_FROM_BUNDLE, requests, repository_pb2.CreateResponse, timeout_ms=timeout_ms
+        )
+
+    async def create_from_archive(
+        self,
+        requests: Iterable[repository_pb2.CreateFromArchiveRequest]
+        | AsyncIterator[repository_pb2.CreateFromArchiveRequest],
+        *,
+        timeout_ms: int = STREAM_MS,
+    ) -> repository_pb2.CreateResponse:
+        """The same from a tar archive (plain, gzip, bzip2 or xz) of a bare repository.
+
+        Objects, references and HEAD are taken, configuration and hooks are not.
+        """
+        return await self._caller.upload(
+            _REPOSITORY_CREATE_FROM_ARCHIVE, requests, repository_pb2.CreateResponse, timeout_ms=timeout_ms
         )
 
     async def fork(

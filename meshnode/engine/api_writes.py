@@ -44,7 +44,7 @@ class ApiWrites:
         self, name: RepositoryName, *, object_format: str, default_branch: RefName, request_key: str, actor: str
     ) -> WriteResult:
         """Create an empty repository."""
-        key = self._new_key()
+        key = self.new_key()
         head = RefEdit(HEAD, None, symbolic(default_branch))
 
         async def draft(_at: RecordAt, _snapshot: RefsSnapshot | None) -> Draft:
@@ -52,7 +52,7 @@ class ApiWrites:
                 kind=WriteKind.CREATE,
                 name=name,
                 edits=(head,),
-                names=await self._reserve(name, key.repository),
+                names=await self.reserve(name, key.repository),
                 object_format=object_format,
             )
 
@@ -77,7 +77,7 @@ class ApiWrites:
                 kind=WriteKind.CREATE,
                 name=name,
                 edits=tuple(RefEdit(ref, None, value) for ref, value in sorted(refs.refs.items())),
-                names=await self._reserve(name, key.repository),
+                names=await self.reserve(name, key.repository),
                 fork_root=current.fork_root,
                 fork_parent=current.repository,
                 fork_generation=refs.generation,
@@ -96,7 +96,7 @@ class ApiWrites:
         try:
             record = await self.writer.records.find(name)
         except RepositoryNotFound as missing:
-            return await self._repetition(new_name, request_key, missing)
+            return await self.repetition(new_name, request_key, missing)
         if name == new_name:
             raise InvalidRequest("the new name is the old one", name=name)
         key = ReplicaKey(record.partition, record.repository)
@@ -121,7 +121,7 @@ class ApiWrites:
         try:
             return await self._write(record, draft, Request(request_key, actor))
         except RefConflict as refusal:
-            return await self._repetition(name, request_key, refusal)
+            return await self.repetition(name, request_key, refusal)
 
     async def delete(self, name: RepositoryName, *, request_key: str, actor: str) -> WriteResult:
         """Delete a repository, leaving a tombstone."""
@@ -168,7 +168,7 @@ class ApiWrites:
         except MeshError as refusal:
             if not refusal.nothing_written:
                 raise
-            return await self._repetition(name, request_key, refusal)
+            return await self.repetition(name, request_key, refusal)
 
     # ------------------------------------------------------------ inside
 
@@ -186,18 +186,19 @@ class ApiWrites:
         try:
             result = await self.writer.write_without_objects(key, draft, request)
         except RepositoryExists as exists:
-            return await self._repetition(name, request.request_key, exists)
+            return await self.repetition(name, request.request_key, exists)
         assert result is not None
         self.writer.records.note_name(name, key.repository)
         return result
 
-    async def _reserve(self, name: RepositoryName, repository: RepositoryId) -> NameChange:
+    async def reserve(self, name: RepositoryName, repository: RepositoryId) -> NameChange:
+        """What gives a name to a new repository. Raises RepositoryExists."""
         (taken,) = await self.writer.records.get([name_key(name)])
         if taken is not None:
             raise RepositoryExists("the name is taken", name=name)
         return NameChange(compares=[Compare(name_key(name), 0)], writes=[Put(name_key(name), repository.encode())])
 
-    async def _repetition(self, name: RepositoryName, request_key: str, refusal: MeshError) -> WriteResult:
+    async def repetition(self, name: RepositoryName, request_key: str, refusal: MeshError) -> WriteResult:
         """The result of the same request made before, or the refusal."""
         if not request_key:
             raise refusal
@@ -206,12 +207,13 @@ class ApiWrites:
         except RepositoryNotFound:
             raise refusal from None
         key = ReplicaKey(record.partition, record.repository)
+        await self.writer.participant.settle(key, record)  # the round may be voted for here, and not applied yet
         done = await self.writer.participant.disk.reader.find_request(key, request_key)
         if done is None:
             raise refusal
         return WriteResult(record=record, round_id=done.round_id, generation=done.generation, is_repetition=True)
 
-    def _new_key(self) -> ReplicaKey:
+    def new_key(self) -> ReplicaKey:
         """A new id whose partition this node keeps a replica of, so that it can lead the create."""
         count = self.writer.membership.settings().partition_count
         for _ in range(IDS_TRIED_MAX):

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
 from meshnode.base.errors import InvalidRequest
+from meshnode.base.ids import Generation
 from meshnode.core.record import Record
 from meshnode.core.refs import RefEdit
 from meshnode.core.round import ReplicaKey
@@ -34,15 +35,22 @@ class PackRefused(InvalidRequest):
 
 
 class Delivery:
-    """One write that may bring objects to a repository that exists. Runs once."""
+    """One write that may bring objects. Runs once."""
 
-    def __init__(self, writer: Writer, record: Record) -> None:
+    def __init__(self, writer: Writer, record: Record | None, key: ReplicaKey, object_format: str) -> None:
+        """`record` None: the write creates the repository; its draft then sees no references."""
         self._writer = writer
         self._record = record
-        self._key = ReplicaKey(record.partition, record.repository)
+        self._key = key
+        self._object_format = object_format
         self.pack_id = ""
         """Of the pack that came; known when the draft and the request are made."""
         self.is_deciding = False
+
+    @classmethod
+    def to(cls, writer: Writer, record: Record) -> Delivery:
+        """One write to a repository that exists."""
+        return cls(writer, record, ReplicaKey(record.partition, record.repository), record.object_format)
 
     async def run(
         self,
@@ -61,13 +69,12 @@ class Delivery:
         """
         writer, key = self._writer, self._key
         round_id = writer.new_round_id()
-        async with writer.shipment(key, round_id, self._record.object_format, self._record) as shipment:
+        async with writer.shipment(key, round_id, self._object_format, self._record) as shipment:
             try:
                 has_pack = await self._receive(shipment, pack, edits)
 
                 async def draft(at: RecordAt, snapshot: RefsSnapshot | None) -> Draft | None:
-                    assert snapshot is not None
-                    return await make_draft(at, snapshot, has_pack)
+                    return await make_draft(at, snapshot or self._nothing(), has_pack)
 
                 return await writer.write(
                     key, round_id, shipment, draft, request=make_request(), on_deciding=self._on_deciding
@@ -79,6 +86,10 @@ class Delivery:
     def _on_deciding(self) -> None:
         self.is_deciding = True
 
+    def _nothing(self) -> RefsSnapshot:
+        """The references of a repository that is being created."""
+        return RefsSnapshot(generation=Generation(0), refs={}, peeled={}, object_format=self._object_format)
+
     async def _receive(self, shipment: Shipment, pack: AsyncIterator[bytes] | None, edits: Sequence[RefEdit]) -> bool:
         """Take the pack in and check what it brings; whether there was one."""
         disk = self._writer.participant.disk
@@ -87,7 +98,7 @@ class Delivery:
             if oids:
                 await disk.packs.check_tips(self._key, oids, commits=commits)
             return False
-        ingest = await disk.packs.open_ingest(self._key, shipment.round_id, self._record.object_format)
+        ingest = await disk.packs.open_ingest(self._key, shipment.round_id, self._object_format)
         try:
             fix = await _ingest(ingest, pack, shipment)
             if oids:

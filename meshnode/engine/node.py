@@ -23,6 +23,7 @@ from meshnode.engine.activity import NodeActivity
 from meshnode.engine.api_writes import ApiWrites
 from meshnode.engine.departure import Departure
 from meshnode.engine.feed import Feed
+from meshnode.engine.imports import ApiImports
 from meshnode.engine.losses import DataLosses
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.meter import Meter
@@ -207,6 +208,7 @@ class NodeEngine:
             entropy=world.entropy,
         )
         self.writes = ApiWrites(writer=self.writer)
+        self.imports = ApiImports(writes=self.writes, supervisor=self.supervisor)
         self.router = CandidateRouter(own=own, records=self.records, membership=self.membership, entropy=world.entropy)
         self.reads = Reader(
             own=own,

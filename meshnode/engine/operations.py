@@ -134,7 +134,7 @@ class _Run:
         return None if actual is None else ObjectId(actual)
 
     async def _write(self, record: Record, base: Base, made: Made) -> OperationResult:
-        delivery = self._delivery = Delivery(self._writer, record)
+        delivery = self._delivery = Delivery.to(self._writer, record)
         target = self._target
         old = None if base.head is None else RefValue(base.head)
         new = None if made.new is None else RefValue(made.new)

@@ -47,7 +47,7 @@ class PushRun:
         self._errors: dict[RefName, str] = {
             command.name: command.refusal for command in push.commands if command.refusal
         }
-        self._delivery = Delivery(writer, record)
+        self._delivery = Delivery.to(writer, record)
 
     @property
     def is_deciding(self) -> bool:

@@ -60,6 +60,7 @@ from meshnode.ports.diffs import (
 )
 from meshnode.ports.events import Change, Deleted, Event, Events, Gap, Heartbeat, Scope, Standing, Standings
 from meshnode.ports.git_wire import CommandResult, FetchProtocol, Push, PushCommand, PushProtocol
+from meshnode.ports.imports import Imports, ImportSource, Unpacker
 from meshnode.ports.last_commits import LastChanges, LastCommits
 from meshnode.ports.maintenance import Losses, LossPlan, LostRound, MemberAccount, ScrubReport, Scrubs
 from meshnode.ports.moves import MoveOverview, MovePlan, Moves, PlannedMove
@@ -181,6 +182,8 @@ __all__ = [
     "Heartbeat",
     "Hunk",
     "Identity",
+    "ImportSource",
+    "Imports",
     "Inspection",
     "LastChanges",
     "LastCommits",
@@ -256,6 +259,7 @@ __all__ = [
     "TreeFile",
     "TreePage",
     "Trees",
+    "Unpacker",
     "Upkeep",
     "UpkeepReport",
     "Upkeeping",

@@ -7,7 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from meshnode.ports import Clock, CommitSources, Contents, Diffs, Events, Operations, ReplicaReader, Trees
+from meshnode.ports import (
+    Clock,
+    CommitSources,
+    Contents,
+    Diffs,
+    Events,
+    Imports,
+    Membership,
+    Operations,
+    ReplicaReader,
+    Trees,
+    Unpacker,
+)
 from meshnode.rpc.commit import CommitServicer
 from meshnode.rpc.diff import DiffServicer
 from meshnode.rpc.diff_sides import SideFinder
@@ -18,6 +30,7 @@ from meshnode.rpc.object_reads import ObjectReads
 from meshnode.rpc.operation import OperationServicer
 from meshnode.rpc.ref_listings import RefListings
 from meshnode.rpc.repository_contents import RepositoryContents
+from meshnode.rpc.repository_imports import RepositoryImports
 from meshnode.rpc.tree import TreeServicer
 
 
@@ -36,6 +49,9 @@ class GitApi:
     diffs: Diffs
     commits: CommitSources
     operations: Operations
+    imports: Imports
+    unpacker: Unpacker
+    membership: Membership
 
     def servicers(self) -> dict[str, object]:
         """The services by their full names."""
@@ -69,6 +85,16 @@ class GitApi:
     def ref_listings(self) -> RefListings:
         """The part of RefService that looks at what references lead to."""
         return RefListings(object_reads=self.object_reads, sources=self.commits, forwarder=self.forwarder)
+
+    def repository_imports(self) -> RepositoryImports:
+        """The part of RepositoryService that makes repositories of uploads."""
+        return RepositoryImports(
+            own=self.object_reads.own,
+            imports=self.imports,
+            unpacker=self.unpacker,
+            membership=self.membership,
+            streams=self.streams,
+        )
 
     def repository_contents(self) -> RepositoryContents:
         """The part of RepositoryService that reads trees."""

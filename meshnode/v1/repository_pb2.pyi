@@ -29,6 +29,32 @@ class CreateResponse(_message.Message):
     position: _common_pb2.Position
     def __init__(self, repository: _Optional[_Union[_common_pb2.Repository, _Mapping]] = ..., position: _Optional[_Union[_common_pb2.Position, _Mapping]] = ...) -> None: ...
 
+class ImportHeader(_message.Message):
+    __slots__ = ("name", "default_branch", "request_key")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_BRANCH_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_KEY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    default_branch: str
+    request_key: str
+    def __init__(self, name: _Optional[str] = ..., default_branch: _Optional[str] = ..., request_key: _Optional[str] = ...) -> None: ...
+
+class CreateFromBundleRequest(_message.Message):
+    __slots__ = ("header", "data")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    header: ImportHeader
+    data: bytes
+    def __init__(self, header: _Optional[_Union[ImportHeader, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class CreateFromArchiveRequest(_message.Message):
+    __slots__ = ("header", "data")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    header: ImportHeader
+    data: bytes
+    def __init__(self, header: _Optional[_Union[ImportHeader, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
+
 class ForkRequest(_message.Message):
     __slots__ = ("source_name", "name", "request_key")
     SOURCE_NAME_FIELD_NUMBER: _ClassVar[int]

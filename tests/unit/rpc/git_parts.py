@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from meshnode.base.errors import NotFound, ReplicaBehind
-from meshnode.base.ids import Generation, NodeId, ObjectId, RepositoryId
+from meshnode.base.ids import Generation, NodeId, ObjectId, RefName, RepositoryId, RepositoryName
 from meshnode.core.round import ReplicaKey
 from meshnode.git.command import GitCommands
 from meshnode.git.commit_sources import open_commits
@@ -19,7 +20,20 @@ from meshnode.git.queries import Queries
 from meshnode.git.revisions import GitRevisions
 from meshnode.git.snapshot import SnapshotCache
 from meshnode.git.trees import GitTrees
-from meshnode.ports import Clock, Event, FilePart, ObjectInfo, OperationResult, RawObject, Reads, Target, Wish
+from meshnode.ports import (
+    Clock,
+    Event,
+    FilePart,
+    ImportSource,
+    Membership,
+    ObjectInfo,
+    OperationResult,
+    RawObject,
+    Reads,
+    Target,
+    Wish,
+    WriteResult,
+)
 from meshnode.ports.events import Scope, Standings
 from meshnode.rpc.answer_cache import AnswerCache
 from meshnode.rpc.forward import Forwarder
@@ -72,7 +86,33 @@ class NoOperations:
         raise ReplicaBehind("this node has no consistent replica to lead the write", ref=target.ref)
 
 
-def git_api(*, own: NodeId, reads: Reads, forwarder: Forwarder, streams: StreamForwarder, clock: Clock) -> GitApi:
+class NoImports:
+    """Imports, and unpacking for them, at a node that can lead no write."""
+
+    async def create_from(
+        self,
+        name: RepositoryName,
+        source: ImportSource,
+        *,
+        default_branch: RefName | None,
+        request_key: str,
+        actor: str,
+    ) -> WriteResult:
+        assert source
+        assert default_branch is None
+        raise ReplicaBehind(
+            "this node keeps no partition to create a repository in", name=name, by=actor, key=request_key
+        )
+
+    @asynccontextmanager
+    async def unpack(self, archive: AsyncIterator[bytes]) -> AsyncIterator[ImportSource]:
+        assert archive
+        yield ImportSource(object_format="sha1", references={}, default_branch=None, pack=None)
+
+
+def git_api(
+    *, own: NodeId, reads: Reads, forwarder: Forwarder, streams: StreamForwarder, clock: Clock, membership: Membership
+) -> GitApi:
     """The services, and what they stand on."""
     objects = NoObjects()
     queries = Queries(GitCommands(), Layout(Path("/nonexistent")))
@@ -88,6 +128,9 @@ def git_api(*, own: NodeId, reads: Reads, forwarder: Forwarder, streams: StreamF
         replicas=MemoryReplicaReader(MemoryDisk(), SnapshotCache()),
         clock=clock,
         operations=NoOperations(),
+        imports=NoImports(),
+        unpacker=NoImports(),
+        membership=membership,
         trees=trees,
         diffs=GitDiffs(queries),
         commits=open_commits(objects, queries, trees),

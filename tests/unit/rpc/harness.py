@@ -151,6 +151,7 @@ class Site:
         )
         api = git_api(
             own=self.own,
+            membership=self.membership,
             reads=self.reads,
             forwarder=forwarder,
             streams=StreamForwarder(
@@ -167,7 +168,7 @@ class Site:
         listings = api.ref_listings()
         return {
             **api.servicers(),
-            "mesh.v1.RepositoryService": Parts(repository, api.repository_contents()),
+            "mesh.v1.RepositoryService": Parts(repository, api.repository_contents(), api.repository_imports()),
             "mesh.v1.RefService": Parts(
                 RefServicer(own=self.own, reads=self.reads, writes=self.writes, forwarder=forwarder, listings=listings),
                 listings,
