@@ -1,6 +1,6 @@
 """`make bench`: what the product costs beside plain git, measured side by side in one run.
 
-usage: python -m tests.bench.run [--only refs,pushes,clones,rpc,faults] [--quick]
+usage: python -m tests.bench.run [--only refs,pushes,clones,rpc,commits,faults] [--quick]
 
 Prints a table and writes every measurement to bench-results/<time>.json. Ratios carry over to other machines,
 absolute figures do not.
@@ -44,13 +44,14 @@ class Bench:
 
 def main() -> int:
     """Measure, print and write; the exit code."""
-    from tests.bench import clones, faults, pushes, refs, rpc  # noqa: PLC0415 - they import Bench from here
+    from tests.bench import clones, commits, faults, pushes, refs, rpc  # noqa: PLC0415 - they import Bench from here
 
     groups: dict[str, Callable[[Bench], None]] = {
         "refs": refs.measure,
         "pushes": pushes.measure,
         "clones": clones.measure,
         "rpc": rpc.measure,
+        "commits": commits.measure,
         "faults": faults.measure,
     }
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])

@@ -1,0 +1,136 @@
+"""Questions about commits over a signed RPC, against the git process that each replaces, run on the same replica.
+
+"fresh" asks about another commit each time, so that nothing is answered from memory; "again" repeats one question, as
+the visitors of a page do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
+from meshnode.v1 import commit_pb2
+from tests.bench.client import BenchClient
+from tests.bench.clients import seconds_of_git
+from tests.bench.measure import Row, interleave
+from tests.bench.run import Bench
+from tests.e2e.cluster import git
+from tests.e2e.history import Shape, make_repository
+
+M = TypeVar("M", bound=Message)
+
+_NAME = "bench/commits"
+_SHAPE = Shape(commits=10_000, branches=100, tags=20, files=300)
+_AIM = "at most 1.0x"
+
+
+def measure(bench: Bench) -> None:
+    """Commits, pages of them, last commits of entries, blame, distances of branches."""
+    source = make_repository(bench.work / "commits.git", _SHAPE)
+    git("push", "--quiet", "--mirror", bench.cluster.url(1, _NAME), cwd=source)
+    bench.cluster.wait_consistent(_NAME)
+    path = bench.cluster.replica_path(1, _NAME)
+    branches = git("for-each-ref", "--format=%(refname)", "refs/heads/", cwd=path).stdout.split()
+    files = git("ls-tree", "-r", "-z", "--name-only", "main", cwd=path).stdout.split("\0")
+    with BenchClient(bench.cluster.data) as client:
+        asked = _Asked(client)
+        asked.page("main")
+        compare = _Compare(bench, path)
+        compare.row("get a commit", 30, lambda n: asked.get(f"main~{n}"), lambda n: [["show", "-s", f"main~{n}"]])
+        compare.row("list 100 commits, fresh", 30, lambda n: asked.page(f"main~{n}"), _log)
+        compare.row("list 100 commits, again", 30, lambda _: asked.page("main"), lambda _: _log(0))
+        compare.row("last commit of every entry, fresh", 5, lambda n: asked.last(f"main~{n}"), lambda n: _last(path, n))
+        compare.row("last commit of every entry, again", 5, lambda _: asked.last("main"), lambda _: _last(path, 0))
+        compare.row(
+            "blame a file",
+            10,
+            lambda n: asked.blame(f"main~{n}", files[0]),
+            lambda n: [["blame", "--porcelain", f"main~{n}", "--", files[0]]],
+        )
+        compare.row(
+            "100 branches ahead and behind, fresh",
+            5,
+            lambda n: asked.divergence(f"main~{n}", branches),
+            lambda n: [["rev-list", "--left-right", "--count", f"{branch}...main~{n}"] for branch in branches],
+        )
+
+
+def _log(number: int) -> list[list[str]]:
+    return [["log", "-100", "--format=raw", f"main~{number}"]]
+
+
+def _last(path: Path, number: int) -> list[list[str]]:
+    entries = git("ls-tree", "-z", "--name-only", f"main~{number}", cwd=path).stdout.split("\0")[:-1]
+    return [["log", "-1", "--format=raw", f"main~{number}", "--", entry] for entry in entries]
+
+
+class _Compare:
+    """Adds rows: an RPC against git commands one after the other."""
+
+    def __init__(self, bench: Bench, path: Path) -> None:
+        self._bench = bench
+        self._path = path
+
+    def row(
+        self, what: str, rounds: int, ask: Callable[[int], None], commands: Callable[[int], list[list[str]]]
+    ) -> None:
+        def ours(number: int) -> float:
+            begin = time.perf_counter()
+            ask(number)
+            return time.perf_counter() - begin
+
+        def local(number: int) -> float:
+            return sum(seconds_of_git(*command, cwd=self._path) for command in commands(number))
+
+        mine, theirs = interleave({"RPC, signed": ours, "git": local}, rounds=self._bench.rounds(rounds))
+        self._bench.table.add(Row(what, mine, theirs, _AIM))
+
+
+class _Asked:
+    """The questions."""
+
+    def __init__(self, client: BenchClient) -> None:
+        self._client = client
+
+    def get(self, revision: str) -> None:
+        request = commit_pb2.GetCommitRequest(repository=_NAME, revision=revision)
+        self._call("GetCommit", request, commit_pb2.GetCommitResponse)
+
+    def page(self, revision: str) -> None:
+        selection = commit_pb2.CommitSelection(revisions=[revision])
+        request = commit_pb2.ListCommitsRequest(repository=_NAME, selection=selection, page_size=100)
+        if len(self._call("ListCommits", request, commit_pb2.ListCommitsResponse).commits) != 100:
+            raise RuntimeError("not a page of 100 commits")
+
+    def last(self, revision: str) -> None:
+        request = commit_pb2.ListLastCommitsRequest(repository=_NAME, revision=revision, page_size=1_000)
+        answer = self._call("ListLastCommits", request, commit_pb2.ListLastCommitsResponse)
+        if answer.truncated or not all(entry.commit_oid for entry in answer.entries):
+            raise RuntimeError("entries without their commits")
+
+    def blame(self, revision: str, path: str) -> None:
+        request = commit_pb2.BlameRequest(repository=_NAME, revision=revision, path=path.encode())
+        endpoint = self._client.target.endpoints[0]
+
+        async def read() -> int:
+            method = "/mesh.v1.CommitService/Blame"
+            async with self._client.calls._channel(endpoint).stream(
+                method, request.SerializeToString(), timeout_ms=60_000
+            ) as stream:
+                return len([message async for message in stream])
+
+        if not self._client.run(read()):
+            raise RuntimeError("nobody to blame")
+
+    def divergence(self, base: str, branches: list[str]) -> None:
+        request = commit_pb2.CountDivergenceRequest(repository=_NAME, base=base, revisions=branches)
+        self._call("CountDivergence", request, commit_pb2.CountDivergenceResponse)
+
+    def _call(self, method: str, request: Message, answer: type[M]) -> M:
+        endpoint = self._client.target.endpoints[0]
+        call = self._client.calls.call_node(endpoint, f"/mesh.v1.CommitService/{method}", request, answer)
+        return self._client.run(call)
