@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
+from typing import cast
 
 import pytest
 
 from meshnode.base.errors import CatalogUnavailable, InvalidRequest, OutcomeUnknown
-from meshnode.base.ids import HEAD, NodeId
+from meshnode.base.ids import HEAD, NodeId, RepositoryName
 from meshnode.catalog.memory import CatalogCall, Moment
 from meshnode.core.keys import RECORDS
-from meshnode.ports import StageChunk, StageMessage, StageOpen, Vote
+from meshnode.ports import RemoteTransport, StageChunk, StageMessage, StageOpen, TransportRequest, Vote
 from tests.sim.memory_cluster import MAIN, MemoryCluster
 from tests.sim.pushes import in_pieces, push, push_bytes, request
 from tests.sim.test_cluster import NAME, A, B, C, play
@@ -298,5 +300,32 @@ def test_a_lost_quorum_is_an_ng_that_says_so_and_nothing_stays() -> None:
         assert f"ng {MAIN} quorum lost, nothing was written: 1 of 3 replicas voted, 2 needed" in report
         assert await cluster.read("n1", NAME) is None
         assert leftovers(cluster) == []
+
+    play(story)
+
+
+class _RemoteThatBreaksOff:
+    """Takes every push and never says what became of it."""
+
+    def __init__(self) -> None:
+        self.asked: list[NodeId] = []
+
+    async def receive_pack(self, node: NodeId, _request: TransportRequest, _body: AsyncIterator[bytes]) -> None:
+        self.asked.append(node)
+        raise OutcomeUnknown("broke off", node=node)
+
+
+def test_a_push_that_was_handed_over_and_not_answered_for_goes_to_nobody_else() -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        leader, *others = await cluster.engine("n1").router.write_candidates(RepositoryName(NAME))
+        engine = cluster.engine(next(node for node in others if node != leader))
+        remote = _RemoteThatBreaksOff()
+        engine.transport.remote = cast("RemoteTransport", remote)
+        body = in_pieces(push_bytes([(MAIN, "", A)]))
+        with pytest.raises(OutcomeUnknown, match="broke off"):
+            await engine.transport.receive_pack(replace(request(NAME), is_forwarded=False), body)
+        assert remote.asked == [leader]
+        assert engine.membership.is_suspect(leader)
 
     play(story)
