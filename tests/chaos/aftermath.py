@@ -14,8 +14,11 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from meshnode.base.errors import MeshError
+from meshnode.cli.client import ClusterClient
+from meshnode.v1 import repository_pb2
 from tests.chaos.cluster import ChaosCluster
 from tests.chaos.load import Load
 from tests.chaos.network import CommandFailed
@@ -26,6 +29,7 @@ from tests.e2e.cluster import git, leftovers_below
 CONVERGE_S: Final = 180.0
 """The longest pause between two tries of a repair is ten seconds; the rest is for machines with other work to do."""
 _PAUSE_S: Final = 0.5
+_VERIFY_MS: Final = 60_000
 _FSCK_S: Final = 300.0
 _NEVER: Final = frozenset({"task_failed", "git_request_failed", "rpc_failed_unexpectedly"})
 """Events that no fault excuses: something ended that should run for ever, or an error was met that nobody expected."""
@@ -51,14 +55,14 @@ async def look(cluster: ChaosCluster, load: Load, rounds: RoundCollector) -> Aft
     try:
         for node in cluster.names:
             await cluster.wait_ready(node)
-        ids = [await _wait_verified(cluster, repository, found) for repository in REPOSITORIES]
+        for repository in REPOSITORIES:
+            await _wait_agreed(cluster, repository, found)
+        found.heal_s = time.monotonic() - begun
+        found.failures += await load.finish()
+        ids = [await _verified_id(cluster, repository, found) for repository in REPOSITORIES]
     except CommandFailed as error:
         found.failures.append(str(error))
         return found
-    found.heal_s = time.monotonic() - begun
-    found.failures += await load.finish()
-    for repository in REPOSITORIES:
-        await _wait_verified(cluster, repository, found)
     await _stop(cluster, found)
     await asyncio.to_thread(_look_at_disks, cluster, dict(zip(REPOSITORIES, ids, strict=True)), found)
     await asyncio.to_thread(rounds.collect)
@@ -67,24 +71,37 @@ async def look(cluster: ChaosCluster, load: Load, rounds: RoundCollector) -> Aft
     return found
 
 
-async def _wait_verified(cluster: ChaosCluster, repository: str, found: Aftermath) -> str:
-    """Wait until all replicas agree; the repository's id."""
-    answer: dict[str, Any] = {}
+async def _wait_agreed(cluster: ChaosCluster, repository: str, found: Aftermath) -> None:
+    """Wait until all replicas agree, asked through a client that stays: a command's start takes a busy machine long."""
+    assert cluster.target is not None
+    request = repository_pb2.VerifyRequest(name=repository)
+    last = ""
     deadline = time.monotonic() + CONVERGE_S
-    while time.monotonic() < deadline:
-        try:
-            answer = await cluster.verify(repository)
-        except CommandFailed as error:
-            answer = {"ok": False, "error": str(error)}
-        replicas = answer.get("replicas", [])
-        if answer["ok"] and len(replicas) == cluster.factor and all(one["consistent"] for one in replicas):
-            shown = json.loads(
-                await cluster.meshnode("repo", "show", repository, "--json", "--data", str(cluster.data))
-            )
-            return str(shown["id"])
-        await asyncio.sleep(_PAUSE_S)
-    found.failures.append(f"{repository} does not converge within {CONVERGE_S:.0f} s: {json.dumps(answer)[:1_500]}")
+    async with ClusterClient(cluster.target) as client:
+        while time.monotonic() < deadline:
+            try:
+                answer = await client.call(
+                    "/mesh.v1.RepositoryService/Verify", request, repository_pb2.VerifyResponse, timeout_ms=_VERIFY_MS
+                )
+                last = str(answer)
+                are_consistent = [report.consistent for report in answer.replicas]
+                if answer.ok and are_consistent == [True] * cluster.factor:
+                    return
+            except MeshError as error:
+                last = str(error)
+            await asyncio.sleep(_PAUSE_S)
+    found.failures.append(f"{repository} does not converge within {CONVERGE_S:.0f} s: {last[:1_500]}")
     raise CommandFailed(f"{repository} does not converge")
+
+
+async def _verified_id(cluster: ChaosCluster, repository: str, found: Aftermath) -> str:
+    """The repository's id, once `meshnode repo verify` has said that its replicas agree."""
+    await _wait_agreed(cluster, repository, found)
+    answer = await cluster.verify(repository)
+    if not answer["ok"]:
+        found.failures.append(f"{repository}: repo verify differs from a moment ago: {json.dumps(answer)[:1_500]}")
+    shown = json.loads(await cluster.meshnode("repo", "show", repository, "--json", "--data", str(cluster.data)))
+    return str(shown["id"])
 
 
 async def _stop(cluster: ChaosCluster, found: Aftermath) -> None:
