@@ -1,6 +1,6 @@
 """`make bench`: what the product costs beside plain git, measured side by side in one run.
 
-usage: python -m tests.bench.run [--only refs,pushes,clones,rpc,commits,faults] [--quick]
+usage: python -m tests.bench.run [--only refs,pushes,clones,rpc,commits,trees,diffs,faults] [--quick]
 
 Prints a table and writes every measurement to bench-results/<time>.json. Ratios carry over to other machines,
 absolute figures do not.
@@ -44,7 +44,16 @@ class Bench:
 
 def main() -> int:
     """Measure, print and write; the exit code."""
-    from tests.bench import clones, commits, faults, pushes, refs, rpc  # noqa: PLC0415 - they import Bench from here
+    from tests.bench import (  # noqa: PLC0415 - they import Bench from here
+        clones,
+        commits,
+        diffs,
+        faults,
+        pushes,
+        refs,
+        rpc,
+        trees,
+    )
 
     groups: dict[str, Callable[[Bench], None]] = {
         "refs": refs.measure,
@@ -52,6 +61,8 @@ def main() -> int:
         "clones": clones.measure,
         "rpc": rpc.measure,
         "commits": commits.measure,
+        "trees": trees.measure,
+        "diffs": diffs.measure,
         "faults": faults.measure,
     }
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
