@@ -49,6 +49,7 @@ from meshnode.git.commit_sources import open_commits
 from meshnode.git.contents import GitContents
 from meshnode.git.diffs import GitDiffs
 from meshnode.git.layout import Layout
+from meshnode.git.merges import GitMerges
 from meshnode.git.object_pool import ObjectPool
 from meshnode.git.queries import Queries
 from meshnode.git.receive_pack import ReceivePackProtocol
@@ -200,6 +201,7 @@ class RunningNode:
         self._objects = ObjectPool(self._commands, layout)
         stores = open_stores(config.node.data, self._commands, config.push, config.replication)
         self._replicas = stores.replicas
+        self._workshops = GitWorkshops(stores.replicas, self._objects, config.operations, GitMerges)
         self._peers: GrpcPeers | None = None
         self.engine = NodeEngine(
             own=identity.node,
@@ -360,6 +362,7 @@ class RunningNode:
             imports=engine.imports,
             unpacker=GitUnpacker(self._replicas, config.push),
             membership=engine.membership,
+            workshops=self._workshops,
         )
         servicers.update(git_api.servicers())
         listings = git_api.ref_listings()
@@ -394,7 +397,7 @@ class RunningNode:
         config, engine = self._config, self.engine
         return ApiOperations(
             writer=engine.writer,
-            workshops=GitWorkshops(self._replicas, self._objects, config.operations),
+            workshops=self._workshops,
             recipes=RecipeBook(revisions=revisions, settings=config.operations),
             supervisor=engine.supervisor,
             places=KeyedLocks(waiting_max=config.limits.queue_per_repository, wait_ms=config.limits.queue_wait_ms),

@@ -702,6 +702,46 @@ _OPERATION_DELETE_TAG: Final = Method(
     has_request_key=True,
     has_consistency=False,
 )
+_OPERATION_MERGE: Final = Method(
+    path="/mesh.v1.OperationService/Merge",
+    is_write=True,
+    holder=(),
+    name_field="repository",
+    has_request_key=True,
+    has_consistency=False,
+)
+_OPERATION_PREVIEW_MERGE: Final = Method(
+    path="/mesh.v1.OperationService/PreviewMerge",
+    is_write=False,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=True,
+)
+_OPERATION_CHERRY_PICK: Final = Method(
+    path="/mesh.v1.OperationService/CherryPick",
+    is_write=True,
+    holder=(),
+    name_field="repository",
+    has_request_key=True,
+    has_consistency=False,
+)
+_OPERATION_REVERT: Final = Method(
+    path="/mesh.v1.OperationService/Revert",
+    is_write=True,
+    holder=(),
+    name_field="repository",
+    has_request_key=True,
+    has_consistency=False,
+)
+_OPERATION_REBASE: Final = Method(
+    path="/mesh.v1.OperationService/Rebase",
+    is_write=True,
+    holder=(),
+    name_field="repository",
+    has_request_key=True,
+    has_consistency=False,
+)
 
 
 class OperationService:
@@ -767,6 +807,64 @@ class OperationService:
         """NOT_FOUND where there is none."""
         return await self._caller.unary(
             _OPERATION_DELETE_TAG, request, operation_pb2.OperationResponse, timeout_ms=timeout_ms
+        )
+
+    async def merge(
+        self, request: operation_pb2.MergeRequest, *, timeout_ms: int = CALL_MS
+    ) -> operation_pb2.OperationResponse:
+        """A revision into a branch.
+
+        With conflicts nothing is written and the answer is OK with OUTCOME_CONFLICTS and what git says of them;
+        INVALID_ARGUMENT where the two share no history.
+        """
+        return await self._caller.unary(
+            _OPERATION_MERGE, request, operation_pb2.OperationResponse, timeout_ms=timeout_ms
+        )
+
+    async def preview_merge(
+        self, request: operation_pb2.PreviewMergeRequest, *, timeout_ms: int = CALL_MS
+    ) -> operation_pb2.PreviewMergeResponse:
+        """What Merge would find, without writing anything.
+
+        Depends on the two commits only, so it is remembered.
+        """
+        return await self._caller.unary(
+            _OPERATION_PREVIEW_MERGE, request, operation_pb2.PreviewMergeResponse, timeout_ms=timeout_ms
+        )
+
+    async def cherry_pick(
+        self, request: operation_pb2.CherryPickRequest, *, timeout_ms: int = CALL_MS
+    ) -> operation_pb2.OperationResponse:
+        """The changes of commits, in order, on top of a branch, as git cherry-pick makes them: authors, their dates
+        and messages stay.
+
+        All of them in one write; at the first conflict nothing is written, and `stopped_at` names the commit.
+        """
+        return await self._caller.unary(
+            _OPERATION_CHERRY_PICK, request, operation_pb2.OperationResponse, timeout_ms=timeout_ms
+        )
+
+    async def revert(
+        self, request: operation_pb2.RevertRequest, *, timeout_ms: int = CALL_MS
+    ) -> operation_pb2.OperationResponse:
+        """The opposite of commits, in order, on top of a branch, as git revert makes it.
+
+        Conflicts as in CherryPick.
+        """
+        return await self._caller.unary(
+            _OPERATION_REVERT, request, operation_pb2.OperationResponse, timeout_ms=timeout_ms
+        )
+
+    async def rebase(
+        self, request: operation_pb2.RebaseRequest, *, timeout_ms: int = CALL_MS
+    ) -> operation_pb2.OperationResponse:
+        """A branch's own commits on top of another commit, as git rebase makes them: merges are left out, and so are
+        commits whose patch is there already or that become empty.
+
+        Conflicts as in CherryPick.
+        """
+        return await self._caller.unary(
+            _OPERATION_REBASE, request, operation_pb2.OperationResponse, timeout_ms=timeout_ms
         )
 
 

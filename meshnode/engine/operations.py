@@ -22,9 +22,10 @@ from meshnode.base.ids import HEAD, ObjectId, RefValue, symbolic_target
 from meshnode.core.record import Record
 from meshnode.core.refs import RefEdit
 from meshnode.core.round import ReplicaKey, Round, WriteKind
+from meshnode.engine.bench import Base, Made, Recipe
 from meshnode.engine.delivery import Delivery
 from meshnode.engine.edits import EditPlan
-from meshnode.engine.recipes import Base, Made, Recipe, RecipeBook
+from meshnode.engine.recipes import RecipeBook
 from meshnode.engine.records import RecordAt
 from meshnode.engine.slots import KeyedLocks
 from meshnode.engine.supervisor import Supervisor
@@ -118,7 +119,14 @@ class _Run:
         made = await self._recipe(base)
         if made.outcome is not Outcome.WRITTEN or made.new == base.head:
             outcome = Outcome.UP_TO_DATE if made.outcome is Outcome.WRITTEN else made.outcome
-            return OperationResult(outcome=outcome, oid=base.head, previous=base.head, generation=snapshot.generation)
+            return OperationResult(
+                outcome=outcome,
+                oid=base.head,
+                previous=base.head,
+                generation=snapshot.generation,
+                merged=made.merged,
+                stopped_at=made.stopped_at,
+            )
         return await self._write(record, base, made)
 
     def _head(self, snapshot: RefsSnapshot) -> ObjectId | None:

@@ -41,7 +41,8 @@ def format_commit(commit: NewCommit) -> bytes:
     lines = [b"tree " + commit.tree.encode()]
     lines += [b"parent " + parent.encode() for parent in commit.parents]
     lines += [b"author " + _line(commit.author), b"committer " + _line(commit.committer)]
-    return b"\n".join(lines) + b"\n\n" + checked_message(commit.message)
+    message = commit.message if commit.is_message_kept else checked_message(commit.message)
+    return b"\n".join(lines) + b"\n\n" + message
 
 
 def format_tag(tag: NewTag) -> bytes:

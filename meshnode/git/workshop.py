@@ -12,7 +12,7 @@ Source: gitrepository-layout(5) "objects/info/alternates", git-pack-objects(1); 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ from meshnode.git.loose import read_loose, write_loose, write_loose_blob
 from meshnode.git.queries import PLAIN
 from meshnode.git.replicas import Replicas
 from meshnode.git.tree_edits import TreeEdits
-from meshnode.ports import CommitFacts, NewCommit, NewTag, ObjectKind, Objects, TreeAction
+from meshnode.ports import CommitFacts, Merges, NewCommit, NewTag, ObjectKind, Objects, TreeAction
 
 INLINE_BYTES_MAX: Final = 1 << 20
 """A file up to this is kept in memory until it is whole; a larger one goes to the disk first."""
@@ -51,7 +51,14 @@ _NOTHING: Final[Mapping[str, str]] = {}
 class GitWorkshops:
     """Implements `ports.Workshops`."""
 
-    def __init__(self, replicas: Replicas, objects: Objects, settings: OperationSettings) -> None:
+    def __init__(
+        self,
+        replicas: Replicas,
+        objects: Objects,
+        settings: OperationSettings,
+        merging: Callable[[GitWorkshop], Merges],
+    ) -> None:
+        self._merging = merging
         self._replicas = replicas
         self._objects = objects
         self._settings = settings
@@ -75,6 +82,7 @@ class GitWorkshops:
                 key=key,
                 object_format=object_format,
                 path=path,
+                merging=self._merging,
             )
         finally:
             try:
@@ -93,7 +101,13 @@ class GitWorkshop:
     key: ReplicaKey
     object_format: str
     path: Path
+    merging: Callable[[GitWorkshop], Merges]
     _bytes_taken: int = 0
+
+    @property
+    def merges(self) -> Merges:
+        """Merges in this workshop."""
+        return self.merging(self)
 
     # ------------------------------------------------------------ objects
 
@@ -145,6 +159,10 @@ class GitWorkshop:
     async def read_commit(self, oid: ObjectId) -> CommitFacts:
         """A commit of the replica or of this workshop. Raises NotFound."""
         return parse_commit(oid, await self.read(oid, ObjectKind.COMMIT))
+
+    async def write_blob(self, data: bytes) -> ObjectId:
+        """Write a blob that git made here."""
+        return await self._write(ObjectKind.BLOB, data)
 
     async def read(self, oid: ObjectId, kind: ObjectKind) -> bytes:
         """The content of an object. Raises NotFound: there is none of that kind."""

@@ -79,6 +79,8 @@ class NewCommit:
     committer: Person | bytes
     message: bytes
     """A line feed is added where it does not end in one."""
+    is_message_kept: bool = False
+    """The message is another commit's and stays as it is, empty or not."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +106,95 @@ class CommitFacts:
     message: bytes
 
 
+# ---------------------------------------------------------------- merges
+
+
+class Favour(Enum):
+    """Whose text is taken where both sides changed the same lines."""
+
+    NONE = "none"
+    OURS = "ours"
+    THEIRS = "theirs"
+
+
+class Relation(Enum):
+    """How their commit lies to ours."""
+
+    CONTAINED = "contained"
+    """Ours has it already."""
+    AHEAD = "ahead"
+    """It has all of ours: a fast-forward."""
+    DIVERGED = "diverged"
+    UNRELATED = "unrelated"
+    """They share no history."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConflictStage:
+    """One version of a path in conflict, as the index would hold it."""
+
+    number: int
+    """1: the merge base, 2: ours, 3: theirs."""
+    mode: str
+    oid: ObjectId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MergeConflict:
+    """A path that git could not merge."""
+
+    path: bytes
+    stages: tuple[ConflictStage, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MergeNote:
+    """What git says of a merge."""
+
+    kind: str
+    """Stable and short, such as "CONFLICT (contents)" or "Auto-merging"."""
+    paths: tuple[bytes, ...]
+    text: str
+    """For people."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MergedTree:
+    """A merge; with conflicts, the tree holds what git would leave in the working tree."""
+
+    tree: ObjectId
+    conflicts: tuple[MergeConflict, ...] = ()
+    notes: tuple[MergeNote, ...] = ()
+
+
+class Merges(Protocol):
+    """Merges in a workshop."""
+
+    async def relate(self, ours: ObjectId, theirs: ObjectId) -> Relation:
+        """How two commits lie to each other."""
+        ...
+
+    async def merge(
+        self, ours: ObjectId, theirs: ObjectId, favour: Favour, *, is_unrelated_allowed: bool = False
+    ) -> MergedTree:
+        """Merge two commits. Raises InvalidRequest: they share no history."""
+        ...
+
+    async def merge_trees(
+        self, base: ObjectId | None, ours: ObjectId, theirs: ObjectId, favour: Favour = Favour.NONE
+    ) -> MergedTree:
+        """Merge trees: what `theirs` did to `base` (None: an empty tree) is done to `ours`."""
+        ...
+
+    async def list_picks(self, upstream: ObjectId, tip: ObjectId, count_max: int) -> list[ObjectId]:
+        """The commits that a rebase of `tip` picks, in order.
+
+        Raises:
+            Overloaded: more than `count_max`.
+        """
+        ...
+
+
 # ---------------------------------------------------------------- the workshop
 
 
@@ -112,6 +203,11 @@ class Workshop(Protocol):
 
     Every method may raise Overloaded (a limit, no space left), DeadlineExceeded and Corrupt.
     """
+
+    @property
+    def merges(self) -> Merges:
+        """Merges in this workshop."""
+        ...
 
     async def add_blob(self, content: AsyncIterator[bytes]) -> ObjectId:
         """Write a blob as it arrives. Raises Overloaded: over the limit of one file or of the whole workshop."""
@@ -214,7 +310,68 @@ class DeleteRef:
     """The end of a branch or tag."""
 
 
-Wish = CommitFiles | PointRef | MakeTag | DeleteRef
+class MergeMode(Enum):
+    """What a merge makes."""
+
+    COMMIT = "commit"
+    """A merge commit, also where a fast-forward would do."""
+    FAST_FORWARD = "fast-forward"
+    """A fast-forward where possible, else a merge commit."""
+    FAST_FORWARD_ONLY = "fast-forward-only"
+    SQUASH = "squash"
+    """One commit on top of the branch with all that the merge brings."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MergeRevision:
+    """A merge of a revision into a branch."""
+
+    revision: str
+    mode: MergeMode
+    author: Person
+    committer: Person
+    message: bytes
+    favour: Favour = Favour.NONE
+    is_unrelated_allowed: bool = False
+
+
+class EmptyPick(Enum):
+    """What becomes of a commit that changes nothing where it is picked."""
+
+    REFUSE = "refuse"
+    DROP = "drop"
+    KEEP = "keep"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PickCommits:
+    """Cherry-picks or reverts, in order."""
+
+    revisions: tuple[str, ...]
+    is_revert: bool
+    committer: Person
+    author: Person | None = None
+    """Of reverts; cherry-picks keep theirs."""
+    mainline: int = 0
+    """The parent, from 1, to which the change of a merge is taken; 0: none may be a merge."""
+    message: bytes = b""
+    """Of a single pick; b"": the commit's own, or git's for a revert."""
+    empty: EmptyPick = EmptyPick.REFUSE
+    favour: Favour = Favour.NONE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RebaseBranch:
+    """The branch's own commits, made anew on another commit."""
+
+    onto: str
+    upstream: str
+    """What the branch's own commits are counted from; "": `onto`."""
+    committer: Person
+    favour: Favour = Favour.NONE
+
+
+Wish = CommitFiles | PointRef | MakeTag | DeleteRef | MergeRevision | PickCommits | RebaseBranch
 
 
 class Outcome(Enum):
@@ -224,6 +381,12 @@ class Outcome(Enum):
     """The reference has its new value."""
     UP_TO_DATE = "up-to-date"
     """There was nothing to do; nothing was written."""
+    CONFLICTS = "conflicts"
+    """Git could not merge all; nothing was written."""
+    NOT_FAST_FORWARD = "not-fast-forward"
+    """Only a fast-forward was wanted, and it is none; nothing was written."""
+    EMPTY = "empty"
+    """A pick would change nothing; nothing was written."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -240,6 +403,10 @@ class OperationResult:
     """Of the write; None where nothing was written."""
     is_repetition: bool = False
     """The same request took effect before; this is what it did then."""
+    merged: MergedTree | None = None
+    """With CONFLICTS: where git stopped. Its tree is gone with the workshop."""
+    stopped_at: str = ""
+    """With CONFLICTS and EMPTY: the commit that could not be picked; "" for a merge."""
 
 
 class Operations(Protocol):

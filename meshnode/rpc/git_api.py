@@ -20,6 +20,7 @@ from meshnode.ports import (
     Trees,
     Unpacker,
 )
+from meshnode.ports import Clock, CommitSources, Contents, Events, Operations, ReplicaReader, Trees, Workshops
 from meshnode.rpc.commit import CommitServicer
 from meshnode.rpc.diff import DiffServicer
 from meshnode.rpc.diff_sides import SideFinder
@@ -52,6 +53,7 @@ class GitApi:
     imports: Imports
     unpacker: Unpacker
     membership: Membership
+    workshops: Workshops
 
     def servicers(self) -> dict[str, object]:
         """The services by their full names."""
@@ -74,8 +76,9 @@ class GitApi:
                 object_reads=self.object_reads, trees=self.trees, forwarder=self.forwarder, streams=self.streams
             ),
             "mesh.v1.OperationService": OperationServicer(
-                own=self.object_reads.own,
+                object_reads=self.object_reads,
                 operations=self.operations,
+                workshops=self.workshops,
                 forwarder=self.forwarder,
                 streams=self.streams,
                 clock=self.clock,

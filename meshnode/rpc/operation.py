@@ -7,13 +7,27 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from meshnode.base.errors import InvalidRequest
-from meshnode.base.ids import NodeId
-from meshnode.ports import Clock, DeleteRef, MakeTag, OperationResult, Operations, PointRef, Target, Wish
+from meshnode.ports import (
+    Clock,
+    DeleteRef,
+    MakeTag,
+    ObjectKind,
+    OperationResult,
+    Operations,
+    PointRef,
+    Relation,
+    Target,
+    Wish,
+    Workshops,
+)
 from meshnode.rpc.call import Answer, Call, first_message
 from meshnode.rpc.forward import Forwarder, Route
 from meshnode.rpc.forward_stream import StreamForwarder, Upload
+from meshnode.rpc.object_reads import ObjectReads
 from meshnode.v1 import operation_pb2
-from meshnode.wire.operations import commit_files_of, parts_of, person_of, result_message, tag_of, target_of
+from meshnode.wire.merges import cherry_pick_of, favour_of, merge_of, preview_message, rebase_of, revert_of
+from meshnode.wire.operations import commit_files_of, parts_of, result_message, tag_of, target_of
+from meshnode.wire.people import person_of
 from meshnode.wire.refs import branch_of
 
 _ROUTE: Final = Route("repository")
@@ -23,9 +37,17 @@ class OperationServicer:
     """mesh.v1.OperationService."""
 
     def __init__(
-        self, *, own: NodeId, operations: Operations, forwarder: Forwarder, streams: StreamForwarder, clock: Clock
+        self,
+        *,
+        object_reads: ObjectReads,
+        operations: Operations,
+        workshops: Workshops,
+        forwarder: Forwarder,
+        streams: StreamForwarder,
+        clock: Clock,
     ) -> None:
-        self._own = own
+        self._object_reads = object_reads
+        self._workshops = workshops
         self._operations = operations
         self._forwarder = forwarder
         self._streams = streams
@@ -50,6 +72,26 @@ class OperationServicer:
     async def delete_tag(self, request: operation_pb2.DeleteTagRequest, call: Call) -> Answer:
         """The end of a tag."""
         return await self._forwarder.run(_ROUTE, request, call, self._delete_tag)
+
+    async def merge(self, request: operation_pb2.MergeRequest, call: Call) -> Answer:
+        """A revision into a branch."""
+        return await self._forwarder.run(_ROUTE, request, call, self._merge)
+
+    async def preview_merge(self, request: operation_pb2.PreviewMergeRequest, call: Call) -> Answer:
+        """What a merge would find."""
+        return await self._forwarder.run(_ROUTE, request, call, self._preview_merge)
+
+    async def cherry_pick(self, request: operation_pb2.CherryPickRequest, call: Call) -> Answer:
+        """Changes of commits on top of a branch."""
+        return await self._forwarder.run(_ROUTE, request, call, self._cherry_pick)
+
+    async def revert(self, request: operation_pb2.RevertRequest, call: Call) -> Answer:
+        """The opposite of commits on top of a branch."""
+        return await self._forwarder.run(_ROUTE, request, call, self._revert)
+
+    async def rebase(self, request: operation_pb2.RebaseRequest, call: Call) -> Answer:
+        """A branch's own commits on top of another commit."""
+        return await self._forwarder.run(_ROUTE, request, call, self._rebase)
 
     # ------------------------------------------------------------ here
 
@@ -83,6 +125,40 @@ class OperationServicer:
     async def _delete_tag(self, request: operation_pb2.DeleteTagRequest, call: Call) -> Answer:
         return await self._run(target_of(request, tag_of(request.tag), call.actor), DeleteRef(), call)
 
+    async def _merge(self, request: operation_pb2.MergeRequest, call: Call) -> Answer:
+        target = target_of(request, branch_of(request.branch), call.actor)
+        return await self._run(target, merge_of(request, self._now_s()), call)
+
+    async def _preview_merge(self, request: operation_pb2.PreviewMergeRequest, _: Call) -> Answer:
+        favour = favour_of(request.favour)
+        async with self._object_reads.open(request.repository, request.consistency) as read:
+            target = (await read.resolve(request.target_revision, ObjectKind.COMMIT)).oid
+            oid = (await read.resolve(request.revision, ObjectKind.COMMIT)).oid
+            question = ("OperationService.PreviewMerge", target, oid, favour, request.allow_unrelated)
+
+            async def preview() -> operation_pb2.PreviewMergeResponse:
+                async with self._workshops.open(read.key, read.view.snapshot.object_format) as workshop:
+                    relation = await workshop.merges.relate(target, oid)
+                    if relation is Relation.UNRELATED and not request.allow_unrelated:
+                        return preview_message(target, oid, relation, None)
+                    merged = await workshop.merges.merge(target, oid, favour, is_unrelated_allowed=True)
+                    return preview_message(target, oid, relation, merged)
+
+            body = await read.cached(question, preview)
+            return body + operation_pb2.PreviewMergeResponse(position=read.position).SerializeToString()
+
+    async def _cherry_pick(self, request: operation_pb2.CherryPickRequest, call: Call) -> Answer:
+        target = target_of(request, branch_of(request.branch), call.actor)
+        return await self._run(target, cherry_pick_of(request, self._now_s()), call)
+
+    async def _revert(self, request: operation_pb2.RevertRequest, call: Call) -> Answer:
+        target = target_of(request, branch_of(request.branch), call.actor)
+        return await self._run(target, revert_of(request, self._now_s()), call)
+
+    async def _rebase(self, request: operation_pb2.RebaseRequest, call: Call) -> Answer:
+        target = target_of(request, branch_of(request.branch), call.actor)
+        return await self._run(target, rebase_of(request, self._now_s()), call)
+
     async def _run(self, target: Target, wish: Wish, call: Call) -> Answer:
         return self._answer(await self._operations.run(target, wish), call)
 
@@ -91,7 +167,7 @@ class OperationServicer:
         call.facts["outcome"] = result.outcome.value
         if result.round_id is not None:
             call.facts["round"] = result.round_id
-        return result_message(result, self._own)
+        return result_message(result, self._object_reads.own)
 
     def _now_s(self) -> int:
         return self._clock.wall_ms() // 1000

@@ -22,11 +22,12 @@ from meshnode.ports import (
     FilePart,
     OperationResult,
     Outcome,
-    Person,
     Target,
     TreeAction,
 )
 from meshnode.v1 import operation_pb2
+from meshnode.wire.merges import conflict_messages, note_messages
+from meshnode.wire.people import author_of, committer_of
 from meshnode.wire.reads import position_message, request_key_of
 
 TAGS: Final = "refs/tags/"
@@ -48,6 +49,9 @@ _MODES: Final[Mapping[int, FileMode | None]] = {
 _OUTCOMES: Final = {
     Outcome.WRITTEN: operation_pb2.OperationResponse.OUTCOME_WRITTEN,
     Outcome.UP_TO_DATE: operation_pb2.OperationResponse.OUTCOME_UP_TO_DATE,
+    Outcome.CONFLICTS: operation_pb2.OperationResponse.OUTCOME_CONFLICTS,
+    Outcome.NOT_FAST_FORWARD: operation_pb2.OperationResponse.OUTCOME_NOT_FAST_FORWARD,
+    Outcome.EMPTY: operation_pb2.OperationResponse.OUTCOME_EMPTY,
 }
 _WITH_CONTENT: Final = {ActionKind.CREATE, ActionKind.UPDATE, ActionKind.PUT}
 
@@ -73,28 +77,6 @@ def target_of(header: Any, ref: RefName, actor: str) -> Target:
         request_key=request_key_of(header.request_key),
         actor=actor,
     )
-
-
-def person_of(message: operation_pb2.Person, now_s: int) -> Person:
-    """Who and when; `now_s` where no time is given."""
-    return Person(
-        name=message.name,
-        email=message.email,
-        seconds=message.seconds if message.HasField("seconds") else now_s,
-        offset_minutes=message.offset_minutes,
-    )
-
-
-def author_of(request: Any, now_s: int) -> Person:
-    """The author of a request. Raises InvalidRequest where there is none."""
-    if not request.HasField("author"):
-        raise InvalidRequest("an author is needed")
-    return person_of(request.author, now_s)
-
-
-def committer_of(request: Any, now_s: int) -> Person:
-    """The committer of a request; where there is none, the author."""
-    return person_of(request.committer, now_s) if request.HasField("committer") else author_of(request, now_s)
 
 
 def commit_files_of(header: operation_pb2.CommitFilesHeader, now_s: int) -> CommitFiles:
@@ -127,6 +109,7 @@ async def parts_of(messages: AsyncIterator[Any]) -> AsyncIterator[FilePart]:
 
 def result_message(result: OperationResult, own: NodeId) -> operation_pb2.OperationResponse:
     """An operation's result."""
+    merged = result.merged
     return operation_pb2.OperationResponse(
         position=position_message(result.generation, own),
         outcome=_OUTCOMES[result.outcome],
@@ -134,6 +117,10 @@ def result_message(result: OperationResult, own: NodeId) -> operation_pb2.Operat
         previous_oid=result.previous or "",
         round_id=result.round_id or "",
         repetition=result.is_repetition,
+        conflicts=conflict_messages(merged),
+        conflict_count=0 if merged is None else len(merged.conflicts),
+        notes=note_messages(merged),
+        stopped_at=result.stopped_at,
     )
 
 

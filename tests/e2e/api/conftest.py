@@ -10,7 +10,7 @@ import pytest
 from meshnode.v1 import repository_pb2
 from tests.e2e.api.caller import Api
 from tests.e2e.api.oddities import make_oddities
-from tests.e2e.api.workbench import Clone
+from tests.e2e.api.workbench import Clone, Pair
 from tests.e2e.cluster import Cluster, git
 from tests.e2e.history import Shape, make_repository
 
@@ -65,3 +65,9 @@ def odd(api: Api, name: str, oddities: Path) -> str:
 def clone(oddities: Path, tmp_path: Path) -> Clone:
     """The oddities with a working tree, for stock git to work in."""
     return Clone.of(oddities, tmp_path / "clone")
+
+
+@pytest.fixture
+def pair(cluster: Cluster, api: Api, odd: str, clone: Clone) -> Pair:
+    """A fork of the oddities on the cluster, and a clone of them."""
+    return Pair(cluster, api, odd, clone)

@@ -6,7 +6,7 @@ import os
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 
@@ -67,6 +67,15 @@ class Clone:
         """Write a file of the working tree."""
         (self.path / path).parent.mkdir(parents=True, exist_ok=True)
         (self.path / path).write_bytes(data)
+
+
+class Pair(NamedTuple):
+    """A repository of the cluster to operate on, and a clone of what it was, for stock git to do the same."""
+
+    cluster: Cluster
+    api: Api
+    name: str
+    clone: Clone
 
 
 def environment(prefix: str, who: pb.Person) -> dict[str, str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-from meshnode.base.errors import NotFound, ReplicaBehind
+from meshnode.base.errors import NotFound, Overloaded, ReplicaBehind
 from meshnode.base.ids import Generation, NodeId, ObjectId, RefName, RepositoryId, RepositoryName
 from meshnode.core.round import ReplicaKey
 from meshnode.git.command import GitCommands
@@ -32,6 +32,7 @@ from meshnode.ports import (
     Reads,
     Target,
     Wish,
+    Workshop,
     WriteResult,
 )
 from meshnode.ports.events import Scope, Standings
@@ -86,6 +87,13 @@ class NoOperations:
         raise ReplicaBehind("this node has no consistent replica to lead the write", ref=target.ref)
 
 
+class NoWorkshops:
+    """Workshops of a node that has no place for any."""
+
+    def open(self, key: ReplicaKey, object_format: str) -> AbstractAsyncContextManager[Workshop]:
+        raise Overloaded("too many operations run on this node", repository=key.repository, format=object_format)
+
+
 class NoImports:
     """Imports, and unpacking for them, at a node that can lead no write."""
 
@@ -131,6 +139,7 @@ def git_api(
         imports=NoImports(),
         unpacker=NoImports(),
         membership=membership,
+        workshops=NoWorkshops(),
         trees=trees,
         diffs=GitDiffs(queries),
         commits=open_commits(objects, queries, trees),
