@@ -51,6 +51,7 @@ from meshnode.git.diffs import GitDiffs
 from meshnode.git.layout import Layout
 from meshnode.git.merges import GitMerges
 from meshnode.git.object_pool import ObjectPool
+from meshnode.git.patches import GitPatches
 from meshnode.git.queries import Queries
 from meshnode.git.receive_pack import ReceivePackProtocol
 from meshnode.git.revisions import GitRevisions
@@ -201,7 +202,7 @@ class RunningNode:
         self._objects = ObjectPool(self._commands, layout)
         stores = open_stores(config.node.data, self._commands, config.push, config.replication)
         self._replicas = stores.replicas
-        self._workshops = GitWorkshops(stores.replicas, self._objects, config.operations, GitMerges)
+        self._workshops = GitWorkshops(stores.replicas, self._objects, config.operations, GitMerges, GitPatches)
         self._peers: GrpcPeers | None = None
         self.engine = NodeEngine(
             own=identity.node,

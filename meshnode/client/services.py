@@ -742,6 +742,22 @@ _OPERATION_REBASE: Final = Method(
     has_request_key=True,
     has_consistency=False,
 )
+_OPERATION_APPLY_PATCHES: Final = Method(
+    path="/mesh.v1.OperationService/ApplyPatches",
+    is_write=True,
+    holder=("header",),
+    name_field="repository",
+    has_request_key=True,
+    has_consistency=False,
+)
+_OPERATION_RESOLVE_CONFLICTS: Final = Method(
+    path="/mesh.v1.OperationService/ResolveConflicts",
+    is_write=True,
+    holder=("header",),
+    name_field="repository",
+    has_request_key=True,
+    has_consistency=False,
+)
 
 
 class OperationService:
@@ -865,6 +881,40 @@ class OperationService:
         """
         return await self._caller.unary(
             _OPERATION_REBASE, request, operation_pb2.OperationResponse, timeout_ms=timeout_ms
+        )
+
+    async def apply_patches(
+        self,
+        requests: Iterable[operation_pb2.ApplyPatchesRequest] | AsyncIterator[operation_pb2.ApplyPatchesRequest],
+        *,
+        timeout_ms: int = STREAM_MS,
+    ) -> operation_pb2.OperationResponse:
+        """The patches of a mailbox (one or many, as git format-patch writes them) as commits on a branch, as git am
+        --3way makes them: all in one write.
+
+        A patch that does not fit is merged with what it was made on, where the repository has that: conflicts then
+        end with OUTCOME_CONFLICTS and the number of the patch in `stopped_at`. INVALID_ARGUMENT where it has not, or
+        a mail has no patch, author or date. The first message is the header, the mailbox follows.
+        """
+        return await self._caller.upload(
+            _OPERATION_APPLY_PATCHES, requests, operation_pb2.OperationResponse, timeout_ms=timeout_ms
+        )
+
+    async def resolve_conflicts(
+        self,
+        requests: Iterable[operation_pb2.ResolveConflictsRequest]
+        | AsyncIterator[operation_pb2.ResolveConflictsRequest],
+        *,
+        timeout_ms: int = STREAM_MS,
+    ) -> operation_pb2.OperationResponse:
+        """A merge whose conflicts the caller settles: the header is a MergeRequest (give `expected_oid`, so that it
+        is the merge that was looked at), then file actions as in CommitFiles, done to what git leaves of the merge.
+
+        Every path in conflict must be named by one (UPDATE or PUT with its content, DELETE, MOVE); with paths left
+        over nothing is written and the answer is OUTCOME_CONFLICTS with those.
+        """
+        return await self._caller.upload(
+            _OPERATION_RESOLVE_CONFLICTS, requests, operation_pb2.OperationResponse, timeout_ms=timeout_ms
         )
 
 

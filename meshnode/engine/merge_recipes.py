@@ -8,22 +8,29 @@ Source: git-merge(1), git-cherry-pick(1), git-revert(1), git-rebase(1), git's se
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import ObjectId
 from meshnode.engine.bench import Base, Bench, Made, existing
 from meshnode.ports import (
+    ApplyMailbox,
     CommitFacts,
     EmptyPick,
     Favour,
     MergedTree,
     MergeMode,
+    MergeRelation,
     MergeRevision,
     NewCommit,
     Outcome,
+    Patch,
     Person,
     PickCommits,
     RebaseBranch,
-    Relation,
+    ResolveConflicts,
+    TreeAction,
 )
 
 
@@ -31,9 +38,9 @@ async def merge_revision(bench: Bench, wish: MergeRevision, base: Base) -> Made:
     """Merge a revision into the branch."""
     head, theirs = existing(base), (await bench.resolve(base, wish.revision)).oid
     relation = await bench.workshop.merges.relate(head, theirs)
-    if relation is Relation.CONTAINED:
+    if relation is MergeRelation.CONTAINED:
         return Made(outcome=Outcome.UP_TO_DATE)
-    if relation is Relation.AHEAD and wish.mode in {MergeMode.FAST_FORWARD, MergeMode.FAST_FORWARD_ONLY}:
+    if relation is MergeRelation.AHEAD and wish.mode in {MergeMode.FAST_FORWARD, MergeMode.FAST_FORWARD_ONLY}:
         return Made(new=theirs)
     if wish.mode is MergeMode.FAST_FORWARD_ONLY:
         return Made(outcome=Outcome.NOT_FAST_FORWARD)
@@ -55,6 +62,38 @@ def merge_commit(wish: MergeRevision, tree: ObjectId, head: ObjectId, theirs: Ob
         committer=wish.committer,
         message=wish.message,
     )
+
+
+async def resolve_conflicts(bench: Bench, wish: ResolveConflicts, actions: Sequence[TreeAction], base: Base) -> Made:
+    """Merge, with the caller's actions done to what git leaves; every path in conflict must be among them."""
+    head, theirs = existing(base), (await bench.resolve(base, wish.merge.revision)).oid
+    merged = await bench.workshop.merges.merge(
+        head, theirs, wish.merge.favour, is_unrelated_allowed=wish.merge.is_unrelated_allowed
+    )
+    touched = {path for action in actions for path in (action.path, action.source)}
+    left = tuple(conflict for conflict in merged.conflicts if conflict.path not in touched)
+    if left:
+        return Made(outcome=Outcome.CONFLICTS, merged=replace(merged, conflicts=left))
+    tree = await bench.workshop.edit_tree(merged.tree, actions)
+    new = await bench.workshop.write_commit(merge_commit(wish.merge, tree, head, theirs))
+    return Made(new=new, has_objects=True, haves=[head, theirs])
+
+
+async def apply_patches(bench: Bench, wish: ApplyMailbox, patches: Sequence[Patch], base: Base) -> Made:
+    """Put patches on top of the branch, each as a commit of its author."""
+    head = existing(base)
+    tip, tree = head, (await bench.workshop.read_commit(head)).tree
+    for patch in patches:
+        applied = await bench.workshop.patches.apply(tree, patch)
+        if applied.conflicts:
+            return Made(outcome=Outcome.CONFLICTS, merged=applied, stopped_at=str(patch.number))
+        if applied.tree == tree:
+            return Made(outcome=Outcome.EMPTY, stopped_at=str(patch.number))
+        tree = applied.tree
+        tip = await bench.workshop.write_commit(
+            NewCommit(tree=tree, parents=[tip], author=patch.author, committer=wish.committer, message=patch.message)
+        )
+    return Made(new=tip, has_objects=True, haves=[head])
 
 
 async def pick_commits(bench: Bench, wish: PickCommits, base: Base) -> Made:

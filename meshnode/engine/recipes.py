@@ -13,8 +13,15 @@ from typing import Final, assert_never
 from meshnode.base.errors import InvalidRequest, NotFound, Overloaded, RefConflict
 from meshnode.config import OperationSettings
 from meshnode.engine.bench import Base, Bench, Made, Recipe
-from meshnode.engine.merge_recipes import merge_revision, pick_commits, rebase_branch
+from meshnode.engine.merge_recipes import (
+    apply_patches,
+    merge_revision,
+    pick_commits,
+    rebase_branch,
+    resolve_conflicts,
+)
 from meshnode.ports import (
+    ApplyMailbox,
     CommitFiles,
     DeleteRef,
     FilePart,
@@ -26,6 +33,7 @@ from meshnode.ports import (
     PickCommits,
     PointRef,
     RebaseBranch,
+    ResolveConflicts,
     Revisions,
     TreeAction,
     Wish,
@@ -56,6 +64,11 @@ class RecipeBook:
                 return lambda base: _make_tag(bench, wish, base)
             case DeleteRef():
                 return _delete
+            case ApplyMailbox():
+                return await self._apply_mailbox(bench, wish, parts)
+            case ResolveConflicts():
+                actions = await self._take_in(workshop, parts)
+                return lambda base: resolve_conflicts(bench, wish, actions, base)
             case MergeRevision():
                 return lambda base: merge_revision(bench, wish, base)
             case PickCommits():
@@ -72,9 +85,18 @@ class RecipeBook:
             async for part in parts:
                 if len(actions) == self.settings.actions_max:
                     raise Overloaded("too many file actions", actions_max=self.settings.actions_max)
+                if part.action is None:
+                    raise InvalidRequest("a file action is needed here")
                 blob = None if part.content is None else await workshop.add_blob(part.content)
                 actions.append(replace(part.action, blob=blob))
         return actions
+
+    async def _apply_mailbox(self, bench: Bench, wish: ApplyMailbox, parts: AsyncIterator[FilePart] | None) -> Recipe:
+        part = None if parts is None else await anext(parts, None)
+        if part is None or part.content is None:
+            raise InvalidRequest("a mailbox is needed")
+        patches = await bench.workshop.patches.split(part.content, self.settings.commits_max)
+        return lambda base: apply_patches(bench, wish, patches, base)
 
 
 async def _commit_files(bench: Bench, wish: CommitFiles, actions: Sequence[TreeAction], base: Base) -> Made:

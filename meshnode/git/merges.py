@@ -27,10 +27,10 @@ from meshnode.ports import (
     MergeConflict,
     MergedTree,
     MergeNote,
+    MergeRelation,
     NewCommit,
     ObjectKind,
     Person,
-    Relation,
     TreeAction,
 )
 
@@ -50,21 +50,21 @@ class GitMerges:
 
     workshop: GitWorkshop
 
-    async def relate(self, ours: ObjectId, theirs: ObjectId) -> Relation:
+    async def relate(self, ours: ObjectId, theirs: ObjectId) -> MergeRelation:
         """How two commits lie to each other."""
         done = await self.workshop.git(["merge-base", ours, theirs], what="find a merge base", expected={0, 1})
         base = done.stdout.decode().strip()
         if base == theirs:
-            return Relation.CONTAINED
+            return MergeRelation.CONTAINED
         if base == ours:
-            return Relation.AHEAD
-        return Relation.DIVERGED if base else Relation.UNRELATED
+            return MergeRelation.AHEAD
+        return MergeRelation.DIVERGED if base else MergeRelation.UNRELATED
 
     async def merge(
         self, ours: ObjectId, theirs: ObjectId, favour: Favour, *, is_unrelated_allowed: bool = False
     ) -> MergedTree:
         """Merge two commits. Raises InvalidRequest: they share no history."""
-        if not is_unrelated_allowed and await self.relate(ours, theirs) is Relation.UNRELATED:
+        if not is_unrelated_allowed and await self.relate(ours, theirs) is MergeRelation.UNRELATED:
             raise InvalidRequest("the commits share no history", ours=ours, theirs=theirs)
         return await self._settled(await self._merge(ours, theirs), favour)
 

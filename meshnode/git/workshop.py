@@ -34,7 +34,7 @@ from meshnode.git.loose import read_loose, write_loose, write_loose_blob
 from meshnode.git.queries import PLAIN
 from meshnode.git.replicas import Replicas
 from meshnode.git.tree_edits import TreeEdits
-from meshnode.ports import CommitFacts, Merges, NewCommit, NewTag, ObjectKind, Objects, TreeAction
+from meshnode.ports import CommitFacts, Merges, NewCommit, NewTag, ObjectKind, Objects, Patches, TreeAction
 
 INLINE_BYTES_MAX: Final = 1 << 20
 """A file up to this is kept in memory until it is whole; a larger one goes to the disk first."""
@@ -57,8 +57,10 @@ class GitWorkshops:
         objects: Objects,
         settings: OperationSettings,
         merging: Callable[[GitWorkshop], Merges],
+        patching: Callable[[GitWorkshop], Patches],
     ) -> None:
         self._merging = merging
+        self._patching = patching
         self._replicas = replicas
         self._objects = objects
         self._settings = settings
@@ -83,6 +85,7 @@ class GitWorkshops:
                 object_format=object_format,
                 path=path,
                 merging=self._merging,
+                patching=self._patching,
             )
         finally:
             try:
@@ -102,12 +105,18 @@ class GitWorkshop:
     object_format: str
     path: Path
     merging: Callable[[GitWorkshop], Merges]
+    patching: Callable[[GitWorkshop], Patches]
     _bytes_taken: int = 0
 
     @property
     def merges(self) -> Merges:
         """Merges in this workshop."""
         return self.merging(self)
+
+    @property
+    def patches(self) -> Patches:
+        """Patches in this workshop."""
+        return self.patching(self)
 
     # ------------------------------------------------------------ objects
 

@@ -117,7 +117,7 @@ class Favour(Enum):
     THEIRS = "theirs"
 
 
-class Relation(Enum):
+class MergeRelation(Enum):
     """How their commit lies to ours."""
 
     CONTAINED = "contained"
@@ -170,7 +170,7 @@ class MergedTree:
 class Merges(Protocol):
     """Merges in a workshop."""
 
-    async def relate(self, ours: ObjectId, theirs: ObjectId) -> Relation:
+    async def relate(self, ours: ObjectId, theirs: ObjectId) -> MergeRelation:
         """How two commits lie to each other."""
         ...
 
@@ -195,6 +195,40 @@ class Merges(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patch:
+    """One mail of a mailbox, in its workshop."""
+
+    number: int
+    """From 1."""
+    author: bytes
+    """As a commit has it."""
+    message: bytes
+    path: str
+    """Where the workshop keeps the patch itself."""
+
+
+class Patches(Protocol):
+    """Patches in a workshop."""
+
+    async def split(self, mailbox: AsyncIterator[bytes], count_max: int) -> list[Patch]:
+        """Take a mailbox in, and apart. Once for each workshop.
+
+        Raises:
+            Overloaded: more than `count_max` patches, or too many bytes.
+            InvalidRequest: no mailbox, or a mail without a patch, an author or a date.
+        """
+        ...
+
+    async def apply(self, tree: ObjectId, patch: Patch) -> MergedTree:
+        """Apply a patch to a tree; where it does not fit as it is, merge it with what it was made on.
+
+        Raises:
+            InvalidRequest: it does not apply, and what it was made on is not here.
+        """
+        ...
+
+
 # ---------------------------------------------------------------- the workshop
 
 
@@ -207,6 +241,11 @@ class Workshop(Protocol):
     @property
     def merges(self) -> Merges:
         """Merges in this workshop."""
+        ...
+
+    @property
+    def patches(self) -> Patches:
+        """Patches in this workshop."""
         ...
 
     async def add_blob(self, content: AsyncIterator[bytes]) -> ObjectId:
@@ -270,8 +309,8 @@ class Target:
 class FilePart:
     """One file action of a streamed request, with its content still to come."""
 
-    action: TreeAction
-    """Without its blob."""
+    action: TreeAction | None
+    """Without its blob; None: the content is a mailbox."""
     content: AsyncIterator[bytes] | None
     """To be read to the end before the next part is asked for; None: the action brings none."""
 
@@ -371,7 +410,31 @@ class RebaseBranch:
     favour: Favour = Favour.NONE
 
 
-Wish = CommitFiles | PointRef | MakeTag | DeleteRef | MergeRevision | PickCommits | RebaseBranch
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApplyMailbox:
+    """The patches of a mailbox as commits, in order."""
+
+    committer: Person
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResolveConflicts:
+    """A merge whose conflicts the caller settles by file actions."""
+
+    merge: MergeRevision
+
+
+Wish = (
+    CommitFiles
+    | PointRef
+    | MakeTag
+    | DeleteRef
+    | MergeRevision
+    | PickCommits
+    | RebaseBranch
+    | ApplyMailbox
+    | ResolveConflicts
+)
 
 
 class Outcome(Enum):

@@ -19,8 +19,8 @@ from meshnode.ports import (
     ReplicaReader,
     Trees,
     Unpacker,
+    Workshops,
 )
-from meshnode.ports import Clock, CommitSources, Contents, Events, Operations, ReplicaReader, Trees, Workshops
 from meshnode.rpc.commit import CommitServicer
 from meshnode.rpc.diff import DiffServicer
 from meshnode.rpc.diff_sides import SideFinder

@@ -11,11 +11,11 @@ from meshnode.ports import (
     Clock,
     DeleteRef,
     MakeTag,
+    MergeRelation,
     ObjectKind,
     OperationResult,
     Operations,
     PointRef,
-    Relation,
     Target,
     Wish,
     Workshops,
@@ -25,8 +25,17 @@ from meshnode.rpc.forward import Forwarder, Route
 from meshnode.rpc.forward_stream import StreamForwarder, Upload
 from meshnode.rpc.object_reads import ObjectReads
 from meshnode.v1 import operation_pb2
-from meshnode.wire.merges import cherry_pick_of, favour_of, merge_of, preview_message, rebase_of, revert_of
-from meshnode.wire.operations import commit_files_of, parts_of, result_message, tag_of, target_of
+from meshnode.wire.merges import (
+    cherry_pick_of,
+    favour_of,
+    mailbox_wish_of,
+    merge_of,
+    preview_message,
+    rebase_of,
+    resolution_of,
+    revert_of,
+)
+from meshnode.wire.operations import commit_files_of, mailbox_of, parts_of, result_message, tag_of, target_of
 from meshnode.wire.people import person_of
 from meshnode.wire.refs import branch_of
 
@@ -93,6 +102,16 @@ class OperationServicer:
         """A branch's own commits on top of another commit."""
         return await self._forwarder.run(_ROUTE, request, call, self._rebase)
 
+    async def apply_patches(self, requests: AsyncIterator[operation_pb2.ApplyPatchesRequest], call: Call) -> Answer:
+        """Patches of a mailbox on top of a branch."""
+        return await self._streams.upload(_ROUTE, await _upload(requests), call, self._apply_patches)
+
+    async def resolve_conflicts(
+        self, requests: AsyncIterator[operation_pb2.ResolveConflictsRequest], call: Call
+    ) -> Answer:
+        """A merge whose conflicts are settled by file actions."""
+        return await self._streams.upload(_ROUTE, await _upload(requests), call, self._resolve_conflicts)
+
     # ------------------------------------------------------------ here
 
     async def _commit_files(
@@ -101,6 +120,22 @@ class OperationServicer:
         header = first.header
         target = target_of(header, branch_of(header.branch), call.actor)
         wish = commit_files_of(header, self._now_s())
+        async with aclosing(parts_of(rest)) as parts:  # type: ignore[type-var]
+            return self._answer(await self._operations.run(target, wish, parts), call)
+
+    async def _apply_patches(
+        self, first: operation_pb2.ApplyPatchesRequest, rest: AsyncIterator[Any], call: Call
+    ) -> Answer:
+        target = target_of(first.header, branch_of(first.header.branch), call.actor)
+        wish = mailbox_wish_of(first.header, self._now_s())
+        async with aclosing(mailbox_of(rest)) as parts:  # type: ignore[type-var]
+            return self._answer(await self._operations.run(target, wish, parts), call)
+
+    async def _resolve_conflicts(
+        self, first: operation_pb2.ResolveConflictsRequest, rest: AsyncIterator[Any], call: Call
+    ) -> Answer:
+        target = target_of(first.header, branch_of(first.header.branch), call.actor)
+        wish = resolution_of(first.header, self._now_s())
         async with aclosing(parts_of(rest)) as parts:  # type: ignore[type-var]
             return self._answer(await self._operations.run(target, wish, parts), call)
 
@@ -139,7 +174,7 @@ class OperationServicer:
             async def preview() -> operation_pb2.PreviewMergeResponse:
                 async with self._workshops.open(read.key, read.view.snapshot.object_format) as workshop:
                     relation = await workshop.merges.relate(target, oid)
-                    if relation is Relation.UNRELATED and not request.allow_unrelated:
+                    if relation is MergeRelation.UNRELATED and not request.allow_unrelated:
                         return preview_message(target, oid, relation, None)
                     merged = await workshop.merges.merge(target, oid, favour, is_unrelated_allowed=True)
                     return preview_message(target, oid, relation, merged)

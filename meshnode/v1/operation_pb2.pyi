@@ -392,3 +392,35 @@ class RebaseRequest(_message.Message):
     committer: Person
     favour: Favour
     def __init__(self, repository: _Optional[str] = ..., request_key: _Optional[str] = ..., branch: _Optional[str] = ..., expected_oid: _Optional[str] = ..., onto: _Optional[str] = ..., upstream: _Optional[str] = ..., committer: _Optional[_Union[Person, _Mapping]] = ..., favour: _Optional[_Union[Favour, str]] = ...) -> None: ...
+
+class ApplyPatchesRequest(_message.Message):
+    __slots__ = ("header", "content")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    header: ApplyPatchesHeader
+    content: bytes
+    def __init__(self, header: _Optional[_Union[ApplyPatchesHeader, _Mapping]] = ..., content: _Optional[bytes] = ...) -> None: ...
+
+class ApplyPatchesHeader(_message.Message):
+    __slots__ = ("repository", "request_key", "branch", "expected_oid", "committer")
+    REPOSITORY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_KEY_FIELD_NUMBER: _ClassVar[int]
+    BRANCH_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_OID_FIELD_NUMBER: _ClassVar[int]
+    COMMITTER_FIELD_NUMBER: _ClassVar[int]
+    repository: str
+    request_key: str
+    branch: str
+    expected_oid: str
+    committer: Person
+    def __init__(self, repository: _Optional[str] = ..., request_key: _Optional[str] = ..., branch: _Optional[str] = ..., expected_oid: _Optional[str] = ..., committer: _Optional[_Union[Person, _Mapping]] = ...) -> None: ...
+
+class ResolveConflictsRequest(_message.Message):
+    __slots__ = ("header", "action", "content")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    header: MergeRequest
+    action: FileAction
+    content: bytes
+    def __init__(self, header: _Optional[_Union[MergeRequest, _Mapping]] = ..., action: _Optional[_Union[FileAction, _Mapping]] = ..., content: _Optional[bytes] = ...) -> None: ...

@@ -9,15 +9,17 @@ from google.protobuf.message import Message
 
 from meshnode.base.errors import InvalidRequest
 from meshnode.ports import (
+    ApplyMailbox,
     EmptyPick,
     Favour,
     MergedTree,
     MergeMode,
+    MergeRelation,
     MergeRevision,
     Person,
     PickCommits,
     RebaseBranch,
-    Relation,
+    ResolveConflicts,
 )
 from meshnode.v1 import operation_pb2
 from meshnode.wire.people import author_of, committer_of, person_of
@@ -47,10 +49,10 @@ _EMPTIES: Final[Mapping[int, EmptyPick]] = {
     operation_pb2.EMPTY_PICK_KEEP: EmptyPick.KEEP,
 }
 _RELATIONS: Final = {
-    Relation.CONTAINED: operation_pb2.PreviewMergeResponse.RELATION_UP_TO_DATE,
-    Relation.AHEAD: operation_pb2.PreviewMergeResponse.RELATION_FAST_FORWARD,
-    Relation.DIVERGED: operation_pb2.PreviewMergeResponse.RELATION_DIVERGED,
-    Relation.UNRELATED: operation_pb2.PreviewMergeResponse.RELATION_UNRELATED,
+    MergeRelation.CONTAINED: operation_pb2.PreviewMergeResponse.RELATION_UP_TO_DATE,
+    MergeRelation.AHEAD: operation_pb2.PreviewMergeResponse.RELATION_FAST_FORWARD,
+    MergeRelation.DIVERGED: operation_pb2.PreviewMergeResponse.RELATION_DIVERGED,
+    MergeRelation.UNRELATED: operation_pb2.PreviewMergeResponse.RELATION_UNRELATED,
 }
 _NOBODY: Final = Person(name="", email="", seconds=0)
 """The author of a fast-forward, which makes no commit; a commit by nobody would be refused."""
@@ -74,6 +76,19 @@ def merge_of(request: Any, now_s: int) -> MergeRevision:
         favour=favour_of(request.favour),
         is_unrelated_allowed=request.allow_unrelated,
     )
+
+
+def resolution_of(request: operation_pb2.MergeRequest, now_s: int) -> ResolveConflicts:
+    """What the header of ResolveConflicts wishes. Raises InvalidRequest."""
+    merge = merge_of(request, now_s)
+    if merge.mode not in {MergeMode.COMMIT, MergeMode.SQUASH}:
+        raise InvalidRequest("a merge with conflicts is no fast-forward", mode=merge.mode.value)
+    return ResolveConflicts(merge=merge)
+
+
+def mailbox_wish_of(header: operation_pb2.ApplyPatchesHeader, now_s: int) -> ApplyMailbox:
+    """What the header of ApplyPatches wishes. Raises InvalidRequest."""
+    return ApplyMailbox(committer=_committer(header, now_s))
 
 
 def cherry_pick_of(request: operation_pb2.CherryPickRequest, now_s: int) -> PickCommits:
@@ -114,7 +129,7 @@ def rebase_of(request: operation_pb2.RebaseRequest, now_s: int) -> RebaseBranch:
 
 
 def preview_message(
-    target: str, oid: str, relation: Relation, merged: MergedTree | None
+    target: str, oid: str, relation: MergeRelation, merged: MergedTree | None
 ) -> operation_pb2.PreviewMergeResponse:
     """What a merge would find; `merged` None: it was not tried."""
     is_mergeable = merged is not None and not merged.conflicts

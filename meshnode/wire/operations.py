@@ -107,6 +107,18 @@ async def parts_of(messages: AsyncIterator[Any]) -> AsyncIterator[FilePart]:
         yield FilePart(action=action, content=reader.content(message.action.content) if has_content else None)
 
 
+async def mailbox_of(messages: AsyncIterator[Any]) -> AsyncIterator[FilePart]:
+    """The mailbox of a stream, as it comes in. Raises InvalidRequest for anything else in it."""
+
+    async def content() -> AsyncIterator[bytes]:
+        async for message in messages:
+            if message.WhichOneof("part") != "content":
+                raise InvalidRequest("only the first message is a header", part=message.WhichOneof("part"))
+            yield message.content
+
+    yield FilePart(action=None, content=content())
+
+
 def result_message(result: OperationResult, own: NodeId) -> operation_pb2.OperationResponse:
     """An operation's result."""
     merged = result.merged

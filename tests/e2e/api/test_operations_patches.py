@@ -47,7 +47,7 @@ def apply(api: Api, repository: str, mailbox: bytes, **header: Any) -> pb.Operat
 def resolve(api: Api, repository: str, files: Sequence[File], **header: Any) -> pb.OperationResponse:
     def messages() -> Iterator[Message]:
         given = {"branch": A, "revision": "conflict-b", "author": AUTHOR, "committer": COMMITTER, "message": "merge\n"}
-        yield pb.ResolveConflictsRequest(header=pb.MergeRequest(repository=repository, **{**given, **header}))  # type: ignore[arg-type]
+        yield pb.ResolveConflictsRequest(header=pb.MergeRequest(repository=repository, **{**given, **header}))
         for action, rest in files:
             yield pb.ResolveConflictsRequest(action=action)
             for content in rest:
