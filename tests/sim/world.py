@@ -85,17 +85,7 @@ class World:
         names = list(self.disks)
         settings = ClusterSettings(cluster_id="c", partition_count=PARTITIONS, replication_factor=self.plan.factor)
         writes = [Put(keys.CLUSTER, keys.encode_settings(settings))]
-        for name in names:
-            node = Node(
-                node=name,
-                grpc_url=name,
-                http_url=name,
-                zone="z",
-                weight=1,
-                state=NodeState.AVAILABLE,
-                public_keys=(),
-            )
-            writes.append(Put(keys.node_key(name), keys.encode_node(node)))
+        writes += [Put(keys.node_key(name), keys.encode_node(_entry_of(name))) for name in names]
         for number in range(PARTITIONS):
             replicas = tuple(names[(number + offset) % len(names)] for offset in range(self.plan.factor))
             placed = Partition(partition=PartitionId(number), replicas=replicas)
@@ -188,9 +178,10 @@ class World:
         self._states[name] = state
         key = keys.node_key(name)
         (entry,) = await self.catalog.get([key])
-        assert entry is not None
-        wanted = replace(keys.decode_node(entry.value), state=state)
-        await self.catalog.transact([Compare(key, entry.revision)], [Put(key, keys.encode_node(wanted))])
+        known = _entry_of(name) if entry is None else keys.decode_node(entry.value)  # one that was removed comes back
+        revision = 0 if entry is None else entry.revision
+        wanted = replace(known, state=state)
+        await self.catalog.transact([Compare(key, revision)], [Put(key, keys.encode_node(wanted))])
 
     async def move(self, number: PartitionId, wanted: Sequence[NodeId]) -> None:
         """Be the operator who wants a partition's replicas elsewhere."""
@@ -290,3 +281,16 @@ class World:
                     self.auditor.violate(f"I1: {name} {key.repository[:6]}: {problem}")
             for key, round_id in getattr(disk.packs, "_inner")._quarantines._packs:  # noqa: B009
                 self.auditor.violate(f"{name} keeps a quarantine of {key.repository[:6]} for {round_id[:6]}")
+
+
+def _entry_of(name: NodeId) -> Node:
+    """A node as the catalog lists it at first."""
+    return Node(
+        node=name,
+        grpc_url=name,
+        http_url=name,
+        zone="z",
+        weight=1,
+        state=NodeState.AVAILABLE,
+        public_keys=(),
+    )
