@@ -31,6 +31,7 @@ from meshnode.base.errors import (
     ReplicaBehind,
     RepositoryExists,
     RepositoryNotFound,
+    TooLarge,
     Unauthenticated,
 )
 
@@ -95,6 +96,7 @@ _BY_ERROR: Final[tuple[tuple[type[MeshError], ExitCode, str], ...]] = (
     (OutcomeUnknown, ExitCode.UNKNOWN, "look whether it took effect before you repeat it"),
     (DeadlineExceeded, ExitCode.UNREACHABLE, "run the command again"),
     (Overloaded, ExitCode.UNREACHABLE, "wait a moment, then run the command again"),
+    (TooLarge, ExitCode.USAGE, "ask for less at once"),
     (Corrupt, ExitCode.CHECK_FAILED, "run `meshnode repo verify` to see which replica is damaged"),
     (InvariantViolated, ExitCode.DEFECT, "keep the nodes' logs and report this"),
 )

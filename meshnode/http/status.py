@@ -45,6 +45,7 @@ _STATUS: Final[Mapping[type[MeshError], int]] = {
     errors.OutcomeUnknown: 504,
     errors.DeadlineExceeded: 504,
     errors.Overloaded: 429,
+    errors.TooLarge: 413,
     errors.Corrupt: 500,
 }
 

@@ -41,7 +41,7 @@ OF_THE_SYSTEM = {"remove", "replace"}
 """The same, where it is the module `os` that has them: they mean other things too."""
 
 
-SCRATCH = {"loose.py", "unpacker.py"}
+SCRATCH = {"loose.py", "patches.py", "unpacker.py"}
 """Writes into workshops only: no state of theirs is worth anything, and a start removes them whole."""
 
 

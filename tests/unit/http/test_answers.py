@@ -30,6 +30,7 @@ NAME = RepositoryName("demo/requests")
         (errors.RepositoryExists, 409),
         (errors.RefConflict, 409),
         (errors.Fenced, 409),
+        (errors.TooLarge, 413),
         (errors.Overloaded, 429),
         (errors.ReplicaBehind, 503),
         (errors.ReadOnly, 503),
