@@ -61,6 +61,7 @@ class Disk:
         self.nothing = empty_tree(object_format)
         git("init", "-q", "--bare", f"--object-format={object_format}", ".", path=self.path)
         self.diffs = GitDiffs(Queries(GitCommands(), layout))
+        self._blobs: dict[bytes, str] = {}
 
     def tree(self, content: Content) -> ObjectId:
         index = {"GIT_INDEX_FILE": str(self.path / "test-index")}
@@ -74,7 +75,9 @@ class Disk:
         return ObjectId(git("write-tree", "--missing-ok", path=self.path, environment=index).decode().strip())
 
     def blob(self, data: bytes) -> str:
-        return git("hash-object", "-w", "--stdin", path=self.path, stdin=data).decode().strip()
+        if data not in self._blobs:
+            self._blobs[data] = git("hash-object", "-w", "--stdin", path=self.path, stdin=data).decode().strip()
+        return self._blobs[data]
 
     def commit(self, tree: ObjectId, message: str, *parents: ObjectId) -> ObjectId:
         flags = [flag for parent in parents for flag in ("-p", parent)]
