@@ -3,8 +3,8 @@ r"""Reads objects through `git cat-file` processes that stay: one answer costs t
     look_up, read, stream -> take an idle process of the replica, or start one -> ask -> give it back
                                                                                 \-> cancelled, broken: kill it
 
-A process belongs to one directory, known by its inode: a replica that was replaced is never asked through the old
-one's process. Processes end by themselves after `LIFETIME_MS`, so nothing that was removed stays mapped for ever;
+A process belongs to one directory, known by its configuration file, which is written once (inodes alone come again): a
+replica that was replaced is never asked through the old one's process. Processes end by themselves after `LIFETIME_MS`, so nothing that was removed stays mapped for ever;
 the least used one goes where more than `IDLE_MAX` wait for work.
 
 Source: git-cat-file(1) "BATCH OUTPUT".
@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from meshnode.base.errors import Corrupt, InvalidRequest, MeshError, NotFound, TooLarge
 from meshnode.base.ids import ObjectId
@@ -40,6 +40,9 @@ BATCH_BYTES_MAX: Final = 24 << 10
 git, whose output pipe may be full, has read the first of them."""
 NAME_BYTES_MAX: Final = 4_096
 """As long as a path can be."""
+
+Birth: TypeAlias = tuple[int, int]
+"""What tells a directory from the one that was in its place: inode and change time of a file written once."""
 
 
 class ObjectPool:
@@ -127,11 +130,11 @@ class ObjectPool:
 
     async def _take(self, key: ReplicaKey) -> _Batch | None:
         """The process of the replica that was used last; those that must not be used any more go."""
-        inode = self._inode(key)
+        birth = self._birth(key)
         for batch in [one for one, of in reversed(self._idle.items()) if of == key]:
             if self._idle.pop(batch, None) is None:  # gone while another one was ended
                 continue
-            if batch.is_usable(inode):
+            if batch.is_usable(birth):
                 return batch
             await batch.process.kill()
         return None
@@ -145,31 +148,32 @@ class ObjectPool:
             deadline_ms=LIFETIME_MS,
             is_bulk=False,
         )
-        return _Batch(process, path, self._inode(key))
+        return _Batch(process, path, self._birth(key))
 
-    def _inode(self, key: ReplicaKey) -> int:
+    def _birth(self, key: ReplicaKey) -> Birth | None:
         try:
-            return self._layout.objects(key).stat().st_ino
+            found = (self._layout.repository(key) / "config").stat()
         except OSError:
-            return 0
+            return None
+        return found.st_ino, found.st_ctime_ns
 
 
 class _Batch:
     """One `git cat-file` process and what was read of its output, but not yet asked for."""
 
-    def __init__(self, process: GitProcess, path: Path, inode: int) -> None:
+    def __init__(self, process: GitProcess, path: Path, birth: Birth | None) -> None:
         self.process = process
         self.is_at_rest = False
         """Everything that was asked for has been read."""
         self._path = path
-        self._inode = inode
+        self._birth = birth
         self._started_at = asyncio.get_running_loop().time()
         self._ahead = bytearray()
 
-    def is_usable(self, inode: int) -> bool:
-        """Whether it may answer for the directory whose objects have this inode."""
+    def is_usable(self, birth: Birth | None) -> bool:
+        """Whether it may answer for the directory of this birth."""
         age_ms = (asyncio.get_running_loop().time() - self._started_at) * 1000
-        return self.process.returncode is None and age_ms < FRESH_MS and inode == self._inode != 0
+        return self.process.returncode is None and age_ms < FRESH_MS and birth is not None and birth == self._birth
 
     async def ask(self, command: str, names: Sequence[str]) -> None:
         """Send one command for each name, at most `BATCH_MAX`."""
