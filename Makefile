@@ -45,7 +45,7 @@ demo-etcd: setup  ## the same over a three-member etcd cluster
 	@$(PY) -m tests.e2e.demo --catalog etcd
 
 .PHONY: check
-check: check-setup check-proto  ## format, lint, types, floors, generated code, fast tests (under three minutes)
+check: check-setup check-proto  ## format, lint, types, floors, generated code, fast tests (about four minutes on two cores)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy

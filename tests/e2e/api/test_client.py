@@ -14,6 +14,7 @@ from meshnode.base.errors import InvalidRequest, MeshError, PeerUnavailable, Rep
 from meshnode.client import Follow, MeshClient, NodeAddress, ReadLevel, load_private_key, read_cluster_file
 from meshnode.v1 import common_pb2, event_pb2, ref_pb2, repository_pb2
 from tests.e2e.cluster import Cluster, git, list_refs, running_cluster
+from tests.e2e.waiting import wait_until
 
 PAGE = Path(__file__).parents[3] / "docs" / "CLIENT.md"
 
@@ -102,6 +103,20 @@ def test_same_request_key_is_one_write(own: Cluster, name: str) -> None:
     asyncio.run(story())
 
 
+def is_whole(cluster: Cluster, name: str) -> bool:
+    """Whether all replicas are consistent: one of them may then go."""
+    return cluster.meshnode("repo", "verify", name, check=False).returncode == 0
+
+
+def push_when_taken(cluster: Cluster, name: str, refspec: str, work: Path) -> None:
+    """Push through node 2; while other nodes come back there may be no quorum, and the push is refused."""
+
+    def is_taken() -> bool:
+        return git("push", "--quiet", cluster.url(2, name), refspec, cwd=work, check=False).returncode == 0
+
+    wait_until(is_taken, deadline_s=60, what=f"{refspec} is pushed")
+
+
 def test_following_survives_the_node_it_follows_at(own: Cluster, name: str, work: Path) -> None:
     async def story() -> None:
         seen: list[tuple[int, list[str]]] = []
@@ -115,9 +130,11 @@ def test_following_survives_the_node_it_follows_at(own: Cluster, name: str, work
                     break
                 number = event.generation
                 if number == 2:
+                    await asyncio.to_thread(
+                        wait_until, lambda: is_whole(own, name), deadline_s=60, what="replicas agree"
+                    )
                     await asyncio.to_thread(own.kill, 1)
-                refspec = f"main:refs/heads/b{number}"
-                await asyncio.to_thread(git, "push", "--quiet", own.url(2, name), refspec, cwd=work)
+                await asyncio.to_thread(push_when_taken, own, name, f"main:refs/heads/b{number}", work)
                 if number == 2:
                     await asyncio.to_thread(own.kill, 3)
                     await asyncio.to_thread(own.start, 1)
