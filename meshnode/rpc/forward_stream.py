@@ -18,10 +18,18 @@ from google.protobuf.message import Message
 
 from meshnode.auth.answers import CallFailed
 from meshnode.auth.stream import SignedStream
-from meshnode.base.errors import DeadlineExceeded, MeshError, OutcomeUnknown, PeerUnavailable, ReadOnly, ReplicaBehind
+from meshnode.base.errors import (
+    DeadlineExceeded,
+    InvalidRequest,
+    MeshError,
+    OutcomeUnknown,
+    PeerUnavailable,
+    ReadOnly,
+    ReplicaBehind,
+)
 from meshnode.base.ids import NodeId, parse_repository_name
 from meshnode.ports import Clock, Entropy, Membership, Router
-from meshnode.rpc.call import Answer, Call, closing, forwarding_metadata
+from meshnode.rpc.call import Answer, Call, closing, first_message, forwarding_metadata
 from meshnode.rpc.forward import ELSEWHERE_READ, ELSEWHERE_WRITE, Route, is_worth_elsewhere
 from meshnode.telemetry.logs import bind
 from meshnode.wire.reads import consistency_of, request_key_of
@@ -209,6 +217,14 @@ class _Source:
         self.is_touched = True
         async for message in self._rest:
             yield message.SerializeToString()
+
+
+async def upload_of(requests: AsyncIterator[Any]) -> Upload:
+    """A streamed request whose first message is its header. Raises InvalidRequest."""
+    first = await first_message(requests)
+    if first.WhichOneof("part") != "header":
+        raise InvalidRequest("the first message must be the header")
+    return Upload(first=first, header=first.header, rest=requests)
 
 
 def _noted(route: Route, request: Any, call: Call) -> Any:

@@ -20,9 +20,9 @@ from meshnode.ports import (
     Wish,
     Workshops,
 )
-from meshnode.rpc.call import Answer, Call, first_message
+from meshnode.rpc.call import Answer, Call
 from meshnode.rpc.forward import Forwarder, Route
-from meshnode.rpc.forward_stream import StreamForwarder, Upload
+from meshnode.rpc.forward_stream import StreamForwarder, upload_of
 from meshnode.rpc.object_reads import ObjectReads
 from meshnode.v1 import operation_pb2
 from meshnode.wire.merges import (
@@ -64,7 +64,7 @@ class OperationServicer:
 
     async def commit_files(self, requests: AsyncIterator[operation_pb2.CommitFilesRequest], call: Call) -> Answer:
         """One commit from a stream of file actions."""
-        return await self._streams.upload(_ROUTE, await _upload(requests), call, self._commit_files)
+        return await self._streams.upload(_ROUTE, await upload_of(requests), call, self._commit_files)
 
     async def create_branch(self, request: operation_pb2.CreateBranchRequest, call: Call) -> Answer:
         """A new branch."""
@@ -104,13 +104,13 @@ class OperationServicer:
 
     async def apply_patches(self, requests: AsyncIterator[operation_pb2.ApplyPatchesRequest], call: Call) -> Answer:
         """Patches of a mailbox on top of a branch."""
-        return await self._streams.upload(_ROUTE, await _upload(requests), call, self._apply_patches)
+        return await self._streams.upload(_ROUTE, await upload_of(requests), call, self._apply_patches)
 
     async def resolve_conflicts(
         self, requests: AsyncIterator[operation_pb2.ResolveConflictsRequest], call: Call
     ) -> Answer:
         """A merge whose conflicts are settled by file actions."""
-        return await self._streams.upload(_ROUTE, await _upload(requests), call, self._resolve_conflicts)
+        return await self._streams.upload(_ROUTE, await upload_of(requests), call, self._resolve_conflicts)
 
     # ------------------------------------------------------------ here
 
@@ -206,11 +206,3 @@ class OperationServicer:
 
     def _now_s(self) -> int:
         return self._clock.wall_ms() // 1000
-
-
-async def _upload(requests: AsyncIterator[Any]) -> Upload:
-    """A streamed request whose first message is its header. Raises InvalidRequest."""
-    first = await first_message(requests)
-    if first.WhichOneof("part") != "header":
-        raise InvalidRequest("the first message must be the header")
-    return Upload(first=first, header=first.header, rest=requests)

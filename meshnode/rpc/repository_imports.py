@@ -10,9 +10,9 @@ from typing import Any, Final
 from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import NodeId, ObjectId, RefName, parse_ref_name, parse_repository_name
 from meshnode.ports import Imports, ImportSource, Membership, Unpacker
-from meshnode.rpc.call import Answer, Call, first_message
+from meshnode.rpc.call import Answer, Call
 from meshnode.rpc.forward import Route
-from meshnode.rpc.forward_stream import StreamForwarder, Upload
+from meshnode.rpc.forward_stream import StreamForwarder, upload_of
 from meshnode.v1 import repository_pb2 as pb
 from meshnode.wire.bundle import BundleHeader, read_bundle
 from meshnode.wire.reads import position_message, request_key_of
@@ -35,11 +35,11 @@ class RepositoryImports:
 
     async def create_from_bundle(self, requests: AsyncIterator[Any], call: Call) -> Answer:
         """A repository of a bundle."""
-        return await self.streams.upload(_ROUTE, await _upload(requests), call, self._create_from_bundle)
+        return await self.streams.upload(_ROUTE, await upload_of(requests), call, self._create_from_bundle)
 
     async def create_from_archive(self, requests: AsyncIterator[Any], call: Call) -> Answer:
         """A repository of an archive."""
-        return await self.streams.upload(_ROUTE, await _upload(requests), call, self._create_from_archive)
+        return await self.streams.upload(_ROUTE, await upload_of(requests), call, self._create_from_archive)
 
     async def _create_from_bundle(self, first: Any, rest: AsyncIterator[Any], call: Call) -> Answer:
         async with aclosing(_data(rest)) as data:
@@ -72,14 +72,6 @@ class RepositoryImports:
             repository=repository_message(result.record, partition, self.membership.online().keys()),
             position=position_message(result.generation, self.own),
         )
-
-
-async def _upload(requests: AsyncIterator[Any]) -> Upload:
-    """A streamed request whose first message is its header. Raises InvalidRequest."""
-    first = await first_message(requests)
-    if first.WhichOneof("part") != "header":
-        raise InvalidRequest("the first message must be the header")
-    return Upload(first=first, header=first.header, rest=requests)
 
 
 async def _data(messages: AsyncIterator[Any]) -> AsyncGenerator[bytes, None]:
