@@ -93,9 +93,14 @@ class StandingsTable:
                 self.records.clear()
 
     async def until_complete(self) -> None:
-        """Wait for the first full look. Raises CatalogUnavailable where it fails."""
-        assert self._complete is not None
-        await asyncio.shield(self._complete)
+        """Wait for the first full look. Raises CatalogUnavailable where it fails, or nobody looks any more."""
+        complete, task = self._complete, self._task
+        assert complete is not None
+        assert task is not None
+        await asyncio.wait({complete, task}, return_when=asyncio.FIRST_COMPLETED)
+        if not complete.done():
+            raise CatalogUnavailable("this node cannot follow the catalog; ask another one")
+        complete.result()
 
     def check_current(self) -> None:
         """Check that the table still follows the catalog. Raises CatalogUnavailable."""

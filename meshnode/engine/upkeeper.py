@@ -72,7 +72,12 @@ class Upkeeper:
     async def _run_forever(self) -> None:
         while True:
             await self.clock.sleep(self.settings.interval_ms)
-            for key in await self.participant.disk.store.list_replicas():
+            try:
+                keys = await self.participant.disk.store.list_replicas()
+            except MeshError as error:
+                log.warning("upkeep_ended_early", extra={"error": str(error)})
+                continue
+            for key in keys:
                 try:
                     await self.optimise(key, packs_min=self.settings.packs_min)
                 except (RepositoryNotFound, ReplicaBehind):
@@ -115,7 +120,10 @@ class Upkeeper:
             finally:
                 keeper.cancel()
         finally:
-            await self.catalog.close_lease(lease)
+            try:
+                await self.catalog.close_lease(lease)
+            except MeshError as error:  # it ends by itself; what was done is done
+                log.info("upkeep_turn_not_given_back", extra={"error": str(error)})
 
     async def _keep(self, lease: int) -> None:
         while True:

@@ -1,6 +1,7 @@
 """What the engine needs from the world, and what the servers need from the engine, as Protocols.
 
-Each port has a memory implementation beside its real one and one contract suite over both (`tests/contract`).
+The ports that rounds and repair stand on have a memory implementation beside the real one, for the simulator, and one
+contract suite over both (`tests/contract`). What only reads or builds Git objects is tested against stock git instead.
 
     catalog/  -> Catalog                         peer/ -> Peers
     git/      -> ReplicaStore, ReplicaReader,    engine/system.py -> Clock, Entropy

@@ -8,9 +8,10 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
-from meshnode.base.errors import CatalogUnavailable, Overloaded
+from meshnode.base.errors import CatalogUnavailable, InvalidRequest, Overloaded
 from meshnode.base.ids import Generation, NodeId, RepositoryId, RepositoryName
 from meshnode.catalog.memory import CatalogCall, Moment
+from meshnode.core.keys import RECORDS
 from meshnode.core.round import WriteKind
 from meshnode.engine import feed as feed_module
 from meshnode.ports import Change, Deleted, Event, Gap, Heartbeat, Scope, Standings
@@ -270,5 +271,25 @@ def test_followers_are_bounded() -> None:
             await watch.aclose()  # type: ignore[attr-defined]
         async with following(cluster, "n1") as follow:
             await follow.begin()
+
+    play(story)
+
+
+def test_table_that_cannot_be_kept_is_said_and_not_waited_for() -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        is_bad = False
+
+        async def hook(call: CatalogCall) -> None:
+            if is_bad and call.operation == "range" and RECORDS in call.keys:
+                raise InvalidRequest("not what a catalog says of a range")
+
+        await cluster.crash("n4")
+        cluster.hooks[NodeId("n4")] = hook
+        await cluster.restart("n4")
+        is_bad = True
+        with pytest.raises(CatalogUnavailable):
+            async with following(cluster, "n4") as follow:
+                await follow.next(within_s=60)
 
     play(story)
