@@ -8,6 +8,7 @@
     partitions/<number, 5 digits>    Partition
     records/<repository id>          Record
     names/<repository name>          NameEntry: repository id
+    requests/<SHA-256>               RequestMark: the round of a request that changed names (core/request_marks.py)
     upkeep/<repository id>           the node whose replica is being optimised, bound to a lease
     listings/<number, 5 digits>      listing mark: its revision says when a record came to list a node of a move's target
     usage/<node>                     NodeUsage: what the node's replicas take on its disk
@@ -60,6 +61,7 @@ APPLICATIONS: Final = "applications/"
 PARTITIONS: Final = "partitions/"
 RECORDS: Final = "records/"
 NAMES: Final = "names/"
+REQUESTS: Final = "requests/"
 UPKEEP: Final = "upkeep/"
 LISTINGS: Final = "listings/"
 USAGE: Final = "usage/"

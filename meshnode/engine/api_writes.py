@@ -1,12 +1,13 @@
 """Writes that come as API calls. Implements `ports.Writes`; each method is a draft for `Writer`.
 
-A repetition (same request key) of a write that took effect is answered as done: the applied rounds that every
-replica keeps are looked through where the write would otherwise be refused, or could not be (no expected value).
+A repetition (same request key) of a write that took effect is answered as done. Changes of names leave a mark in the
+catalog by their publish (`core/request_marks.py`). For changes of references the applied rounds that every replica keeps
+are looked through, where the write would otherwise be refused, or could not be (no expected value).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,12 +24,13 @@ from meshnode.core.keys import name_key
 from meshnode.core.placement import partition_of
 from meshnode.core.record import Record
 from meshnode.core.refs import RefEdit
+from meshnode.core.request_marks import decode_request_mark, request_mark_key
 from meshnode.core.round import ReplicaKey, WriteKind
 from meshnode.engine.edits import new_tips, plan_changes
 from meshnode.engine.records import RecordAt
 from meshnode.engine.rounds import NameChange
 from meshnode.engine.writer import Draft, MakeDraft, Request, Writer
-from meshnode.ports import Compare, Delete, Put, RefChange, RefsSnapshot, WriteResult
+from meshnode.ports import Compare, Delete, Entry, Put, RefChange, RefsSnapshot, WriteResult
 
 IDS_TRIED_MAX: Final = 10_000
 """Ids drawn until one lies in a partition of this node; with 1,000 nodes and factor 3 the mean is 333."""
@@ -46,20 +48,28 @@ class ApiWrites:
         """Create an empty repository."""
         key = self.new_key()
         head = RefEdit(HEAD, None, symbolic(default_branch))
+        mark = request_mark_key(WriteKind.CREATE, (name,), request_key=request_key, actor=actor)
 
         async def draft(_at: RecordAt, _snapshot: RefsSnapshot | None) -> Draft:
             return Draft(
                 kind=WriteKind.CREATE,
                 name=name,
                 edits=(head,),
-                names=await self.reserve(name, key.repository),
+                names=await self.reserve(name, key.repository, mark),
+                mark=mark,
                 object_format=object_format,
             )
 
-        return await self._create(key, name, draft, Request(request_key, actor))
+        return await self.once(mark, self._create(key, name, draft, Request(request_key, actor)))
 
     async def fork(self, source: RepositoryName, name: RepositoryName, *, request_key: str, actor: str) -> WriteResult:
         """Create a repository with the source's references, sharing its objects."""
+        mark = request_mark_key(WriteKind.CREATE, (source, name), request_key=request_key, actor=actor)
+        return await self.once(mark, self._fork(source, name, mark, Request(request_key, actor)))
+
+    async def _fork(
+        self, source: RepositoryName, name: RepositoryName, mark: str | None, request: Request
+    ) -> WriteResult:
         parent = await self.writer.records.find(source)
         key = ReplicaKey(parent.partition, RepositoryId(self.writer.entropy.new_id()))
         parent_key = ReplicaKey(parent.partition, parent.repository)
@@ -77,38 +87,36 @@ class ApiWrites:
                 kind=WriteKind.CREATE,
                 name=name,
                 edits=tuple(RefEdit(ref, None, value) for ref, value in sorted(refs.refs.items())),
-                names=await self.reserve(name, key.repository),
+                names=await self.reserve(name, key.repository, mark),
+                mark=mark,
                 fork_root=current.fork_root,
                 fork_parent=current.repository,
                 fork_generation=refs.generation,
                 object_format=current.object_format,
             )
 
-        return await self._create(key, name, draft, Request(request_key, actor))
+        return await self._create(key, name, draft, request)
 
     async def rename(
         self, name: RepositoryName, new_name: RepositoryName, *, request_key: str, actor: str
     ) -> WriteResult:
-        """Give a repository another name.
+        """Give a repository another name."""
+        mark = request_mark_key(WriteKind.RENAME, (name, new_name), request_key=request_key, actor=actor)
+        return await self.once(mark, self._rename(name, new_name, mark, Request(request_key, actor)))
 
-        Where it has been given its old name back meanwhile, nothing would refuse a repetition; so it is looked for.
-        """
-        try:
-            record = await self.writer.records.find(name)
-        except RepositoryNotFound as missing:
-            return await self.repetition(new_name, request_key, missing)
+    async def _rename(
+        self, name: RepositoryName, new_name: RepositoryName, mark: str | None, request: Request
+    ) -> WriteResult:
+        record = await self.writer.records.find(name)
         if name == new_name:
             raise InvalidRequest("the new name is the old one", name=name)
-        key = ReplicaKey(record.partition, record.repository)
 
         async def draft(at: RecordAt, _snapshot: RefsSnapshot | None) -> Draft:
-            old, new = await self.writer.records.get([name_key(name), name_key(new_name)])
+            old, new = await self._unless_marked(mark, name_key(name), name_key(new_name))
             if old is None or at.record is None or at.record.name != name:
                 raise RepositoryNotFound("no such repository", name=name)
             if new is not None:
                 raise RepositoryExists("the new name is taken", name=new_name)
-            if await self.writer.participant.disk.reader.find_request(key, request_key) is not None:
-                raise RefConflict("the same request took effect before")
             return Draft(
                 kind=WriteKind.RENAME,
                 name=new_name,
@@ -116,28 +124,31 @@ class ApiWrites:
                     compares=[Compare(old.key, old.revision), Compare(name_key(new_name), 0)],
                     writes=[Delete(old.key), Put(name_key(new_name), record.repository.encode())],
                 ),
+                mark=mark,
             )
 
-        try:
-            return await self._write(record, draft, Request(request_key, actor))
-        except RefConflict as refusal:
-            return await self.repetition(name, request_key, refusal)
+        return await self._write(record, draft, request)
 
     async def delete(self, name: RepositoryName, *, request_key: str, actor: str) -> WriteResult:
         """Delete a repository, leaving a tombstone."""
+        mark = request_mark_key(WriteKind.DELETE, (name,), request_key=request_key, actor=actor)
+        return await self.once(mark, self._delete(name, mark, Request(request_key, actor)))
+
+    async def _delete(self, name: RepositoryName, mark: str | None, request: Request) -> WriteResult:
         record = await self.writer.records.find(name)
 
         async def draft(at: RecordAt, _snapshot: RefsSnapshot | None) -> Draft:
-            (old,) = await self.writer.records.get([name_key(name)])
+            (old,) = await self._unless_marked(mark, name_key(name))
             if old is None or at.record is None or at.record.name != name:
                 raise RepositoryNotFound("no such repository", name=name)
             return Draft(
                 kind=WriteKind.DELETE,
                 name=name,
                 names=NameChange(compares=[Compare(old.key, old.revision)], writes=[Delete(old.key)]),
+                mark=mark,
             )
 
-        return await self._write(record, draft, Request(request_key, actor))
+        return await self._write(record, draft, request)
 
     async def update_refs(
         self, name: RepositoryName, changes: Sequence[RefChange], *, request_key: str, actor: str
@@ -168,7 +179,7 @@ class ApiWrites:
         except MeshError as refusal:
             if not refusal.nothing_written:
                 raise
-            return await self.repetition(name, request_key, refusal)
+            return await self._repetition(name, request_key, refusal)
 
     # ------------------------------------------------------------ inside
 
@@ -183,22 +194,44 @@ class ApiWrites:
         return WriteResult(record=now, round_id=now.round_id, generation=now.generation)
 
     async def _create(self, key: ReplicaKey, name: RepositoryName, draft: MakeDraft, request: Request) -> WriteResult:
-        try:
-            result = await self.writer.write_without_objects(key, draft, request)
-        except RepositoryExists as exists:
-            return await self.repetition(name, request.request_key, exists)
+        result = await self.writer.write_without_objects(key, draft, request)
         assert result is not None
         self.writer.records.note_name(name, key.repository)
         return result
 
-    async def reserve(self, name: RepositoryName, repository: RepositoryId) -> NameChange:
-        """What gives a name to a new repository. Raises RepositoryExists."""
-        (taken,) = await self.writer.records.get([name_key(name)])
+    async def reserve(self, name: RepositoryName, repository: RepositoryId, mark: str | None) -> NameChange:
+        """What gives a name to a new repository. Raises RepositoryExists; RefConflict where `mark` is there."""
+        (taken,) = await self._unless_marked(mark, name_key(name))
         if taken is not None:
             raise RepositoryExists("the name is taken", name=name)
         return NameChange(compares=[Compare(name_key(name), 0)], writes=[Put(name_key(name), repository.encode())])
 
-    async def repetition(self, name: RepositoryName, request_key: str, refusal: MeshError) -> WriteResult:
+    async def once(self, mark: str | None, write: Awaitable[WriteResult]) -> WriteResult:
+        """The result of a change of names, or, where the same request took effect before, of that one."""
+        try:
+            return await write
+        except MeshError as refusal:
+            if mark is None or not refusal.nothing_written:
+                raise
+            (entry,) = await self.writer.records.get([mark])
+            if entry is None:
+                raise
+            done = decode_request_mark(entry.value)
+            record = await self.writer.records.find_by_id(done.repository)
+            if record is None:
+                raise
+            return WriteResult(record=record, round_id=done.round_id, generation=done.generation, is_repetition=True)
+
+    async def _unless_marked(self, mark: str | None, *keys: str) -> list[Entry | None]:
+        """Entries read at one revision, at which the request had not taken effect. Raises RefConflict if it had."""
+        if mark is None:
+            return await self.writer.records.get(keys)
+        done, *entries = await self.writer.records.get([mark, *keys])
+        if done is not None:
+            raise RefConflict("the same request took effect before")
+        return entries
+
+    async def _repetition(self, name: RepositoryName, request_key: str, refusal: MeshError) -> WriteResult:
         """The result of the same request made before, or the refusal."""
         if not request_key:
             raise refusal

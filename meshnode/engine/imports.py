@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from meshnode.base.errors import InvalidRequest, RepositoryExists
+from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import HEAD, Generation, RefName, RefValue, RepositoryName, symbolic
 from meshnode.core.refs import RefEdit
+from meshnode.core.request_marks import request_mark_key
 from meshnode.core.round import WriteKind
 from meshnode.engine.api_writes import ApiWrites
 from meshnode.engine.delivery import Delivery
@@ -44,28 +45,29 @@ class ApiImports:
         edits = (RefEdit(HEAD, None, symbolic(head)), *_edits(source))
         delivery = Delivery(self.writes.writer, None, key, source.object_format)
         request = Request(request_key, actor)
+        mark = request_mark_key(WriteKind.CREATE, (name,), request_key=request_key, actor=actor)
 
         async def draft(_at: RecordAt, _snapshot: RefsSnapshot, has_pack: bool) -> Draft:
             return Draft(
                 kind=WriteKind.CREATE,
                 name=name,
                 edits=edits,
-                names=await self.writes.reserve(name, key.repository),
+                names=await self.writes.reserve(name, key.repository, mark),
+                mark=mark,
                 object_format=source.object_format,
                 has_pack=has_pack,
             )
 
         async def deliver() -> WriteResult:
-            try:
-                await self.writes.reserve(name, key.repository)  # a name that is taken is said before anything is sent
-                result = await delivery.run(source.pack, edits, draft, lambda: request)
-            except RepositoryExists as exists:
-                return await self.writes.repetition(name, request_key, exists)
+            await self.writes.reserve(
+                name, key.repository, mark
+            )  # a name that is taken is said before anything is sent
+            result = await delivery.run(source.pack, edits, draft, lambda: request)
             assert result is not None
             self.writes.writer.records.note_name(name, key.repository)
             return result
 
-        task = self.supervisor.spawn("push-import", deliver())
+        task = self.supervisor.spawn("push-import", self.writes.once(mark, deliver()))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:

@@ -33,6 +33,7 @@ from meshnode.core.keys import (
 from meshnode.core.moves import AwaitRepair, Fill, ListEverywhere, Step, is_moving, plan_step
 from meshnode.core.record import Partition
 from meshnode.core.targets import Cluster, partition_sizes, partition_with_target, plan_targets
+from meshnode.engine.forgetting import Forgetting
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.move_progress import ProgressTracker
 from meshnode.engine.move_steps import MoveSteps
@@ -69,6 +70,7 @@ class Mover:
     steps: MoveSteps
     removal: Removal
     lease: PlannerLease
+    forgetting: Forgetting
     clock: Clock
     supervisor: Supervisor
     settings: RebalanceSettings
@@ -98,7 +100,9 @@ class Mover:
             try:
                 if not await self.lease.hold():
                     self._idle_at = -1
-                elif self._idle_at != self.membership.version:
+                    continue
+                await self.forgetting.run_if_due()
+                if self._idle_at != self.membership.version:
                     await self.run_once()
             except (CatalogUnavailable, OutcomeUnknown) as error:
                 log.warning("moves_postponed", extra={"error": str(error)})

@@ -23,6 +23,7 @@ from meshnode.engine.activity import NodeActivity
 from meshnode.engine.api_writes import ApiWrites
 from meshnode.engine.departure import Departure
 from meshnode.engine.feed import Feed
+from meshnode.engine.forgetting import Forgetting
 from meshnode.engine.imports import ApiImports
 from meshnode.engine.losses import DataLosses
 from meshnode.engine.membership import ClusterMembership
@@ -239,6 +240,7 @@ class NodeEngine:
             steps=steps,
             removal=Removal(catalog=world.catalog, steps=steps),
             lease=PlannerLease(own=own, catalog=world.catalog, lease_ms=replication.lease_ms),
+            forgetting=Forgetting(catalog=world.catalog, clock=world.clock),
             clock=world.clock,
             supervisor=self.supervisor,
             settings=rebalance,

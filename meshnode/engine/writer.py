@@ -27,6 +27,7 @@ from meshnode.base.ids import Generation, NodeId, RepositoryId, RepositoryName, 
 from meshnode.core.quorum import has_quorum, quorum_size
 from meshnode.core.record import Partition, Record, RepositoryState, consistent_nodes, learner_nodes
 from meshnode.core.refs import EMPTY_DIGEST, RefEdit, digest_after
+from meshnode.core.request_marks import RequestMark, encode_request_mark
 from meshnode.core.round import ReplicaKey, Round, WriteKind
 from meshnode.core.write import Finish, Outcome
 from meshnode.engine.membership import ClusterMembership
@@ -35,7 +36,7 @@ from meshnode.engine.records import RecordAt, Records
 from meshnode.engine.rounds import NameChange, RoundDriver
 from meshnode.engine.shipping import Shipment
 from meshnode.engine.slots import KeyedLocks
-from meshnode.ports import Clock, Entropy, Peers, RefsSnapshot, StageOpen, WriteResult
+from meshnode.ports import Clock, Compare, Entropy, Peers, Put, RefsSnapshot, StageOpen, WriteResult
 
 log = logging.getLogger("meshnode.engine")
 
@@ -51,6 +52,8 @@ class Draft:
     name: RepositoryName
     edits: tuple[RefEdit, ...] = ()
     names: NameChange = NameChange()
+    mark: str | None = None
+    """Key under which the catalog remembers the request together with `names`; None: it cannot be recognised."""
     fork_root: RepositoryId | None = None
     fork_parent: RepositoryId | None = None
     fork_generation: Generation | None = None
@@ -164,7 +167,7 @@ class Writer:
                 return None
             round_ = self._round(key, round_id, at, draft, request)
             on_deciding()
-            finish = await self.driver.run(round_, at, shipment, draft.names)
+            finish = await self.driver.run(round_, at, shipment, _remembered(draft, round_))
         return self._result(round_, finish)
 
     async def write_without_objects(
@@ -267,3 +270,19 @@ class Writer:
                     f"the outcome of the write is not known: {finish.reason}; ask GetRoundOutcome, or read the references",
                     **facts,
                 )
+
+
+def _remembered(draft: Draft, round_: Round) -> NameChange:
+    """What the publish does to names, with the mark that lets the same request take effect once only."""
+    if draft.mark is None:
+        return draft.names
+    mark = RequestMark(
+        repository=round_.repository,
+        round_id=round_.round_id,
+        generation=round_.generation,
+        at_ms=round_.created_at_ms,
+    )
+    return NameChange(
+        compares=[*draft.names.compares, Compare(draft.mark, 0)],
+        writes=[*draft.names.writes, Put(draft.mark, encode_request_mark(mark))],
+    )

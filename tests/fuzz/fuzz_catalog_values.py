@@ -18,7 +18,7 @@ from meshnode.base.ids import (
     parse_repository_name,
     parse_round_id,
 )
-from meshnode.core import control, keys
+from meshnode.core import control, keys, request_marks
 from meshnode.core.record import Partition
 from tests.fuzz.inputs import Draw
 from tests.fuzz.values import KEYS, NODES, RECORDS, ROUNDS, WORDS
@@ -34,6 +34,7 @@ _CODECS: tuple[tuple[Callable[[bytes], Any], Callable[[Any], bytes]], ...] = (
     (control.decode_control, control.encode_control),
     (control.decode_progress, control.encode_progress),
     (control.decode_usage, control.encode_usage),
+    (request_marks.decode_request_mark, request_marks.encode_request_mark),
 )
 
 _NODE_LISTS = st.lists(NODES, max_size=3, unique=True).map(tuple)
@@ -67,6 +68,10 @@ _VALUES: tuple[st.SearchStrategy[Any], ...] = (
     st.builds(
         control.NodeUsage, node=NODES, at_ms=_COUNTS, disk_bytes=_COUNTS, free_bytes=_COUNTS,
         partitions=st.dictionaries(st.integers(0, 65_535).map(PartitionId), _COUNTS, max_size=3),
+    ),
+    st.builds(
+        request_marks.RequestMark, repository=KEYS.map(lambda key: key.repository),
+        round_id=ROUNDS.map(lambda round_: round_.round_id), generation=_COUNTS.map(Generation), at_ms=_COUNTS,
     ),
 )  # fmt: skip
 

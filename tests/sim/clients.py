@@ -400,7 +400,7 @@ class Clients:
                 continue
             if rounds and all(ending is Ending.REFUSED for ending in endings):
                 auditor.violate(f"{actor} was refused, and it took effect")
-            if len({one.repository for one in rounds}) < len(rounds):  # of two repositories: the name changed hands
+            if len(rounds) > 1:
                 auditor.violate(f"{actor} took effect {len(rounds)} times")
 
     def _tell(self, operation: Operation, what: str) -> None:

@@ -23,6 +23,7 @@ from meshnode.core.participant import published_path
 from meshnode.core.quorum import quorum_size
 from meshnode.core.record import Partition, Record, RepositoryState, consistent_nodes
 from meshnode.core.round import ReplicaKey
+from meshnode.engine.forgetting import Forgetting
 from meshnode.engine.move_steps import MoveSteps
 from meshnode.engine.mover import Mover
 from meshnode.engine.participant import position_of
@@ -145,6 +146,7 @@ def planner(cluster: MemoryCluster, node: str, hook: FaultHook | None = None) ->
         steps=steps,
         removal=Removal(catalog=catalog, steps=steps),
         lease=PlannerLease(own=NodeId(node), catalog=catalog, lease_ms=3_000),
+        forgetting=Forgetting(catalog=catalog, clock=cluster.clock),
         clock=cluster.clock,
         supervisor=engine.supervisor,
         settings=BY_HAND,

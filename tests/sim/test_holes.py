@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 import pytest
 
-from meshnode.base.errors import Overloaded, PeerUnavailable, ReplicaBehind
+from meshnode.base.errors import Overloaded, PeerUnavailable, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import NodeId, ObjectId, RefName, RefValue, RepositoryId, RepositoryName, RoundId
+from meshnode.core.keys import name_key
+from meshnode.core.record import RepositoryState
 from meshnode.core.refs import RefEdit, digest_after
 from meshnode.core.round import ReplicaKey, Round, WriteKind
 from meshnode.git.memory_packs import MemoryPack
@@ -23,6 +26,7 @@ from meshnode.ports import (
     StageOpen,
     StagePrepare,
     VoteKind,
+    WriteResult,
 )
 from tests.sim.memory_cluster import MAIN, SETTINGS, MemoryCluster
 from tests.sim.pushes import push
@@ -333,6 +337,73 @@ def test_a_repeated_rename_that_was_undone_in_between_is_not_done_again() -> Non
         assert again.is_repetition
         assert again.round_id == first.round_id
         assert (await cluster.record(NAME)).name == NAME
+
+    play(story)
+
+
+def test_a_repeated_create_whose_name_changed_hands_makes_no_second_repository() -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        name, other = RepositoryName(NAME), RepositoryName("demo/other")
+
+        async def create(node: str, actor: str = "t") -> WriteResult:
+            return await cluster.engine(node).writes.create(
+                name, object_format="sha1", default_branch=MAIN, request_key="one", actor=actor
+            )
+
+        first = await create("n1")
+        await cluster.engine("n3").writes.rename(name, other, request_key="two", actor="t")
+        again = await create("n2")
+        assert again.is_repetition
+        assert (again.round_id, again.record.name) == (first.round_id, other)
+        assert await cluster.catalog.get([name_key(name)]) == [None]
+        await cluster.engine("n3").writes.delete(other, request_key="three", actor="t")
+        assert (await create("n2")).record.state is RepositoryState.DELETED
+        assert not (await create("n2", "somebody else")).is_repetition
+
+    play(story)
+
+
+def test_a_repeated_delete_leaves_the_repository_that_took_the_name_alone() -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        name = RepositoryName(NAME)
+        await cluster.create("n1", NAME)
+        first = await cluster.engine("n1").writes.delete(name, request_key="one", actor="t")
+        await cluster.create("n2", NAME)
+        again = await cluster.engine("n2").writes.delete(name, request_key="one", actor="t")
+        assert again.is_repetition
+        assert again.round_id == first.round_id
+        assert (await cluster.record(NAME)).repository != first.record.repository
+
+    play(story)
+
+
+def test_a_repeated_fork_is_recognised_though_its_source_is_gone() -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        name, fork = RepositoryName(NAME), RepositoryName("demo/fork")
+        await cluster.create("n1", NAME)
+        first = await cluster.engine("n1").writes.fork(name, fork, request_key="one", actor="t")
+        await cluster.engine("n1").writes.delete(name, request_key="two", actor="t")
+        again = await cluster.engine("n2").writes.fork(name, fork, request_key="one", actor="t")
+        assert again.is_repetition
+        assert again.round_id == first.round_id
+        with pytest.raises(RepositoryNotFound):
+            await cluster.engine("n2").writes.fork(name, fork, request_key="other", actor="t")
+
+    play(story)
+
+
+def test_two_nodes_that_are_asked_the_same_create_at_once_make_one_repository() -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        results = await asyncio.gather(
+            *(
+                cluster.engine(node).writes.create(
+                    RepositoryName(NAME), object_format="sha1", default_branch=MAIN, request_key="one", actor="t"
+                )
+                for node in ("n1", "n2", "n3")
+            )
+        )
+        assert len({one.round_id for one in results}) == 1
+        assert sorted(one.is_repetition for one in results) == [False, True, True]
 
     play(story)
 
