@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import (
@@ -46,31 +46,44 @@ def main(descriptor_set: Path) -> str:
         for index, service in enumerate(file.service)
         if service.name not in LEFT_OUT
     ]
-    modules = sorted({module_of(file) for file, _ in services})
-    lines = [HEAD.format(modules=", ".join(modules))]
+    messages = {
+        f".{file.package}.{message.name}": (file, message) for file in files.file for message in file.message_type
+    }
+    used = {
+        type_name
+        for file, index in services
+        for method in file.service[index].method
+        for type_name in (method.input_type, method.output_type)
+    }
+    modules = {type_name: module_of(messages[type_name][0]) for type_name in used}
+    lines = [HEAD.format(modules=", ".join(sorted(set(modules.values()))))]
     for file, index in services:
-        lines += service_lines(file, index)
+        lines += service_lines(file, index, messages, modules)
     return "\n".join(lines)
 
 
-def service_lines(file: FileDescriptorProto, index: int) -> Iterator[str]:
-    """One service as a class, after the constants of its methods."""
+def service_lines(
+    file: FileDescriptorProto,
+    index: int,
+    messages: Mapping[str, tuple[FileDescriptorProto, DescriptorProto]],
+    modules: Mapping[str, str],
+) -> Iterator[str]:
+    """One service as a class, after the constants of its methods; its messages may come from other files."""
     service = file.service[index]
-    messages = {f".{file.package}.{message.name}": message for message in file.message_type}
     for method in service.method:
-        yield from constant_lines(file, service.name, method, messages[method.input_type])
+        yield from constant_lines(*messages[method.input_type], service.name, method)
     yield f"\n\nclass {service.name}:"
     yield docstring(comment_of(file, (6, index)) or f"Calls of {service.name}.", "    ")
     yield "\n    def __init__(self, caller: Caller) -> None:\n        self._caller = caller\n"
     for number, method in enumerate(service.method):
-        yield from method_lines(file, service.name, method, comment_of(file, (6, index, 2, number)))
+        yield from method_lines(modules, service.name, method, comment_of(file, (6, index, 2, number)))
     yield ""
 
 
 def constant_lines(
-    file: FileDescriptorProto, service: str, method: MethodDescriptorProto, request: DescriptorProto
+    file: FileDescriptorProto, request: DescriptorProto, service: str, method: MethodDescriptorProto
 ) -> Iterator[str]:
-    """What the caller must know of a method."""
+    """What the caller must know of a method whose `request` is in `file`."""
     holder = request
     prefix: tuple[str, ...] = ()
     for field in request.field:
@@ -92,11 +105,12 @@ def constant_lines(
     yield ")"
 
 
-def method_lines(file: FileDescriptorProto, service: str, method: MethodDescriptorProto, comment: str) -> Iterator[str]:
+def method_lines(
+    modules: Mapping[str, str], service: str, method: MethodDescriptorProto, comment: str
+) -> Iterator[str]:
     """One method."""
-    module = module_of(file)
-    request = f"{module}.{method.input_type.rpartition('.')[2]}"
-    answer = f"{module}.{method.output_type.rpartition('.')[2]}"
+    request = f"{modules[method.input_type]}.{method.input_type.rpartition('.')[2]}"
+    answer = f"{modules[method.output_type]}.{method.output_type.rpartition('.')[2]}"
     constant = constant_of(service, method)
     sent = (
         f"requests: Iterable[{request}] | AsyncIterator[{request}]"
