@@ -70,8 +70,18 @@ class GitCommands:
             raise MeshError("git is not installed", path=path)
         self._git = git
         self._path = path
+        self._inherited: tuple[int, ...] = ()
         self._runs = _Places(concurrency_max, queue_max)
         self._streams = _Places(streams_max, queue_max)
+
+    def hand_down(self, descriptor: int) -> None:
+        """Let every process inherit a descriptor, by which it is known when this one is gone (`git/orphans.py`)."""
+        self._inherited = (descriptor,)
+
+    def withhold(self, descriptor: int) -> None:
+        """Let nobody inherit this descriptor any more: it is about to be closed."""
+        if self._inherited == (descriptor,):
+            self._inherited = ()
 
     async def run(
         self,
@@ -194,6 +204,7 @@ class GitCommands:
             stderr=subprocess.PIPE,
             bufsize=0,
             close_fds=True,
+            pass_fds=self._inherited,
             start_new_session=True,
             env=environment,
         )

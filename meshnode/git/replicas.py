@@ -28,6 +28,7 @@ from meshnode.git.disk import disk_errors, on_disk, read_file
 from meshnode.git.history import History
 from meshnode.git.journal import drop_record, read_journal
 from meshnode.git.layout import Layout
+from meshnode.git.orphans import end_orphans
 from meshnode.git.snapshot import SnapshotCache, snapshot_of
 from meshnode.git.state import decode_state, in_journal_order, state_after
 from meshnode.git.stores import Step
@@ -205,7 +206,8 @@ class Replicas:
         return replace(state, prepared=in_journal_order(rounds))
 
     def open_directories(self) -> None:
-        """Take the data directory for this process and make its folders; old quarantines become trash.
+        """Take the data directory for this process and make its folders; old quarantines become trash, and git
+        processes of a node that was killed end.
 
         The lock ends with the process, however that ends. Raises MeshError where another process has it.
         """
@@ -213,13 +215,20 @@ class Replicas:
         with disk_errors():
             durable.make_directory(layout.data)
             lock = durable.create(layout.data / "lock", os.O_RDWR, 0o600)
-            weakref.finalize(self, os.close, lock)
+            weakref.finalize(self, _let_go, self.commands, lock)
             try:
                 fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except (BlockingIOError, PermissionError) as error:
                 raise MeshError("data directory is in use by another process", path=str(layout.data)) from error
+            end_orphans(lock)
+            self.commands.hand_down(lock)
             for directory in (layout.repositories, layout.incoming, layout.damaged, layout.trash):
                 durable.make_directory(directory)
             if any(layout.incoming.iterdir()):
                 durable.rename(layout.incoming, durable.make_unique_directory(layout.trash) / "incoming")
                 durable.make_directory(layout.incoming)
+
+
+def _let_go(commands: GitCommands, lock: int) -> None:
+    commands.withhold(lock)
+    os.close(lock)
