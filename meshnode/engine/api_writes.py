@@ -2,7 +2,7 @@
 
 A repetition (same request key) of a write that took effect is answered as done. Changes of names leave a mark in the
 catalog by their publish (`core/request_marks.py`). For changes of references the applied rounds that every replica keeps
-are looked through, where the write would otherwise be refused, or could not be (no expected value).
+are looked through.
 """
 
 from __future__ import annotations
@@ -155,16 +155,15 @@ class ApiWrites:
     ) -> WriteResult:
         """Apply all changes or none.
 
-        A change without an expected value is never refused, so a repetition is looked for before it is made: it would
-        undo what came after the first time.
+        A repetition is looked for before it is made: it would undo what came after the first time, where no value is
+        expected or the expected one is there again.
         """
-        is_blind = any(change.expected is None for change in changes)
         record = await self.writer.records.find(name)
         key = ReplicaKey(record.partition, record.repository)
 
         async def draft(_at: RecordAt, snapshot: RefsSnapshot | None) -> Draft | None:
             assert snapshot is not None
-            if is_blind and await self.writer.participant.disk.reader.find_request(key, request_key) is not None:
+            if await self.writer.participant.disk.reader.find_request(key, request_key) is not None:
                 raise RefConflict("the same request took effect before")
             edits = plan_changes(snapshot, changes)
             if not edits:

@@ -103,7 +103,7 @@ class History:
     def find_request(self, request_key: str) -> Round | None:
         """The newest round with this request key. Raises Corrupt."""
         wanted = b'"request_key":' + json.dumps(request_key, ensure_ascii=False).encode()
-        for line in reversed(self._lines()):
+        for line in reversed(self._lines(wanted)):
             if wanted in line:
                 round_ = _parse_line(line, self._path)
                 if round_.request_key == request_key:
@@ -126,9 +126,10 @@ class History:
             kept.append(line)
         write_durable(self._path, b"".join(line + b"\n" for line in reversed(kept)))
 
-    def _lines(self) -> list[bytes]:
-        """Whole lines; the checksums are checked when they are parsed."""
-        lines = (read_file(self._path) or b"").split(b"\n")[:-1]
+    def _lines(self, wanted: bytes = b"") -> list[bytes]:
+        """Whole lines, or none where `wanted` is in none; the checksums are checked when they are parsed."""
+        data = read_file(self._path) or b""
+        lines = data.split(b"\n")[:-1] if wanted in data else []
         while lines and b"\0" in lines[-1]:
             lines.pop()
         return lines

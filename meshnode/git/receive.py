@@ -14,15 +14,17 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from typing import Final
+from typing import Final, ParamSpec
 
-from meshnode.base.errors import Corrupt, InvalidRequest, MeshError, Overloaded
+from meshnode.base.errors import Corrupt, Fenced, InvalidRequest, MeshError, Overloaded
 from meshnode.base.ids import parse_object_id
 from meshnode.git import durable
 from meshnode.git.disk import on_disk
 from meshnode.git.journal import HASH_BYTES
 from meshnode.git.quarantine import Quarantine
 from meshnode.ports import PackFix
+
+P = ParamSpec("P")
 
 _HEADER_BYTES: Final = 12
 _INDEX_MAGIC: Final = b"\377tOc\0\0\0\2"
@@ -47,7 +49,7 @@ class GitReceive:
         self._is_complete = False
 
     async def write(self, chunk: bytes) -> None:
-        """Append bytes of the raw pack. Raises Overloaded."""
+        """Append bytes of the raw pack. Raises Overloaded; Fenced as the others do, where the round is aborted."""
         if self._fix is not None:
             raise InvalidRequest("pack bytes after the end of the pack")
         if self._pack.size + len(chunk) > self._bytes_max:
@@ -59,7 +61,7 @@ class GitReceive:
         if self._fix is not None:
             raise InvalidRequest("pack is complete already")
         self._fix = fix
-        await on_disk(self._complete_pack, fix)
+        await _arriving(self._complete_pack, fix)
 
     async def write_index(self, chunk: bytes) -> None:
         """Append bytes of the index. Raises Corrupt where there are more than announced."""
@@ -73,7 +75,7 @@ class GitReceive:
         """Check the index, make both durable. Raises Corrupt."""
         if self._fix is None:
             raise InvalidRequest("index before the end of the pack")
-        await on_disk(self._complete_index, self._fix)
+        await _arriving(self._complete_index, self._fix)
         self._is_complete = True
 
     async def close(self) -> None:
@@ -134,6 +136,16 @@ class GitReceive:
             durable.rename(file.path, self._quarantine.packs / f"pack-{fix.pack_id}{suffix}")
 
 
+async def _arriving(work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+    """`on_disk` in a quarantine, which goes when the round is aborted. Raises Fenced then."""
+    try:
+        await on_disk(work, *args, **kwargs)
+    except MeshError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise Fenced("the round was aborted while its objects arrived") from error
+        raise
+
+
 class _Growing:
     """A file that grows by pieces, with the hash of all but its last `held_back` bytes kept up to date."""
 
@@ -152,7 +164,7 @@ class _Growing:
         self._gathered += len(chunk)
         self.size += len(chunk)
         if self._gathered >= _FLUSH_BYTES:
-            await on_disk(self.flush)
+            await _arriving(self.flush)
 
     def flush(self) -> None:
         """Write and hash what was gathered."""

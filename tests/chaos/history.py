@@ -62,6 +62,9 @@ class Write:
     changes: list[Change]
     called_at: float
     answered_at: float = inf
+    sendings: int = 1
+    """How often a client's transport sent the very same push, for want of an answer. Where its old values hold again
+    because somebody undid it meanwhile, nobody can tell the second sending from another push."""
     is_atomic: bool = False
     generation: int = 0
     """As the answer says; 0 where it does not."""

@@ -110,6 +110,7 @@ class LightClient:
         endings, generation, reason = await self._send(repository, body, changes)
         is_open = len(endings) < len(changes)
         if is_open and wishes.chance.random() < 0.5:
+            write.sendings += 1
             again, generation, reason = await self._send(repository, body, changes)
             endings = {ref: ending for ref, ending in again.items() if ending is Ending.DONE}
         wishes.history.end_write(write, endings, generation=generation, reason=reason)

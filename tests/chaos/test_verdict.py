@@ -215,6 +215,26 @@ def test_a_write_without_an_answer_may_have_taken_effect_or_not(*, is_committed:
     assert run.judge().violations == []
 
 
+@pytest.mark.parametrize("sendings", [1, 2])
+def test_a_push_that_was_sent_twice_may_take_effect_again_after_it_was_undone(sendings: int) -> None:
+    run = Run()
+    run.write(152, [Change(ref=REF, expected=oid(20), value=None, ending=Ending.DONE)])
+    push = Change(ref=REF, expected=None, value=oid(80), ending=Ending.DONE)
+    run.write(155, [push])
+    first = run.history.writes[-1]
+    run.write(165, [Change(ref=REF, expected=oid(80), value=None, ending=Ending.DONE)])
+    run.read(170)
+    run.commit([push])
+    first.sendings, first.answered_at, first.generation = sendings, 1.8, run.generation
+    run.read(190)
+    violations = run.judge().violations
+    if sendings == 2:
+        assert violations == []
+    else:
+        assert any("committed 2 times" in violation for violation in violations)
+        assert any("not linearizable" in violation for violation in violations)
+
+
 @pytest.mark.parametrize("lie", LIES, ids=lambda lie: lie.__name__)
 def test_every_lie_is_called_one(lie: Callable[[Run], None]) -> None:
     run = Run()

@@ -4,7 +4,7 @@ registers    every reference: reads, pushes and updates have some order that exp
              `tests/sim/linearizability.py`); what was refused is not in the order, what is open may be
 positions    a verified answer is not older than any answer given before it was asked for; one generation shows
              the same references to everyone
-rounds       every acknowledged change was committed, once; a refused one never; an atomic write in one round;
+rounds       every acknowledged change was committed, once a sending; a refused one never; an atomic write in one round;
              each read shows what had been committed at its generation
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Final
 
@@ -65,7 +65,9 @@ def registers_of(history: History) -> dict[Register, list[Call]]:
     for write in history.writes:
         for change in write.changes:
             if change.ending is not Ending.REFUSED:
-                registers.setdefault((write.repository, change.ref), []).append(_call_of(write, change))
+                calls = registers.setdefault((write.repository, change.ref), [])
+                calls.append(_call_of(write, change))
+                calls += [replace(calls[-1], answered_at=inf)] * (write.sendings - 1)
     for read in history.reads:
         if read.level is Level.VERIFIED:
             for ref in covered(read):
@@ -242,7 +244,7 @@ def _write_violations(
             yield f"acknowledged and not committed, {change.ref}"
         if change.ending is Ending.REFUSED and found and change.mark not in claimed:
             yield f"refused and committed at generation {found[0]}, {change.ref}"
-        if len(found) > 1:
+        if len(found) > write.sendings:
             yield f"committed {len(found)} times, {change.ref}"
     own = {tuple(committed.get(change.mark, ())) for change in write.changes if change.value}
     if write.is_atomic and len(own) > 1:

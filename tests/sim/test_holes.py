@@ -341,6 +341,26 @@ def test_a_repeated_rename_that_was_undone_in_between_is_not_done_again() -> Non
     play(story)
 
 
+def test_a_repeated_update_whose_expected_value_is_there_again_is_not_done_again() -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        name = RepositoryName(NAME)
+        await cluster.create("n1", NAME)
+
+        async def change(node: str, old: str, new: str, key: str) -> WriteResult:
+            cluster.plant(A)
+            wanted = RefChange(name=RefName(MAIN), new=new, expected=old)
+            return await cluster.engine(node).writes.update_refs(name, [wanted], request_key=key, actor="t")
+
+        first = await change("n1", "", A, "one")
+        await change("n1", A, "", "two")
+        again = await change("n2", "", A, "one")
+        assert again.is_repetition
+        assert again.round_id == first.round_id
+        assert await cluster.read("n3", NAME) is None
+
+    play(story)
+
+
 def test_a_repeated_create_whose_name_changed_hands_makes_no_second_repository() -> None:
     async def story(cluster: MemoryCluster) -> None:
         name, other = RepositoryName(NAME), RepositoryName("demo/other")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from meshnode.base.errors import Corrupt, InvalidRequest, Overloaded
+from meshnode.base.errors import Corrupt, Fenced, InvalidRequest, Overloaded
 from meshnode.base.ids import ObjectId, RoundId
 from meshnode.config import PushSettings
 from meshnode.git.command import GitCommands
@@ -272,6 +272,33 @@ async def test_messages_of_a_receive_out_of_order_are_refused(git_disk: GitTestD
     with pytest.raises(Corrupt, match="longer"):
         await receive.write_index(bytes(fix.index_bytes + 1))
     await receive.close()
+
+
+@pytest.mark.parametrize("is_pack_complete", [False, True])
+async def test_objects_of_a_round_that_is_aborted_meanwhile_are_refused_as_such(
+    git_disk: GitTestDisk, *, is_pack_complete: bool
+) -> None:
+    stores = git_disk.open()
+    writes = await created(stores)
+    await created(stores, FORK)
+    pack = git_disk.pack([git_disk.objects.third])
+    round_ = writes.update({}, has_pack=True)
+    arriving = await stores.packs.open_ingest(KEY, round_.round_id, "sha1")
+    await arriving.write(pack)
+    fix = await arriving.finish()
+    assert fix is not None
+    receive = await stores.packs.open_receive(FORK, ROUND, "sha1")
+    await receive.write(pack)
+    if is_pack_complete:
+        await receive.finish(fix)
+        await receive.write_index(b"".join([chunk async for chunk in arriving.index()]))
+    await arriving.close()
+
+    await stores.store.discard(FORK, ROUND)
+    with pytest.raises(Fenced, match="aborted while"):
+        await (receive.finish_index() if is_pack_complete else receive.finish(fix))
+    await receive.close()
+    assert not list((git_disk.data / "incoming").glob(f"{FORK.repository}.*"))
 
 
 async def test_large_packs_arrive_whole_in_pieces_of_any_size(tmp_path: Path, git_disk: GitTestDisk) -> None:
