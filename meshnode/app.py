@@ -15,7 +15,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,15 +22,24 @@ import uvloop
 
 from meshnode import __version__
 from meshnode.auth.channel import SignedChannel
-from meshnode.auth.keys import PrivateKey, load_or_create_private_key
+from meshnode.auth.identity import (
+    Belonging,
+    Identity,
+    check_belonging,
+    check_key,
+    check_listed,
+    read_belonging,
+    write_belonging,
+)
+from meshnode.auth.keys import load_private_key
 from meshnode.auth.registry import KeyRegistry
 from meshnode.auth.replay import ReplayCache
 from meshnode.auth.responses import ResponseSigner
 from meshnode.auth.tls import channel_credentials, server_credentials
 from meshnode.auth.tokens import RequestVerifier, TokenSigner, replay_window_ms
 from meshnode.auth.users import UserVerifier
-from meshnode.base.errors import CatalogUnavailable, Forbidden, InvalidRequest, MeshError
-from meshnode.base.ids import NodeId, parse_node_id
+from meshnode.base.errors import CatalogUnavailable, InvalidRequest, MeshError
+from meshnode.base.ids import parse_node_id
 from meshnode.catalog.metered import MeteredCatalog
 from meshnode.catalog.open import open_catalog
 from meshnode.config import Config
@@ -91,7 +99,7 @@ log = logging.getLogger("meshnode.app")
 
 EXIT_OK: Final = 0
 EXIT_REFUSED: Final = 5
-"""The node may not start as it is: wrong key, unknown node, bad settings."""
+"""The node may not start as it is: another key, id or cluster than the catalog's, or an entry that is gone."""
 CATALOG_PAUSE_S: Final = 0.5
 SWITCH_INTERVAL_S: Final = 0.0005
 """Threads that sign, read the catalog's file or the disk wait up to one interval for the interpreter whenever the
@@ -99,20 +107,6 @@ loop is busy: at Python's 5 ms, a call that takes 0.3 ms took 19 ms (measured)."
 REPLAY_ENTRIES_MAX: Final = 1_000_000
 """At 1,700 signed calls a second (measured) the window holds about 500,000."""
 AGENT: Final = f"meshnode/{__version__}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Identity:
-    """Who this node is: its id, its cluster and its key."""
-
-    node: NodeId
-    cluster_id: str
-    key: PrivateKey
-
-    @property
-    def issuer(self) -> str:
-        """The name it signs with."""
-        return f"node:{self.node}"
 
 
 def run_node(config: Config) -> int:
@@ -165,24 +159,26 @@ async def wait_for_identity(config: Config, catalog: Catalog, stopping: asyncio.
 
 
 async def identify(config: Config, catalog: Catalog) -> Identity:
-    """This node as the catalog knows it.
+    """This node as its disk and the catalog know it, both of one mind (`auth/identity.py`).
 
     Raises:
-        InvalidRequest: there is no cluster in the catalog, or this node is not one of its nodes.
-        Forbidden: the catalog lists another key for this node.
+        InvalidRequest: there is no cluster in the catalog, this node was never added to it, or its key is missing.
+        Forbidden: the directory is another node's or cluster's, the node was removed, or has another key.
         CatalogUnavailable: it cannot be told now.
     """
-    own = parse_node_id(config.node.id)
-    key_file = Path(config.auth.key_file) if config.auth.key_file else config.node.data / "node.pem"
-    key = load_or_create_private_key(key_file)
+    own, data = parse_node_id(config.node.id), config.node.data
     settings, entry = await catalog.get([CLUSTER, node_key(own)])
     if settings is None:
         raise InvalidRequest("the catalog holds no cluster; create one first (meshnode up, or init-cluster)")
-    if entry is None:
-        raise InvalidRequest("this node is not in the catalog; add it to the cluster first", node=own)
-    if key.public_pem.strip() not in {pem.strip() for pem in decode_node(entry.value).public_keys}:
-        raise Forbidden("the catalog lists another key for this node", node=own, key_id=key.key_id)
-    return Identity(node=own, cluster_id=decode_settings(settings.value).cluster_id, key=key)
+    expected = Belonging(node=own, cluster_id=decode_settings(settings.value).cluster_id)
+    found = read_belonging(data)
+    check_belonging(found, expected, data)
+    listed = check_listed(own, None if entry is None else decode_node(entry.value), is_known_here=found is not None)
+    key = load_private_key(Path(config.auth.key_file) if config.auth.key_file else data / "node.pem")
+    check_key(listed, key)
+    if found is None:
+        write_belonging(data, expected)
+    return Identity(node=own, cluster_id=expected.cluster_id, key=key)
 
 
 class RunningNode:

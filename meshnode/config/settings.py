@@ -78,7 +78,7 @@ class AuthSettings:
     """`[auth]`: who may do what."""
 
     key_file: str = ""
-    """PEM of this node's RSA-2048 key, made on first start; default: <data>/node.pem."""
+    """PEM of this node's RSA-2048 key, made when the node is added to its cluster; default: <data>/node.pem."""
     anonymous_http: str = "none"
     """What HTTP clients without a token may do: "none", "read" or "write". Only on a loopback listener."""
     is_open_introspection: bool = False

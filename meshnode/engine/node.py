@@ -331,5 +331,6 @@ class NodeEngine:
         self.repairer.take_out(key, reason)
 
     def _on_cluster_change(self) -> None:
-        self.activity.note_resting(is_resting=not self.membership.is_available(self.own))
+        is_listed = self.own in self.membership.nodes()
+        self.activity.note_resting(is_resting=not is_listed or not self.membership.is_available(self.own))
         self.repairer.want_sweep()

@@ -1,0 +1,117 @@
+"""Decides whether a node may serve: what its disk says it is must be what the catalog lists.
+
+    settings: node.id         --> the catalog's entry of that id --> lists this key?
+    <data>/identity.json      --> cluster id and node id that this directory was used with first
+
+Rule: whatever does not match is refused before anything listens; nothing is made, changed or guessed. A key that is
+missing is not made anew either: nobody would believe it. What the directory is for is written down once, when all the
+rest agrees, and never changes; a directory without it (made before it was kept, or brought back from a backup) is
+taken as it is found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from meshnode.auth.keys import PrivateKey, write_private_file
+from meshnode.base.errors import Corrupt, Forbidden, InvalidRequest
+from meshnode.base.ids import NodeId, parse_node_id
+from meshnode.core.decoding import decode
+from meshnode.core.keys import Node, encode_json
+
+IDENTITY_FILE: Final = "identity.json"
+_FORMAT: Final = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Who this node is: its id, its cluster and its key."""
+
+    node: NodeId
+    cluster_id: str
+    key: PrivateKey
+
+    @property
+    def issuer(self) -> str:
+        """The name it signs with."""
+        return f"node:{self.node}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Belonging:
+    """Whose a data directory is."""
+
+    node: NodeId
+    cluster_id: str
+
+
+def read_belonging(data: Path) -> Belonging | None:
+    """Whose the directory is, None where that was never written down. Raises Corrupt, InvalidRequest: unreadable."""
+    path = data / IDENTITY_FILE
+    try:
+        text = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise InvalidRequest("identity file cannot be read", file=str(path), detail=error.strerror) from error
+    return decode(
+        text,
+        "identity file",
+        _FORMAT,
+        lambda fields: Belonging(node=fields.parsed("node", parse_node_id), cluster_id=fields.text("cluster_id")),
+        file=str(path),
+    )
+
+
+def write_belonging(data: Path, belonging: Belonging) -> None:
+    """Write down whose the directory is, durably; what is written already stays. Raises InvalidRequest."""
+    path = data / IDENTITY_FILE
+    value = encode_json({"v": _FORMAT, "node": belonging.node, "cluster_id": belonging.cluster_id})
+    try:
+        write_private_file(path, value + b"\n")
+    except OSError as error:
+        raise InvalidRequest("identity file cannot be made", file=str(path), detail=error.strerror) from error
+
+
+def check_belonging(found: Belonging | None, expected: Belonging, data: Path) -> None:
+    """Check that a directory was not used by another node or for another cluster. Raises Forbidden."""
+    if found is None or found == expected:
+        return
+    if found.node != expected.node:
+        raise Forbidden(
+            "the data directory belongs to another node; name it in node.data of that node's settings only",
+            data=str(data),
+            found=found.node,
+            node=expected.node,
+        )
+    raise Forbidden(
+        "the data directory belongs to another cluster than the catalog",
+        data=str(data),
+        found=found.cluster_id,
+        catalog=expected.cluster_id,
+    )
+
+
+def check_listed(own: NodeId, entry: Node | None, *, is_known_here: bool) -> Node:
+    """Check that the catalog lists this node; `is_known_here`: its directory says that it once did.
+
+    Raises:
+        InvalidRequest: it was never added. Forbidden: it was removed. Corrupt: the entry is another node's.
+    """
+    if entry is None and is_known_here:
+        raise Forbidden("this node was removed from the cluster; what it holds is out of date", node=own)
+    if entry is None:
+        raise InvalidRequest(
+            "this node is not in the catalog; add it to the cluster first (meshnode node join)", node=own
+        )
+    if entry.node != own:
+        raise Corrupt("the catalog's entry of this node names another one", node=own, found=entry.node)
+    return entry
+
+
+def check_key(entry: Node, key: PrivateKey) -> None:
+    """Check that the catalog lists this key for the node. Raises Forbidden."""
+    if key.public_pem.strip() not in {pem.strip() for pem in entry.public_keys}:
+        raise Forbidden("the catalog lists another key for this node", node=entry.node, key_id=key.key_id)
