@@ -73,10 +73,12 @@ from meshnode.peer.grpc import GrpcPeers
 from meshnode.peer.transport import GrpcTransport
 from meshnode.ports import Catalog, Membership, Peers, RemoteTransport, Revisions
 from meshnode.rpc.accounts import Accounts
+from meshnode.rpc.acts import Acts
 from meshnode.rpc.admission import Admission
 from meshnode.rpc.answer_cache import AnswerCache
 from meshnode.rpc.census import Census
 from meshnode.rpc.cluster import ClusterServicer
+from meshnode.rpc.cluster_audit import ClusterAuditServicer
 from meshnode.rpc.forward import Forwarder
 from meshnode.rpc.forward_stream import StreamForwarder
 from meshnode.rpc.git_api import GitApi
@@ -315,8 +317,11 @@ class RunningNode:
             ),
             "mesh.v1.TransportService": TransportServicer(engine.transport, self._packs),
             "mesh.v1.ReplicationService": ReplicationServicer(replication=engine.participant, accounts=accounts),
-            "mesh.v1.ClusterService": ClusterServicer(
-                own=own, census=census, membership=engine.membership, activity=engine.activity, moves=engine.moves
+            "mesh.v1.ClusterService": Parts(
+                ClusterServicer(
+                    own=own, census=census, membership=engine.membership, activity=engine.activity, moves=engine.moves
+                ),
+                ClusterAuditServicer(engine.audit),
             ),
             "mesh.v1.MaintenanceService": MaintenanceServicer(
                 own=own,
@@ -377,6 +382,7 @@ class RunningNode:
             clock=self._clock,
             entropy=SystemEntropy(),
             observer=Observer(self._metrics),
+            acts=Acts(own=own, audit=engine.audit, clock=self._clock, entropy=SystemEntropy()),
             unary_ms_max=config.limits.unary_ms_max,
             stream_ms_max=max(config.limits.fetch_ms_max, config.limits.push_ms_max),
             is_open_introspection=config.auth.is_open_introspection,

@@ -88,6 +88,8 @@ class VerifiedRequest:
     jti: str
     body_digest: str | None
     """What the token says of the first message; None where an application left it out."""
+    key_id: str
+    """Of the caller's key that signed it."""
 
     def check_body(self, body: bytes) -> None:
         """Check the only or first message of a request whose token was verified before it came.
@@ -185,7 +187,7 @@ class RequestVerifier:
         audience = token.text("aud")
         if audience not in self._audiences:
             raise Unauthenticated("token is for another audience", audience=printable(audience))
-        verified = VerifiedRequest(known.caller, self._jti(token), token.optional_text("body"))
+        verified = VerifiedRequest(known.caller, self._jti(token), token.optional_text("body"), known.key.key_id)
         self._check_subject(token, verified, method)
         if body is not None:
             verified.check_body(body)

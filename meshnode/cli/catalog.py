@@ -19,6 +19,7 @@ import click
 from meshnode.auth.keys import load_private_key
 from meshnode.base.ids import NodeId, parse_node_id
 from meshnode.catalog.open import open_catalog
+from meshnode.cli.acts import recorded
 from meshnode.cli.blueprint import nodes_of, operator_of, settings_of
 from meshnode.cli.layout import ClusterFile, Layout, require_cluster_file
 from meshnode.cli.local import plan_partitions
@@ -98,17 +99,22 @@ def rebuild(
         written = 0
         if not dry_run:
             nodes = [*nodes_of(cluster), *_joined_later(cluster, accounts)]
-            written = _on_catalog(
-                layout,
-                cluster,
-                lambda opened: write_catalog(
-                    opened,
-                    plan,
-                    settings=settings_of(cluster),
-                    nodes=nodes,
-                    applications=[operator_of(layout)],
-                ),
-            )
+
+            async def write(opened: Catalog) -> int:
+                request = {"cluster_id": cluster.cluster_id, "without": ", ".join(given_up)}
+                async with recorded(opened, "catalog rebuild", request) as act:
+                    written = await write_catalog(
+                        opened,
+                        plan,
+                        settings=settings_of(cluster),
+                        nodes=nodes,
+                        applications=[operator_of(layout)],
+                        begin=act.begin,
+                    )
+                    act.facts.update(repositories=len(plan.decisions), keys_written=written)
+                return written
+
+            written = _on_catalog(layout, cluster, write)
     _print_plan(plan, accounts, given_up, written=None if dry_run else written, is_json=is_json)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from meshnode.base.errors import PeerUnavailable
+from meshnode.cli.audit import audit
 from meshnode.cli.client import ClusterClient, ask, run_client
 from meshnode.cli.moves import describe_moves, factor, moves_fact, partitions, print_moves, rebalance, remove
 from meshnode.cli.outcome import CommandError, ExitCode
@@ -33,7 +34,7 @@ def cluster() -> None:
     """Look at the cluster as a whole, and say where replicas are to be."""
 
 
-for command in (factor, partitions, rebalance):
+for command in (audit, factor, partitions, rebalance):
     cluster.add_command(command)
 
 

@@ -111,7 +111,7 @@ def init_cluster(
         if existing is None:
             check_catalog_free(blueprint)
         cluster = make_cluster_files(layout, blueprint, existing)
-        written = fill_catalog(layout, cluster)
+        written = fill_catalog(layout, cluster, command="init-cluster")
     click.echo(f"cluster {cluster.cluster_id}: {len(cluster.nodes)} nodes, {written} catalog keys written")
 
 

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from meshnode.base.ids import NodeId
 from meshnode.catalog.open import open_catalog
+from meshnode.cli.acts import recorded
 from meshnode.cli.blueprint import ClusterBlueprint, nodes_of, operator_of, plan_settings, settings_of
 from meshnode.cli.layout import ClusterFile, ClusterNode, Layout
 from meshnode.cli.local import initialise_cluster
@@ -81,8 +82,10 @@ def check_catalog_free(blueprint: ClusterBlueprint) -> None:
         )
 
 
-def fill_catalog(layout: Layout, cluster: ClusterFile) -> int:
+def fill_catalog(layout: Layout, cluster: ClusterFile, *, command: str) -> int:
     """Make the catalog describe the cluster, by the settings its first node would use; keys that were written.
+
+    What `command` writes is on record in the audit log.
 
     Raises:
         MeshError: as `initialise_cluster` and `open_catalog`.
@@ -92,12 +95,17 @@ def fill_catalog(layout: Layout, cluster: ClusterFile) -> int:
     async def fill() -> int:
         catalog = await open_catalog(settings)
         try:
-            return await initialise_cluster(
-                catalog,
-                settings=settings_of(cluster),
-                nodes=nodes_of(cluster),
-                applications=[operator_of(layout)],
-            )
+            request = {"cluster_id": cluster.cluster_id, "nodes": ", ".join(node.node for node in cluster.nodes)}
+            async with recorded(catalog, command, request) as act:
+                written = await initialise_cluster(
+                    catalog,
+                    settings=settings_of(cluster),
+                    nodes=nodes_of(cluster),
+                    applications=[operator_of(layout)],
+                    begin=act.begin,
+                )
+                act.facts["keys_written"] = written
+            return written
         finally:
             await catalog.close()
 

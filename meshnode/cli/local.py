@@ -9,7 +9,7 @@ in the first transaction, so a catalog can never hold the keys of two clusters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -47,6 +47,12 @@ _PASSES_MAX: Final = 8
 
 OnWritten = Callable[[int, int], None]
 """Called with keys that are there and keys in all."""
+Begin = Callable[[], Awaitable[None]]
+"""Awaited before anything is written, perhaps more than once; what it raises ends the writing."""
+
+
+async def begin_nothing() -> None:
+    """For who has nothing to do before the first write."""
 
 
 def plan_partitions(settings: ClusterSettings, nodes: Sequence[Node]) -> list[Partition]:
@@ -68,6 +74,7 @@ async def initialise_cluster(
     nodes: Sequence[Node],
     applications: Sequence[Application] = (),
     on_written: OnWritten = lambda _there, _all: None,
+    begin: Begin = begin_nothing,
 ) -> int:
     """Make the catalog describe this cluster; how many keys this call wrote, 0 where all were there.
 
@@ -87,6 +94,7 @@ async def initialise_cluster(
         on_written(len(wanted) - len(missing), len(wanted))
         if not missing:
             return written
+        await begin()
         for start in range(0, len(missing), WRITES_MAX):
             batch = missing[start : start + WRITES_MAX]
             if not await _create(catalog, {key: wanted[key] for key in batch}):

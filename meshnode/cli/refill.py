@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from meshnode.base.errors import CatalogUnavailable, OutcomeUnknown
-from meshnode.cli.local import initialise_cluster
+from meshnode.cli.local import Begin, begin_nothing, initialise_cluster
 from meshnode.cli.outcome import CommandError, ExitCode
 from meshnode.core.keys import (
     CLUSTER,
@@ -80,6 +80,7 @@ async def write_catalog(
     settings: ClusterSettings,
     nodes: Sequence[Node],
     applications: Sequence[Application],
+    begin: Begin = begin_nothing,
 ) -> int:
     """Make the catalog what the plan says; how many keys this call wrote.
 
@@ -93,8 +94,9 @@ async def write_catalog(
         missing = await check_catalog_empty(catalog, wanted)
         if not missing:
             return written + await initialise_cluster(
-                catalog, settings=settings, nodes=nodes, applications=applications
+                catalog, settings=settings, nodes=nodes, applications=applications, begin=begin
             )
+        await begin()
         for start in range(0, len(missing), BATCH):
             batch = missing[start : start + BATCH]
             try:

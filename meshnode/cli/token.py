@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from meshnode.auth.tokens import LIFETIME_MS
 from meshnode.auth.users import LIFETIME_S_MAX, issue_user_token
 from meshnode.cli.client import signer_of
+from meshnode.cli.durations import DurationType
 from meshnode.cli.output import print_note
 from meshnode.cli.target import Target, target_options
 from meshnode.engine.system import SystemClock
 
 _METHOD = re.compile(r"/?(?P<service>[A-Za-z_][\w.]*)/(?P<method>[A-Za-z_]\w*)\Z")
-_TTL = re.compile(r"(?P<number>[0-9]{1,9})(?P<unit>[smhd]?)\Z")
-_UNIT_S: Final = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 class _MethodType(click.ParamType[str]):
@@ -30,19 +29,6 @@ class _MethodType(click.ParamType[str]):
         if match is None:
             self.fail(f"{value!r} is not package.Service/Method", param, ctx)
         return f"/{match['service']}/{match['method']}"
-
-
-class _TtlType(click.ParamType[int]):
-    """`3600`, `90m`, `12h` or `30d`, in seconds."""
-
-    name = "ttl"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The seconds. Fails with a usage error."""
-        match = _TTL.match(str(value))
-        if match is None:
-            self.fail(f"{value!r} is not a number of seconds, or a number with s, m, h or d", param, ctx)
-        return int(match["number"]) * _UNIT_S[match["unit"]]
 
 
 @click.group()
@@ -70,7 +56,7 @@ def create(target: Target, method: str | None, audience: str) -> None:
 @click.option("--scope", type=click.Choice(["read", "write"]), default="read", show_default=True)
 @click.option("--repository", default="*", show_default=True, help="Pattern over repository names; * crosses /.")
 @click.option(
-    "--ttl", type=_TtlType(), default="30d", show_default=True, help="Life: 3600, 90m, 12h, 30d; 366d at most."
+    "--ttl", type=DurationType(), default="30d", show_default=True, help="Life: 3600, 90m, 12h, 30d; 366d at most."
 )
 @click.option("--audience", default="", help="Cluster id it is for; needed with --server.")
 @target_options

@@ -173,7 +173,7 @@ def _prepare(layout: Layout, blueprint: ClusterBlueprint, existing: ClusterFile 
         check_catalog_not_lost(layout, existing)
     with progress(f"preparing {layout.data}"):
         cluster = make_cluster_files(layout, blueprint, existing)
-        fill_catalog(layout, cluster)
+        fill_catalog(layout, cluster, command="up")
     return cluster
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from meshnode.client.caller import CALL_MS, STREAM_MS, Caller, Method
 from meshnode.v1 import (
+    cluster_audit_pb2,
     cluster_pb2,
     commit_pb2,
     diff_pb2,
@@ -84,6 +85,14 @@ _CLUSTER_LIST_PARTITIONS: Final = Method(
 )
 _CLUSTER_GET_NODE_ACTIVITY: Final = Method(
     path="/mesh.v1.ClusterService/GetNodeActivity",
+    is_write=False,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_LIST_AUDIT: Final = Method(
+    path="/mesh.v1.ClusterService/ListAudit",
     is_write=False,
     holder=(),
     name_field="",
@@ -174,6 +183,14 @@ class ClusterService:
         """What the answering node itself is doing: work in flight, repairs, start-up."""
         return await self._caller.unary(
             _CLUSTER_GET_NODE_ACTIVITY, request, cluster_pb2.GetNodeActivityResponse, timeout_ms=timeout_ms
+        )
+
+    async def list_audit(
+        self, request: cluster_audit_pb2.ListAuditRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_audit_pb2.ListAuditResponse:
+        """Administrative acts, newest first: who did what, when, and how it ended."""
+        return await self._caller.unary(
+            _CLUSTER_LIST_AUDIT, request, cluster_audit_pb2.ListAuditResponse, timeout_ms=timeout_ms
         )
 
 

@@ -15,6 +15,8 @@
     moves/control                    MoveControl: whether moves are paused
     moves/planner                    who plans now, bound to that node's lease
     moves/progress                   MoveProgress: how far moves are, in the planner's words
+    audit/head                       AuditHead: number of the next administrative act, and of the oldest one kept
+    audit/entries/<number>           AuditEntry: who did what, and how it ended
 
 Values are JSON so that an operator can read them with the catalog's own tools. A decoder refuses what it does
 not know with `Corrupt`: a newer format must not be guessed at.
@@ -68,6 +70,8 @@ USAGE: Final = "usage/"
 MOVE_CONTROL: Final = "moves/control"
 MOVE_PLANNER: Final = "moves/planner"
 MOVE_PROGRESS: Final = "moves/progress"
+AUDIT_HEAD: Final = "audit/head"
+AUDIT_ENTRIES: Final = "audit/entries/"
 
 
 class NodeState(Enum):

@@ -21,6 +21,7 @@ from meshnode.core.keys import Application, Node
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.activity import NodeActivity
 from meshnode.engine.api_writes import ApiWrites
+from meshnode.engine.audit import AuditTrail
 from meshnode.engine.departure import Departure
 from meshnode.engine.feed import Feed
 from meshnode.engine.forgetting import Forgetting
@@ -110,6 +111,7 @@ class NodeEngine:
         self.supervisor = Supervisor()
         self.activity = NodeActivity(world.clock, world.meter)
         self.activity.wait_for(lambda: self.supervisor.count(*LED_HERE))
+        self.audit = AuditTrail(catalog=world.catalog, clock=world.clock, supervisor=self.supervisor)
         self.records = Records(world.catalog, self.supervisor)
         self.membership = ClusterMembership(
             own=own,

@@ -15,7 +15,7 @@ contract suite over both (`tests/contract`). What only reads or builds Git objec
                  Objects, Revisions, Workshops
     engine/   -> Transport, Writes, Operations, Reads, Router, Replication, Membership, Activity, Scrubs,
                  Losses, Events:
-    engine/   -> Transport, Writes, Reads, Router, Replication, Membership, Activity, Moves, Scrubs, Losses, Events:
+    engine/   -> Transport, Writes, Reads, Router, Replication, Membership, Activity, Moves, Scrubs, Losses, Audit, Events:
                  what http/ and rpc/ serve
 
 Errors are those of `base.errors`; every method may be cancelled at any await, and then leaves nothing running.
@@ -23,6 +23,7 @@ Errors are those of `base.errors`; every method may be cancelled at any await, a
 
 from __future__ import annotations
 
+from meshnode.ports.audit import Audit, AuditPage, BegunAct
 from meshnode.ports.blame import BlameHunk, BlameOptions, Blames
 from meshnode.ports.catalog import Catalog, Compare, Delete, Entry, Put, WatchEvent
 from meshnode.ports.commit_sources import CommitSources
@@ -150,6 +151,9 @@ __all__ = [
     "ApplyMailbox",
     "ArchiveFormat",
     "Attribute",
+    "Audit",
+    "AuditPage",
+    "BegunAct",
     "BlameHunk",
     "BlameOptions",
     "Blames",

@@ -89,6 +89,12 @@ def request_id_of(metadata: Mapping[str, str | bytes], fresh: str) -> str:
     return fresh
 
 
+def peer_of(address: str) -> str:
+    """The host that gRPC calls `ipv4:127.0.0.1:4711` or `ipv6:%5B::1%5D:4711`; anything else as it is."""
+    family, _, rest = unquote(address).partition(":")
+    return rest.rpartition(":")[0] if family in {"ipv4", "ipv6"} else address
+
+
 def forwarding_metadata(call: Call) -> tuple[tuple[str, str], ...]:
     """What goes with a call that this node hands on."""
     return (

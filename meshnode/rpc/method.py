@@ -53,6 +53,8 @@ class Method:
     is_answer_streaming: bool
     is_introspection: bool = False
     """Health or reflection: may be open to callers without a token, and answers while the node drains."""
+    is_audited: bool = False
+    """An administrative act: it is on record before it begins (`rpc/acts.py`)."""
 
     @property
     def is_replay_refused(self) -> bool:
@@ -105,7 +107,15 @@ def _annotated(method: MethodDescriptor) -> Method:
         input=GetMessageClass(method.input_type),
         is_streaming=_streams(method, "client_streaming") or _streams(method, "server_streaming"),
         is_answer_streaming=_streams(method, "server_streaming"),
+        is_audited=_is_audited(Kind(kind), CallerRole(role), is_said=options.Extensions[annotations_pb2.audited]),
     )
+
+
+def _is_audited(kind: Kind, role: CallerRole, *, is_said: bool) -> bool:
+    """Whether a method is an administrative act. What only reads is none; what nodes do among themselves neither."""
+    if kind is Kind.ACCESSOR or role is CallerRole.NODE:
+        return False
+    return is_said or kind is Kind.MAINTENANCE or role is CallerRole.ADMINISTRATOR
 
 
 def _streams(method: MethodDescriptor, side: str) -> bool:

@@ -1,6 +1,7 @@
 """Runs every call through the same steps, so that no servicer can forget one.
 
-    token -> role -> draining, place -> first message parsed -> servicer -> status -> signed trailer -> log line
+    token -> role -> draining, place -> first message parsed -> on record, where it is an administrative act
+          -> servicer -> status -> outcome on record -> signed trailer -> log line
 
 Messages are raw bytes here: what was signed is what is checked. `except Exception` stands only in this module; an
 unknown exception becomes INTERNAL and its text stays in the log. Every answer to a known caller is signed, errors
@@ -23,8 +24,9 @@ from meshnode.auth.responses import RESPONSE_METADATA, MessageTrace, ResponseSig
 from meshnode.auth.tokens import AUTHORIZATION, VerifiedRequest
 from meshnode.base.errors import DeadlineExceeded, InvalidRequest, MeshError, OutcomeUnknown, Unauthenticated
 from meshnode.ports import Clock, Entropy
+from meshnode.rpc.acts import Act, Acts, note_refused
 from meshnode.rpc.admission import Admission, check_role
-from meshnode.rpc.call import Answer, Call, Handler, actor_and_forwarding, closing, request_id_of
+from meshnode.rpc.call import Answer, Call, Handler, actor_and_forwarding, closing, peer_of, request_id_of
 from meshnode.rpc.method import Kind, Method
 from meshnode.rpc.observer import Observer, Served
 from meshnode.telemetry.logs import bind
@@ -65,6 +67,7 @@ class Pipeline:
     clock: Clock
     entropy: Entropy
     observer: Observer
+    acts: Acts
     unary_ms_max: int
     stream_ms_max: int
     is_open_introspection: bool
@@ -81,6 +84,7 @@ class Pipeline:
                 with self.admission.enter(exchange.caller, method):
                     call = exchange.call(body)
                     request = parse(method.input, body)
+                    await exchange.begin_act(request)
                     async with exchange.deadline(call):
                         answer = serialise(await run(request, call))
                 exchange.note_answer(answer)
@@ -118,9 +122,11 @@ class _Exchange:
             self._metadata.setdefault(key, value)
         self._verified: VerifiedRequest | None = None
         self._call: Call | None = None
+        self._act: Act | None = None
         self._request_id = request_id_of(self._metadata, pipeline.entropy.new_id())
         self._started_ms = pipeline.clock.monotonic_ms()
         self._is_rest_wanted = False
+        self._is_on_record = False
         self._sending = asyncio.Lock()
         self.bytes_in = 0
         self.bytes_out = 0
@@ -129,6 +135,10 @@ class _Exchange:
     def caller(self) -> Any:
         """Who calls; None for introspection without a token."""
         return None if self._verified is None else self._verified.caller
+
+    @property
+    def _caller_name(self) -> str:
+        return "" if self._verified is None else self._verified.caller.issuer
 
     def authenticate(self, body: bytes | None) -> None:
         """Check token and role. Raises Unauthenticated, Forbidden, Overloaded.
@@ -166,6 +176,13 @@ class _Exchange:
         )
         return self._call
 
+    async def begin_act(self, request: Message) -> None:
+        """Put the call on record where it is an administrative act. Raises CatalogUnavailable: it must not begin."""
+        if self._verified is not None and self._call is not None:
+            self._act = await self._pipeline.acts.begin(
+                request, self._call, key_id=self._verified.key_id, peer=peer_of(self._context.peer())
+            )
+
     @asynccontextmanager
     async def deadline(self, call: Call) -> AsyncIterator[None]:
         """Stop what runs when the call's time is over."""
@@ -197,9 +214,20 @@ class _Exchange:
             except Exception as error:  # noqa: BLE001 - the one place; see the module's rule
                 status = status_of(error)
                 self._pipeline.observer.note_defect(self._method, self._request_id, error)
+            await self._end_act(status)
             await self._close(status)
         finally:
-            self._note(status)
+            try:
+                await self._end_act(status)
+            finally:
+                self._note(status)
+
+    async def _end_act(self, status: Status) -> None:
+        """Say how an administrative act ended; once, whichever way the call ends."""
+        act, self._act = self._act, None
+        if act is not None:
+            self._is_on_record = True
+            await act.end(status)
 
     def note_answer(self, answer: bytes) -> None:
         """Count a message of the answer."""
@@ -213,7 +241,10 @@ class _Exchange:
             if self._request.count == 0 and self._verified is not None:
                 self._verified.check_body(body)
             self._request.note(body)
-            yield parse(self._method.input, body)
+            message = parse(self._method.input, body)
+            if self._request.count == 1:
+                await self.begin_act(message)
+            yield message
             if self._request.count == 1:
                 await self._want_rest()
 
@@ -298,16 +329,19 @@ class _Exchange:
 
     def _note(self, status: Status) -> None:
         call = self._call
+        is_forwarded = call is not None and call.is_forwarded
+        if self._method.is_audited and not self._is_on_record and not is_forwarded:
+            note_refused(self._method, status, who=self._caller_name, peer=peer_of(self._context.peer()))
         self._pipeline.observer.note(
             Served(
                 method=self._method,
                 code=status.code.name,
                 detail=status.detail,
                 duration_ms=self._pipeline.clock.monotonic_ms() - self._started_ms,
-                caller="" if self.caller is None else self.caller.issuer,
+                caller=self._caller_name,
                 actor="" if call is None else call.actor,
                 request_id=self._request_id,
-                is_forwarded=call is not None and call.is_forwarded,
+                is_forwarded=is_forwarded,
                 bytes_in=self.bytes_in,
                 bytes_out=self.bytes_out,
                 facts={} if call is None else call.facts,

@@ -32,3 +32,5 @@ KIND_FIELD_NUMBER: _ClassVar[int]
 kind: _descriptor.FieldDescriptor
 ROLE_FIELD_NUMBER: _ClassVar[int]
 role: _descriptor.FieldDescriptor
+AUDITED_FIELD_NUMBER: _ClassVar[int]
+audited: _descriptor.FieldDescriptor

@@ -20,12 +20,16 @@ from meshnode.base.ids import NodeId
 from meshnode.catalog.memory import MemoryCatalog
 from meshnode.config import AuthSettings, LimitSettings
 from meshnode.core.keys import Application, Node, Role
+from meshnode.engine.audit import AuditTrail
 from meshnode.engine.pack_admission import PackAdmission
+from meshnode.engine.supervisor import Supervisor
 from meshnode.ports import Clock, Entropy
 from meshnode.rpc.accounts import Accounts
+from meshnode.rpc.acts import Acts
 from meshnode.rpc.admission import Admission
 from meshnode.rpc.census import Census
 from meshnode.rpc.cluster import ClusterServicer
+from meshnode.rpc.cluster_audit import ClusterAuditServicer
 from meshnode.rpc.forward import Forwarder, UnaryForwarding
 from meshnode.rpc.forward_stream import StreamForwarder
 from meshnode.rpc.maintenance import MaintenanceServicer
@@ -113,6 +117,8 @@ class Site:
             for name, role in APPLICATIONS.items()
         ]
         assert self.registry.replace(nodes, applications) == ()
+        self.supervisor = Supervisor()
+        self.audit = AuditTrail(catalog=self.catalog, clock=self.clock, supervisor=self.supervisor)
         self.admission = Admission(self.activity, calls_max=self.calls_max)
 
     def servicers(self) -> Mapping[str, object]:
@@ -175,8 +181,11 @@ class Site:
             ),
             "mesh.v1.TransportService": TransportServicer(self.transport, PackAdmission(LimitSettings())),
             "mesh.v1.ReplicationService": ReplicationServicer(replication=self.replication, accounts=accounts),
-            "mesh.v1.ClusterService": ClusterServicer(
-                own=self.own, census=census, membership=self.membership, activity=self.activity, moves=self.moves
+            "mesh.v1.ClusterService": Parts(
+                ClusterServicer(
+                    own=self.own, census=census, membership=self.membership, activity=self.activity, moves=self.moves
+                ),
+                ClusterAuditServicer(self.audit),
             ),
             "mesh.v1.MaintenanceService": MaintenanceServicer(
                 own=self.own,
@@ -206,6 +215,7 @@ class Site:
             clock=self.clock,
             entropy=self.entropy,
             observer=self.observer,
+            acts=Acts(own=self.own, audit=self.audit, clock=self.clock, entropy=self.entropy),
             unary_ms_max=self.unary_ms_max,
             stream_ms_max=self.stream_ms_max,
             is_open_introspection=self.auth.is_open_introspection,
@@ -228,6 +238,7 @@ class Site:
             yield self
         finally:
             await server.stop(0)
+            await self.supervisor.close()
 
     def channel(self, caller: str) -> SignedChannel:
         """A signed channel of `caller` to this server; close it."""
