@@ -1,10 +1,11 @@
 r"""Reads objects through `git cat-file` processes that stay: one answer costs tens of microseconds, not a process.
 
-    look_up, read, stream -> take an idle process of the replica, or start one -> ask -> give it back
+    look_up, read, stream -> known already? -> take an idle process of the replica, or start one -> ask -> give it back
                                                                                 \-> cancelled, broken: kill it
 
 A process belongs to one directory, known by its configuration file, which is written once (inodes alone come again): a
-replica that was replaced is never asked through the old one's process. Processes end by themselves after `LIFETIME_MS`, so nothing that was removed stays mapped for ever;
+replica that was replaced is never asked through the old one's process. What was read is kept (`git/object_cache.py`), so
+most questions need no process at all. Processes end by themselves after `LIFETIME_MS`, so nothing that was removed stays mapped for ever;
 the least used one goes where more than `IDLE_MAX` wait for work.
 
 Source: git-cat-file(1) "BATCH OUTPUT".
@@ -13,18 +14,19 @@ Source: git-cat-file(1) "BATCH OUTPUT".
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
-from meshnode.base.errors import Corrupt, InvalidRequest, MeshError, NotFound, TooLarge
+from meshnode.base.errors import InvalidRequest, MeshError, NotFound, TooLarge
 from meshnode.base.ids import ObjectId
 from meshnode.core.round import ReplicaKey
 from meshnode.git.command import GitCommands
 from meshnode.git.failure import failure_of
 from meshnode.git.layout import Layout
+from meshnode.git.object_cache import Birth, ObjectCache
 from meshnode.git.process import GitProcess
 from meshnode.git.queries import CHUNK_BYTES, PLAIN
 from meshnode.ports import ObjectInfo, ObjectKind, RawObject
@@ -41,9 +43,6 @@ git, whose output pipe may be full, has read the first of them."""
 NAME_BYTES_MAX: Final = 4_096
 """As long as a path can be."""
 
-Birth: TypeAlias = tuple[int, int]
-"""What tells a directory from the one that was in its place: inode and change time of a file written once."""
-
 
 class ObjectPool:
     """Implements `ports.Objects`."""
@@ -53,6 +52,7 @@ class ObjectPool:
         self._layout = layout
         self._idle_max = idle_max
         self._idle: OrderedDict[_Batch, ReplicaKey] = OrderedDict()
+        self._cache = ObjectCache()
 
     async def close(self) -> None:
         """End the idle processes. Idempotent."""
@@ -62,36 +62,54 @@ class ObjectPool:
 
     async def look_up(self, key: ReplicaKey, names: Sequence[str]) -> list[ObjectInfo | None]:
         """Kind and size of each name."""
-        found: list[ObjectInfo | None] = []
-        async with self._batch(key) as batch:
-            for asked in _portions(names):
-                await batch.ask("info", asked)
-                for name in asked:
-                    found.append(await batch.header(name))  # noqa: PERF401 - a comprehension would hide the waits
-            batch.is_at_rest = True
-        return found
+        source = key, self._birth(key)
+        found = {name: self._cache.info(source, name) for name in names}
+        unknown = [name for name, info in found.items() if info is None]
+        if unknown:
+            async with self._batch(key) as batch:
+                for asked in _portions(unknown):
+                    await batch.ask("info", asked)
+                    for name in asked:
+                        info = found[name] = await batch.header(name)
+                        if info is not None:
+                            self._cache.keep(source, name, info, None)
+                batch.is_at_rest = True
+        return [found[name] for name in names]
 
     async def read(self, key: ReplicaKey, names: Sequence[str], *, bytes_max: int) -> list[RawObject | None]:
         """Content of each name."""
-        infos = await self.look_up(key, names)
-        if sum(info.size for info in infos if info is not None) > bytes_max:
-            raise TooLarge("objects are larger than one answer may be", bytes_max=bytes_max)
-        contents: dict[ObjectId, RawObject] = {}
-        async with self._batch(key) as batch:
-            for asked in _portions(list(dict.fromkeys(info.oid for info in infos if info is not None))):
-                await batch.ask("contents", asked)
-                for oid in asked:
-                    info = await batch.header(oid)
-                    if info is None:
-                        raise Corrupt("an object went missing while it was read", oid=oid)
-                    contents[info.oid] = RawObject(info, await batch.content(info.size))
-            batch.is_at_rest = True
-        return [None if info is None else contents[info.oid] for info in infos]
+        source = key, self._birth(key)
+        found = {name: self._cache.content(source, name) for name in names}
+        times = Counter(names)
+        room = bytes_max - sum(times[name] * len(raw.data) for name, raw in found.items() if raw is not None)
+        unknown = [name for name, raw in found.items() if raw is None]
+        if unknown and room >= 0:
+            async with self._batch(key) as batch:
+                for asked in _portions(unknown):
+                    await batch.ask("contents", asked)
+                    for name in asked:
+                        info = await batch.header(name)
+                        if info is None:
+                            continue
+                        room -= times[name] * info.size
+                        if room < 0:  # the process must go: it is in the middle of what it says
+                            raise _too_large(bytes_max)
+                        raw = found[name] = RawObject(info, await batch.content(info.size))
+                        self._cache.keep(source, name, info, raw.data)
+                batch.is_at_rest = True
+        if room < 0:
+            raise _too_large(bytes_max)
+        return [found[name] for name in names]
 
     async def stream(
         self, key: ReplicaKey, oid: ObjectId, *, start: int = 0, length: int | None = None
     ) -> AsyncGenerator[bytes, None]:
         """Content of one object, in chunks."""
+        known = self._cache.content((key, self._birth(key)), oid)
+        if known is not None:
+            if piece := known.data[start : None if length is None else start + length]:
+                yield piece
+            return
         async with self._batch(key) as batch:
             await batch.ask("contents", [oid])
             info = await batch.header(oid)
@@ -228,6 +246,10 @@ class _Batch:
         if not data:
             raise await self.failure()
         self._ahead += data
+
+
+def _too_large(bytes_max: int) -> TooLarge:
+    return TooLarge("objects are larger than one answer may be", bytes_max=bytes_max)
 
 
 def _portions(names: Sequence[str]) -> list[list[str]]:
