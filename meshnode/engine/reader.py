@@ -125,7 +125,9 @@ class Reader:
             else:
                 return ReplicaKey(record.partition, record.repository)
         store = self.participant.disk.store
-        for key in await store.list_replicas():
+        partition = self.records.last_known_partition(name)
+        likely = [] if known is None or partition is None else [ReplicaKey(partition, known)]
+        for key in [*likely, *(await store.list_replicas() if not likely else [])]:
             if known is not None and key.repository != known:
                 continue
             state = await store.load(key)

@@ -56,6 +56,7 @@ class Records:
         """The keys of all that wait, in order and once each."""
         self._sender: asyncio.Task[None] | None = None
         self._ids: dict[RepositoryName, RepositoryId] = {}
+        self._partitions: dict[RepositoryName, PartitionId] = {}
 
     async def get(self, keys: Sequence[str]) -> list[Entry | None]:
         """Read keys at one revision, in a get that is sent after this call."""
@@ -107,12 +108,14 @@ class Records:
             named = entries[0]
             if named is None:
                 self._ids.pop(name, None)
+                self._partitions.pop(name, None)
                 raise RepositoryNotFound("no such repository", name=name)
             repository = parse_repository_id(named.value.decode("ascii", "replace"))
             self.note_name(name, repository)
             if repository == guess:
                 record = self._decode(entries[1])
                 if record is not None and record.state is RepositoryState.ACTIVE and record.name == name:
+                    self._partitions[name] = record.partition
                     return record
         raise RepositoryNotFound("the repository is being renamed or deleted; try again", name=name)
 
@@ -120,11 +123,16 @@ class Records:
         """Remember where a name leads; only a hint."""
         if len(self._ids) >= NAMES_CACHED_MAX:
             self._ids.clear()
+            self._partitions.clear()
         self._ids[name] = repository
 
     def last_known_id(self, name: RepositoryName) -> RepositoryId | None:
         """Where the name led when it was last read, for reads that need no catalog."""
         return self._ids.get(name)
+
+    def last_known_partition(self, name: RepositoryName) -> PartitionId | None:
+        """The partition of the repository that the name led to when it was last looked up; only a hint."""
+        return self._partitions.get(name)
 
     async def find_by_id(self, repository: RepositoryId) -> Record | None:
         """The record of a repository id, whatever its state."""

@@ -43,6 +43,15 @@ class CandidateRouter:
             raise ReplicaBehind("no consistent replica is online; try again", generation=record.generation)
         return candidates
 
+    def is_own_likely(self, name: RepositoryName) -> bool:
+        """Whether this node is in service and held a replica when the name was last looked up; nothing is asked."""
+        partition = self.records.last_known_partition(name)
+        return (
+            partition is not None
+            and self.own in self.membership.partition(partition).members
+            and self.own in self.membership.ordered([self.own])
+        )
+
     async def _unverified_candidates(self, name: RepositoryName) -> list[NodeId]:
         try:
             record = await self.records.find(name)

@@ -113,6 +113,10 @@ class Reads(Protocol):
 class Router(Protocol):
     """Which nodes may answer, best first. This node's own id is in the list where it qualifies."""
 
+    def is_own_likely(self, name: RepositoryName) -> bool:
+        """Whether this node may well answer a read, from memory alone: a hint that saves looking for candidates."""
+        ...
+
     async def read_candidates(self, name: RepositoryName, consistency: Consistency) -> list[NodeId]:
         """Nodes with an eligible replica. Raises RepositoryNotFound, CatalogUnavailable."""
         ...

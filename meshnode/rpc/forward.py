@@ -1,6 +1,7 @@
 """Takes a unary call to the node that can answer it: here, or one hop away, or the next best one.
 
-    ACCESSOR  read candidates in order; a node that is behind, busy or gone makes way for the next
+    ACCESSOR  read candidates in order; a node that is behind, busy or gone makes way for the next. Where this node
+              answered for the repository before, it tries without asking who else could
     MUTATOR   write candidates in order; the next one only where the last surely wrote nothing, or a repetition
               would be recognised
 
@@ -28,7 +29,7 @@ from meshnode.base.errors import (
     ReplicaBehind,
 )
 from meshnode.base.ids import NodeId, RepositoryName, parse_repository_name
-from meshnode.ports import Clock, Entropy, Membership, Router
+from meshnode.ports import Clock, Consistency, ConsistencyLevel, Entropy, Membership, Router
 from meshnode.rpc.call import Answer, Call, forwarding_metadata
 from meshnode.rpc.method import Kind
 from meshnode.telemetry.logs import bind
@@ -94,7 +95,14 @@ class Forwarder:
             return await local(request, call)
         if call.method.kind is Kind.MUTATOR:
             return await self._write(name, request, call, local)
-        candidates = await self._router.read_candidates(name, consistency_of(request.consistency))
+        consistency = consistency_of(request.consistency)
+        if is_read_here_first(self._router, name, consistency):
+            try:
+                return await local(request, call)
+            except MeshError as error:
+                if not is_worth_elsewhere(error, ELSEWHERE_READ):
+                    raise
+        candidates = await self._router.read_candidates(name, consistency)
         if not candidates:
             raise ReplicaBehind("no replica can answer at this consistency level just now", repository=name)
         return await self._pass_over(candidates, request, call, local)
@@ -147,6 +155,13 @@ class Forwarder:
         return await self._remote.forward_unary(
             node, call.method.path, call.body, forwarding_metadata(call), timeout_ms=time_ms
         )
+
+
+def is_read_here_first(router: Router, name: RepositoryName, consistency: Consistency) -> bool:
+    """Whether a read is tried here before candidates are looked for: the read itself looks at the record, and one
+    look at the catalog does instead of two. Other levels do not look, and might take one repository for another.
+    """
+    return consistency.level is ConsistencyLevel.VERIFIED and router.is_own_likely(name)
 
 
 def is_worth_elsewhere(error: MeshError, elsewhere: tuple[type[MeshError], ...]) -> bool:

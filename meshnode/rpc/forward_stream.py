@@ -30,7 +30,7 @@ from meshnode.base.errors import (
 from meshnode.base.ids import NodeId, parse_repository_name
 from meshnode.ports import Clock, Entropy, Membership, Router
 from meshnode.rpc.call import Answer, Call, closing, first_message, forwarding_metadata
-from meshnode.rpc.forward import ELSEWHERE_READ, ELSEWHERE_WRITE, Route, is_worth_elsewhere
+from meshnode.rpc.forward import ELSEWHERE_READ, ELSEWHERE_WRITE, Route, is_read_here_first, is_worth_elsewhere
 from meshnode.telemetry.logs import bind
 from meshnode.wire.reads import consistency_of, request_key_of
 from meshnode.wire.status import error_from_call, promises_nothing_written
@@ -99,12 +99,18 @@ class StreamForwarder:
                 async for answer in here:
                     yield answer
             return
-        candidates = await self._router.read_candidates(name, consistency_of(request.consistency))
-        if not candidates:
-            raise ReplicaBehind("no replica can answer at this consistency level just now", repository=name)
+        consistency = consistency_of(request.consistency)
         body = request.SerializeToString()
-        for position, node in enumerate(candidates):
-            source = local(request, call) if node == self._own else self._pass_on(node, body, call)
+        candidates = [self._own] if is_read_here_first(self._router, name, consistency) else []
+        is_hint = bool(candidates)
+        while True:
+            if not candidates:
+                is_hint = False
+                candidates = await self._router.read_candidates(name, consistency)
+                if not candidates:
+                    raise ReplicaBehind("no replica can answer at this consistency level just now", repository=name)
+            node, *candidates = candidates
+            source = local(request, call) if node == self._own else self._pass_on(node, body, call, len(candidates) + 1)
             has_begun = False
             try:
                 async with closing(source) as parts:
@@ -114,7 +120,7 @@ class StreamForwarder:
                 return
             except MeshError as error:
                 self._note_failure(node, error)
-                is_last = position + 1 == len(candidates)
+                is_last = not candidates and not is_hint
                 if has_begun or is_last or not is_worth_elsewhere(error, ELSEWHERE_READ):
                     raise
 
@@ -155,10 +161,28 @@ class StreamForwarder:
                     raise
         raise AssertionError("a pass over candidates returns or raises")
 
-    async def _pass_on(self, node: NodeId, body: bytes, call: Call) -> AsyncGenerator[Answer, None]:
+    async def _pass_on(self, node: NodeId, body: bytes, call: Call, left: int) -> AsyncGenerator[Answer, None]:
+        """The answer of `node`; its first message must come in time for the candidates after it to have their share.
+
+        Raises:
+            PeerUnavailable: it did not.
+        """
         stream = await self._open(node, body, call)
+        first_ms = (call.deadline_ms - self._clock.monotonic_ms()) // left
         async with stream:
             try:
+                try:
+                    async with asyncio.timeout(None if left == 1 else first_ms / 1_000) as waiting:
+                        first = await anext(stream, None)
+                except TimeoutError as error:
+                    if not waiting.expired():
+                        raise
+                    raise PeerUnavailable(
+                        "node did not begin to answer in time", node=node, time_ms=first_ms
+                    ) from error
+                if first is None:
+                    return
+                yield first
                 async for message in stream:
                     yield message
             except CallFailed as failed:

@@ -191,9 +191,16 @@ class FakeRouter:
     """Says which nodes may answer."""
 
     nodes: list[NodeId] = field(default_factory=lambda: [N1])
+    is_own_known: bool = False
+    read_asked: int = 0
+
+    def is_own_likely(self, name: RepositoryName) -> bool:
+        assert name
+        return self.is_own_known
 
     async def read_candidates(self, name: RepositoryName, consistency: Consistency) -> list[NodeId]:
         assert consistency is not None
+        self.read_asked += 1
         if name == "no/such":
             raise RepositoryNotFound("no such repository", repository=name)
         return self.nodes

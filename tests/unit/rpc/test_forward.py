@@ -26,7 +26,7 @@ from meshnode.rpc.call import Call
 from meshnode.rpc.forward import Forwarder, Route
 from meshnode.rpc.method import Method, methods_of
 from meshnode.rpc.server import SERVICES
-from meshnode.v1 import ref_pb2
+from meshnode.v1 import common_pb2, ref_pb2
 from tests.unit.rpc.fakes import FakeMembership, FakeRouter, SystemClock, SystemEntropy
 from tests.unit.wire.samples import N1, N2, N3
 
@@ -62,10 +62,18 @@ class Scene:
     membership: FakeMembership = field(default_factory=FakeMembership)
     local_error: MeshError | None = None
     local_calls: int = 0
+    is_own_known: bool = False
 
-    async def read(self, *, is_forwarded: bool = False, time_ms: int = 10_000, repository: str = "a/b") -> object:
+    async def read(
+        self,
+        *,
+        is_forwarded: bool = False,
+        time_ms: int = 10_000,
+        repository: str = "a/b",
+        level: common_pb2.ConsistencyLevel = common_pb2.CONSISTENCY_LEVEL_VERIFIED,
+    ) -> object:
         """Route a read."""
-        request = ref_pb2.ListRefsRequest(repository=repository)
+        request = ref_pb2.ListRefsRequest(repository=repository, consistency=common_pb2.Consistency(level=level))
         return await self._run(METHODS["list_refs"], request, is_forwarded=is_forwarded, time_ms=time_ms)
 
     async def write(self, *, request_key: str = "", is_forwarded: bool = False) -> object:
@@ -77,7 +85,7 @@ class Scene:
         clock = SystemClock()
         forwarder = Forwarder(
             own=N1,
-            router=FakeRouter(self.nodes),
+            router=FakeRouter(self.nodes, is_own_known=self.is_own_known),
             membership=self.membership,
             remote=self.remote,
             clock=clock,
@@ -114,11 +122,35 @@ async def test_candidate_that_is_this_node_answers_here() -> None:
     assert scene.remote.asked == []
 
 
+async def test_verified_read_is_tried_here_first_where_this_node_knows_the_repository() -> None:
+    scene = Scene([N2], is_own_known=True)
+    assert await scene.read() == b"local"
+    assert scene.remote.asked == []
+
+
+async def test_other_levels_look_for_candidates_first() -> None:
+    scene = Scene([N2], is_own_known=True)
+    assert await scene.read(level=common_pb2.CONSISTENCY_LEVEL_ANY) == b"n2"
+    assert scene.local_calls == 0
+
+
+async def test_own_replica_that_cannot_answer_costs_one_attempt() -> None:
+    scene = Scene([N2], is_own_known=True, local_error=ReplicaBehind("behind"))
+    assert await scene.read() == b"n2"
+    assert scene.local_calls == 1
+    scene = Scene([N2], is_own_known=True, local_error=Forbidden("no"))
+    with pytest.raises(Forbidden):
+        await scene.read()
+    assert scene.remote.asked == []
+
+
 async def test_candidate_elsewhere_gets_the_bytes_as_they_came_and_who_asked() -> None:
     scene = Scene([N2])
     assert await scene.read() == b"n2"
     node, body, timeout_ms = scene.remote.asked[0]
-    assert (node, body) == (N2, ref_pb2.ListRefsRequest(repository="a/b").SerializeToString())
+    verified = common_pb2.Consistency(level=common_pb2.CONSISTENCY_LEVEL_VERIFIED)
+    sent = ref_pb2.ListRefsRequest(repository="a/b", consistency=verified)
+    assert (node, body) == (N2, sent.SerializeToString())
     assert 9_000 < timeout_ms <= 10_000
     expected = (("mesh-forwarded", "1"), ("mesh-actor", "user:ann%20%C3%A9"), ("mesh-request-id", "r1"))
     assert scene.remote.metadata == [expected]

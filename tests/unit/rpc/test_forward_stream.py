@@ -25,6 +25,7 @@ from meshnode.base.errors import (
     TooLarge,
 )
 from meshnode.base.ids import NodeId
+from meshnode.v1 import ref_pb2
 from meshnode.wire.status import error_from_call
 from tests.unit.rpc.streams import Member, Step, Trio, running
 from tests.unit.wire.samples import N1, N2, N3
@@ -188,9 +189,59 @@ async def test_caller_who_leaves_closes_the_stream_at_the_other_node() -> None:
         await asyncio.wait_for(trio.second.worker.ended.wait(), WAIT_S)
 
 
-async def test_deadline_of_the_caller_ends_the_work_at_the_other_node() -> None:
+async def test_candidate_that_hangs_gets_its_share_of_the_time_and_makes_way() -> None:
     async with running() as trio:
         trio.candidates(N2, N3)
+        never = asyncio.Event()
+
+        async def wait() -> None:
+            await never.wait()
+
+        trio.second.worker.before_answers = wait
+        assert await trio.list(timeout_ms=2_000) == ["n3 0", "n3 1", "n3 2"]
+        assert trio.membership.suspected == [N2]
+        await asyncio.wait_for(trio.second.worker.ended.wait(), WAIT_S)
+
+
+async def test_candidate_that_has_begun_has_all_the_time_there_is() -> None:
+    async with running() as trio:
+        trio.candidates(N2, N3)
+        go_on = asyncio.Event()
+
+        async def wait() -> None:
+            await go_on.wait()
+
+        trio.second.worker.between_answers = wait
+        async with trio.listing(timeout_ms=1_000) as stream:
+            await anext(stream)
+            asyncio.get_running_loop().call_later(0.6, go_on.set)  # past its share, half of the time
+            assert [ref_pb2.ListRefsResponse.FromString(one).next_page_token async for one in stream] == [
+                "n2 1",
+                "n2 2",
+            ]
+
+
+async def test_node_that_knows_the_repository_answers_without_looking_for_candidates() -> None:
+    async with running() as trio:
+        trio.candidates(N2)
+        trio.entry.site.router.is_own_known = True
+        assert await trio.list() == ["n1 0", "n1 1", "n1 2"]
+        assert trio.entry.site.router.read_asked == 0
+
+
+async def test_wrong_belief_in_the_own_replica_costs_one_attempt() -> None:
+    async with running() as trio:
+        trio.candidates(N2)
+        trio.entry.site.router.is_own_known = True
+        trio.entry.worker.before_answers = raising(ReplicaBehind("behind"))
+        assert await trio.list() == ["n2 0", "n2 1", "n2 2"]
+        trio.entry.worker.before_answers = raising(NotFound("no"))
+        assert isinstance(await failure(trio.list()), NotFound)
+
+
+async def test_deadline_of_the_caller_ends_the_work_at_the_other_node() -> None:
+    async with running() as trio:
+        trio.candidates(N2)
         never = asyncio.Event()
 
         async def wait() -> None:
