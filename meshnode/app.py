@@ -42,13 +42,15 @@ from meshnode.base.errors import CatalogUnavailable, InvalidRequest, MeshError
 from meshnode.base.ids import parse_node_id
 from meshnode.catalog.metered import MeteredCatalog
 from meshnode.catalog.open import open_catalog
-from meshnode.config import Config
+from meshnode.config import Config, Loaded
+from meshnode.config.live import LiveSettings
 from meshnode.core.keys import CLUSTER, Application, Node, decode_node, decode_settings, node_key
 from meshnode.engine.node import NodeEngine, World
 from meshnode.engine.operations import ApiOperations
 from meshnode.engine.pack_admission import PackAdmission
 from meshnode.engine.participant import Disk
 from meshnode.engine.recipes import RecipeBook
+from meshnode.engine.settings_orders import SettingsOrders
 from meshnode.engine.slots import KeyedLocks
 from meshnode.engine.system import SystemClock, SystemEntropy
 from meshnode.engine.usage import disk_space_of
@@ -79,6 +81,7 @@ from meshnode.rpc.answer_cache import AnswerCache
 from meshnode.rpc.census import Census
 from meshnode.rpc.cluster import ClusterServicer
 from meshnode.rpc.cluster_audit import ClusterAuditServicer
+from meshnode.rpc.cluster_settings import ClusterSettingsServicer
 from meshnode.rpc.forward import Forwarder
 from meshnode.rpc.forward_stream import StreamForwarder
 from meshnode.rpc.git_api import GitApi
@@ -111,20 +114,22 @@ REPLAY_ENTRIES_MAX: Final = 1_000_000
 AGENT: Final = f"meshnode/{__version__}"
 
 
-def run_node(config: Config) -> int:
+def run_node(loaded: Loaded) -> int:
     """Run a node until SIGTERM or SIGINT; the process's exit code."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    configure_logging(config.log.level, file=config.log.file)
+    settings = LiveSettings(loaded)
+    configure_logging(settings.config.log.level, file=settings.config.log.file)
     try:
-        return asyncio.Runner(loop_factory=uvloop.new_event_loop).run(serve(config))
+        return asyncio.Runner(loop_factory=uvloop.new_event_loop).run(serve(settings))
     except MeshError as error:
         log.error("node_refused", extra={"error": str(error)})  # noqa: TRY400 - a fact for the operator, no defect
         print(f"meshnode: {error}", file=sys.stderr)  # noqa: T201 - whoever started it in a terminal
         return EXIT_REFUSED
 
 
-async def serve(config: Config) -> int:
+async def serve(settings: LiveSettings) -> int:
     """Start everything, wait for a signal, stop everything."""
+    config = settings.config
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -135,7 +140,7 @@ async def serve(config: Config) -> int:
         identity = await wait_for_identity(config, catalog, stopping)
         if identity is None:
             return EXIT_OK
-        node = RunningNode(config, identity, catalog)
+        node = RunningNode(settings, identity, catalog)
         stack.push_async_callback(node.close)
         await node.start(stopping)
         if not stopping.is_set():
@@ -186,7 +191,9 @@ async def identify(config: Config, catalog: Catalog) -> Identity:
 class RunningNode:
     """A node's engine and servers."""
 
-    def __init__(self, config: Config, identity: Identity, catalog: Catalog) -> None:
+    def __init__(self, settings: LiveSettings, identity: Identity, catalog: Catalog) -> None:
+        config = settings.config
+        self._settings = settings
         self._config = config
         self._identity = identity
         self._clock = SystemClock()
@@ -216,6 +223,7 @@ class RunningNode:
                 make_peers=self._make_peers,
                 disk_space=disk_space_of(config.node.data),
                 on_keys=self._on_keys,
+                on_settings=settings.take,
                 meter=self._metrics,
             ),
             replication=config.replication,
@@ -322,6 +330,7 @@ class RunningNode:
                     own=own, census=census, membership=engine.membership, activity=engine.activity, moves=engine.moves
                 ),
                 ClusterAuditServicer(engine.audit),
+                self._make_cluster_settings(),
             ),
             "mesh.v1.MaintenanceService": MaintenanceServicer(
                 own=own,
@@ -383,8 +392,7 @@ class RunningNode:
             entropy=SystemEntropy(),
             observer=Observer(self._metrics),
             acts=Acts(own=own, audit=engine.audit, clock=self._clock, entropy=SystemEntropy()),
-            unary_ms_max=config.limits.unary_ms_max,
-            stream_ms_max=max(config.limits.fetch_ms_max, config.limits.push_ms_max),
+            limits=config.limits,
             is_open_introspection=config.auth.is_open_introspection,
         )
         return RpcServer(
@@ -403,8 +411,13 @@ class RunningNode:
             workshops=self._workshops,
             recipes=RecipeBook(revisions=revisions, settings=config.operations),
             supervisor=engine.supervisor,
-            places=KeyedLocks(waiting_max=config.limits.queue_per_repository, wait_ms=config.limits.queue_wait_ms),
+            places=KeyedLocks(config.limits),
         )
+
+    def _make_cluster_settings(self) -> ClusterSettingsServicer:
+        engine, live = self.engine, self._settings
+        orders = SettingsOrders(catalog=engine.world.catalog, membership=engine.membership, clock=self._clock)
+        return ClusterSettingsServicer(own=self._identity.node, orders=orders, live=live)
 
     def _make_peers(self, membership: Membership) -> tuple[Peers, RemoteTransport]:
         credentials = channel_credentials(self._config.tls)

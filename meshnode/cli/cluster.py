@@ -14,6 +14,7 @@ from meshnode.cli.client import ClusterClient, ask, run_client
 from meshnode.cli.moves import describe_moves, factor, moves_fact, partitions, print_moves, rebalance, remove
 from meshnode.cli.outcome import CommandError, ExitCode
 from meshnode.cli.output import print_facts, print_json, print_table, yes_no
+from meshnode.cli.settings import settings
 from meshnode.cli.target import Target, json_option, target_options
 from meshnode.v1 import cluster_pb2
 
@@ -34,7 +35,7 @@ def cluster() -> None:
     """Look at the cluster as a whole, and say where replicas are to be."""
 
 
-for command in (audit, factor, partitions, rebalance):
+for command in (audit, factor, partitions, rebalance, settings):
     cluster.add_command(command)
 
 

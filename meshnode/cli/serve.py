@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from meshnode.app import run_node
-from meshnode.config import load_config
+from meshnode.config import load_settings
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 @click.pass_context
 def serve(ctx: click.Context, config_file: Path) -> None:
     """Run one node until SIGTERM or SIGINT; then it drains and stops."""
-    config = load_config(config_file, os.environ)
+    loaded = load_settings(config_file, os.environ)
     try:
-        code = run_node(config)
+        code = run_node(loaded)
     except Exception:
         log.exception("node_failed")  # a server's log must say where; the line for people follows
         raise

@@ -9,6 +9,7 @@ from meshnode.client.caller import CALL_MS, STREAM_MS, Caller, Method
 from meshnode.v1 import (
     cluster_audit_pb2,
     cluster_pb2,
+    cluster_settings_pb2,
     commit_pb2,
     diff_pb2,
     event_pb2,
@@ -69,6 +70,22 @@ _CLUSTER_PAUSE_MOVES: Final = Method(
 )
 _CLUSTER_SET_REPLICATION_FACTOR: Final = Method(
     path="/mesh.v1.ClusterService/SetReplicationFactor",
+    is_write=True,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_GET_SETTINGS: Final = Method(
+    path="/mesh.v1.ClusterService/GetSettings",
+    is_write=False,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_UPDATE_SETTINGS: Final = Method(
+    path="/mesh.v1.ClusterService/UpdateSettings",
     is_write=True,
     holder=(),
     name_field="",
@@ -167,6 +184,25 @@ class ClusterService:
         """Want more or fewer replicas, of every partition or of one; they come and go online."""
         return await self._caller.unary(
             _CLUSTER_SET_REPLICATION_FACTOR, request, cluster_pb2.SetReplicationFactorResponse, timeout_ms=timeout_ms
+        )
+
+    async def get_settings(
+        self, request: cluster_settings_pb2.GetSettingsRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_settings_pb2.GetSettingsResponse:
+        """Settings that may hold for all nodes, as they are on the answering node, and where they come from."""
+        return await self._caller.unary(
+            _CLUSTER_GET_SETTINGS, request, cluster_settings_pb2.GetSettingsResponse, timeout_ms=timeout_ms
+        )
+
+    async def update_settings(
+        self, request: cluster_settings_pb2.UpdateSettingsRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_settings_pb2.UpdateSettingsResponse:
+        """Set and unset settings for all nodes; they follow at once.
+
+        INVALID_ARGUMENT with every reason where one cannot be used; ABORTED where somebody else was faster.
+        """
+        return await self._caller.unary(
+            _CLUSTER_UPDATE_SETTINGS, request, cluster_settings_pb2.UpdateSettingsResponse, timeout_ms=timeout_ms
         )
 
     async def list_partitions(

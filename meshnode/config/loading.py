@@ -13,6 +13,8 @@ import dataclasses
 import difflib
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, get_type_hints
@@ -34,7 +36,30 @@ KEYS: Final[dict[str, dict[str, Any]]] = {name: get_type_hints(section) for name
 """Section name to key name to type: str, int, bool, Path or tuple[str, ...]."""
 
 
+class Origin(Enum):
+    """Where a setting's value comes from; the later ones win over the earlier ones."""
+
+    DEFAULT = "default"
+    CLUSTER = "cluster"
+    FILE = "file"
+    ENVIRONMENT = "environment"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loaded:
+    """A node's own settings, and where those that differ from nothing come from."""
+
+    config: Config
+    origins: Mapping[str, Origin]
+    """FILE or ENVIRONMENT of every `section.key` that one of them sets, be it to the default."""
+
+
 def load_config(path: Path, environment: Mapping[str, str]) -> Config:
+    """The settings of `load_settings`, without where they come from. Raises ConfigError."""
+    return load_settings(path, environment).config
+
+
+def load_settings(path: Path, environment: Mapping[str, str]) -> Loaded:
     """Read the settings file at `path`; `environment` is usually `os.environ`.
 
     Raises:
@@ -50,10 +75,15 @@ def load_config(path: Path, environment: Mapping[str, str]) -> Config:
         text = raw.decode()
     except UnicodeDecodeError as error:
         raise ConfigError(["file is not UTF-8"], str(path)) from error
-    return parse_config(text, environment, source=str(path))
+    return parse_settings(text, environment, source=str(path))
 
 
 def parse_config(toml_text: str, environment: Mapping[str, str], *, source: str = "settings") -> Config:
+    """The settings of `parse_settings`, without where they come from. Raises ConfigError."""
+    return parse_settings(toml_text, environment, source=source).config
+
+
+def parse_settings(toml_text: str, environment: Mapping[str, str], *, source: str = "settings") -> Loaded:
     """Read settings from a text; `source` names it in errors.
 
     Raises:
@@ -72,7 +102,7 @@ def parse_config(toml_text: str, environment: Mapping[str, str], *, source: str 
     ]
     if problems:
         raise ConfigError(problems, source)
-    return config
+    return Loaded(config=config, origins=reading.origins)
 
 
 class _Reading:
@@ -81,20 +111,21 @@ class _Reading:
     def __init__(self) -> None:
         self.problems: list[str] = []
         self.broken: set[str] = set()
+        self.origins: dict[str, Origin] = {}
         self._values: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
 
     def take_file(self, raw: Mapping[str, Any]) -> None:
         for section, content in raw.items():
             if section not in SECTIONS:
-                self.problems.append(f"[{section}] is not a section{_nearest(section, SECTIONS)}")
+                self.problems.append(f"[{section}] is not a section{nearest(section, SECTIONS)}")
             elif not isinstance(content, dict):
                 self.problems.append(f"{section} must be a section: [{section}]")
             else:
                 for key, value in content.items():
                     if key in KEYS[section]:
-                        self._take(section, key, value, _from_toml)
+                        self._take(section, key, value, Origin.FILE)
                     else:
-                        self.problems.append(f"{section}.{key} is not a setting{_nearest(key, KEYS[section])}")
+                        self.problems.append(f"{section}.{key} is not a setting{nearest(key, KEYS[section])}")
 
     def take_environment(self, environment: Mapping[str, str]) -> None:
         for variable in sorted(environment):
@@ -103,12 +134,12 @@ class _Reading:
             if name == variable or not separator:
                 continue
             if section not in SECTIONS:
-                self.problems.append(f"{variable} names no section{_nearest(section, SECTIONS, _variable)}")
+                self.problems.append(f"{variable} names no section{nearest(section, SECTIONS, _variable)}")
             elif key not in KEYS[section]:
-                near = _nearest(key, KEYS[section], partial(_variable, section))
+                near = nearest(key, KEYS[section], partial(_variable, section))
                 self.problems.append(f"{variable} is not a setting{near}")
             else:
-                self._take(section, key, environment[variable], _from_text, f" ({variable})")
+                self._take(section, key, environment[variable], Origin.ENVIRONMENT, f" ({variable})")
 
     def build(self) -> Config:
         """The settings, with defaults for what is broken; stand-ins for what is missing and has no default."""
@@ -127,12 +158,14 @@ class _Reading:
             sections[name] = section_type(**values)
         return Config(**sections)
 
-    def _take(self, section: str, key: str, raw: Any, convert: Callable[[Any, Any], Any], note: str = "") -> None:
+    def _take(self, section: str, key: str, raw: Any, origin: Origin, note: str = "") -> None:
         path = f"{section}.{key}"
+        convert = value_from_text if origin is Origin.ENVIRONMENT else value_from_toml
+        self.origins[path] = origin
         try:
             value = convert(KEYS[section][key], raw)
         except TypeError as error:
-            problem: str | None = f"{path} must be {error}, not {_show(raw)}"
+            problem: str | None = f"{path} must be {error}, not {show_value(raw)}"
         else:
             self._values[section][key] = value
             problem = check_key(path, value)
@@ -141,7 +174,8 @@ class _Reading:
             self.broken.add(path)
 
 
-def _from_toml(kind: Any, value: Any) -> Any:
+def value_from_toml(kind: Any, value: Any) -> Any:
+    """The value of a key of type `kind` as TOML or JSON has it. Raises TypeError: what it must be."""
     if kind is Path and isinstance(value, str):
         return Path(value)
     if kind in (str, int, bool) and type(value) is kind and (kind is not int or abs(value) < _NUMBER_END):
@@ -151,7 +185,8 @@ def _from_toml(kind: Any, value: Any) -> Any:
     raise TypeError(_describe(kind))
 
 
-def _from_text(kind: Any, text: str) -> Any:
+def value_from_text(kind: Any, text: str) -> Any:
+    """The value of a key of type `kind` that people write as one text. Raises TypeError: what it must be."""
     if kind in (str, Path):
         return kind(text)
     if kind is bool:
@@ -171,7 +206,7 @@ def _describe(kind: Any) -> str:
     return names.get(kind, "a list of texts")
 
 
-def _show(value: Any) -> str:
+def show_value(value: Any) -> str:
     """A value as a problem names it: long ones cut, and those that have no text at all described."""
     try:
         text = repr(value)
@@ -180,7 +215,8 @@ def _show(value: Any) -> str:
     return text if len(text) <= _SHOWN_MAX else text[:_SHOWN_MAX] + "..."
 
 
-def _nearest(name: str, known: Iterable[str], show: Callable[[str], str] = str) -> str:
+def nearest(name: str, known: Iterable[str], show: Callable[[str], str] = str) -> str:
+    """What was probably meant, as the end of a sentence; where nothing is near, all there is."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"; did you mean {show(near[0])}?" if near else f"; known are {', '.join(map(show, known))}"
 

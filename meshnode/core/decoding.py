@@ -66,6 +66,13 @@ class Fields:
             raise TypeError(f"{name} is no list")
         return value
 
+    def mapping(self, name: str) -> dict[str, Any]:
+        """An object of whatever it holds; its keys can be written again."""
+        value = self._raw[name]
+        if not isinstance(value, dict):
+            raise TypeError(f"{name} is no object")
+        return {_text(key, name): item for key, item in value.items()}
+
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of texts."""
         return tuple(_text(item, name) for item in self.items(name))

@@ -2,6 +2,7 @@
 
     key                              value
     cluster                          ClusterSettings: id, format version, partition count, factor
+    settings                         SharedSettings: what administrators have set for all nodes
     nodes/<node>                     Node: urls, zone, weight, wanted state, public keys
     online/<node>                    OnlineNode, bound to the node's lease
     applications/<application>       Application: role, public keys
@@ -57,6 +58,7 @@ DECODED_MAX: Final = 1_024
 read and every sweep. What is kept is a few kilobytes each and never changes."""
 
 CLUSTER: Final = "cluster"
+SETTINGS: Final = "settings"
 NODES: Final = "nodes/"
 ONLINE: Final = "online/"
 APPLICATIONS: Final = "applications/"

@@ -23,6 +23,7 @@ from meshnode.core.quorum import has_quorum
 from meshnode.core.record import RepositoryState, consistent_nodes
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.activity import NodeActivity
+from meshnode.engine.intervals import elapse
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.participant import Participant
 from meshnode.engine.records import RecordAt, Records
@@ -53,7 +54,7 @@ class Departure:
 
     async def _run_forever(self) -> None:
         while True:
-            await self.clock.sleep(max(100, self.settings.drop_after_ms // 4))
+            await elapse(self.clock, lambda: max(100, self.settings.drop_after_ms // 4))
             try:
                 await self.run_once()
             except (CatalogUnavailable, OutcomeUnknown) as error:

@@ -36,7 +36,7 @@ SUSPECT_MS: Final = 1_000
 """How long a node that did not answer is asked last: longer than a connect time-out, shorter than a lease."""
 REFRESH_MS: Final = 5_000
 PAGE: Final = 1_000
-FOLLOWED: Final = (keys.NODES, keys.APPLICATIONS, keys.ONLINE, keys.PARTITIONS, keys.MOVE_CONTROL)
+FOLLOWED: Final = (keys.NODES, keys.APPLICATIONS, keys.ONLINE, keys.PARTITIONS, keys.MOVE_CONTROL, keys.SETTINGS)
 """What the caches are made of, in the order in which it is read."""
 
 T = TypeVar("T")
@@ -56,6 +56,7 @@ class ClusterMembership:
         supervisor: Supervisor,
         on_keys: Callable[[Sequence[Node], Sequence[Application]], None],
         on_change: Callable[[], None],
+        on_settings: Callable[[bytes | None], None] = lambda _: None,
     ) -> None:
         self.own = own
         self.version = 0
@@ -67,6 +68,8 @@ class ClusterMembership:
         self._supervisor = supervisor
         self._on_keys = on_keys
         self._on_change = on_change
+        self._on_settings = on_settings
+        self._settings_entry: bytes | None = None
         self._cluster: ClusterSettings | None = None
         self._nodes: dict[NodeId, Node] = {}
         self._online: dict[NodeId, OnlineNode] = {}
@@ -140,7 +143,7 @@ class ClusterMembership:
 
     async def _read(self, prefixes: Collection[str]) -> None:
         """Read what lies below some of the followed prefixes again; one node more need not cost the partitions."""
-        before = (self._nodes, self._online, self._partitions, self._control)
+        before = self._seen()
         entries = {prefix: await self._all(prefix) for prefix in FOLLOWED if prefix in prefixes}
         if keys.NODES in entries:
             nodes = [keys.decode_node(entry.value) for entry in entries[keys.NODES]]
@@ -156,9 +159,18 @@ class ClusterMembership:
         if keys.MOVE_CONTROL in entries:
             self._control = next((decode_control(entry.value) for entry in entries[keys.MOVE_CONTROL]), MoveControl())
         self._on_keys(list(self._nodes.values()), self._applications)
-        if before != (self._nodes, self._online, self._partitions, self._control):
+        if keys.SETTINGS in entries:
+            found = next((entry.value for entry in entries[keys.SETTINGS] if entry.key == keys.SETTINGS), None)
+            if found != self._settings_entry:
+                self._settings_entry = found
+                self._on_settings(found)
+        if before != self._seen():
             self.version += 1
             self._on_change()
+
+    def _seen(self) -> tuple[object, ...]:
+        """What others are told of when it changes."""
+        return (self._nodes, self._online, self._partitions, self._control, self._settings_entry)
 
     async def _all(self, prefix: str) -> list[Entry]:
         entries: list[Entry] = []

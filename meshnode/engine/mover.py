@@ -34,6 +34,7 @@ from meshnode.core.moves import AwaitRepair, Fill, ListEverywhere, Step, is_movi
 from meshnode.core.record import Partition
 from meshnode.core.targets import Cluster, partition_sizes, partition_with_target, plan_targets
 from meshnode.engine.forgetting import Forgetting
+from meshnode.engine.intervals import elapse
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.move_progress import ProgressTracker
 from meshnode.engine.move_steps import MoveSteps
@@ -96,7 +97,7 @@ class Mover:
 
     async def _run_forever(self) -> None:
         while not self._is_retired:
-            await self.clock.sleep(self.settings.interval_ms)
+            await elapse(self.clock, lambda: self.settings.interval_ms)
             try:
                 if not await self.lease.hold():
                     self._idle_at = -1

@@ -87,6 +87,8 @@ class World:
     """None: what the disk holds is not known."""
     on_keys: Callable[[Sequence[Node], Sequence[Application]], None] = lambda _nodes, _applications: None
     """Told who is known, at start and after every change."""
+    on_settings: Callable[[bytes | None], None] = lambda _: None
+    """Told the catalog's entry of shared settings, at start where there is one, and after every change."""
 
 
 class NodeEngine:
@@ -122,6 +124,7 @@ class NodeEngine:
             supervisor=self.supervisor,
             on_keys=world.on_keys,
             on_change=self._on_cluster_change,
+            on_settings=world.on_settings,
         )
         self.peers, self.remote = world.make_peers(self.membership)
         self.participant = Participant(
@@ -131,7 +134,7 @@ class NodeEngine:
             records=self.records,
             clock=world.clock,
             supervisor=self.supervisor,
-            prepared_age_ms=replication.prepared_age_ms,
+            settings=replication,
             on_repair=self._on_repair,
             on_damaged=self._on_damaged,
             activity=self.activity,
@@ -148,7 +151,7 @@ class NodeEngine:
                 peers=self.peers,
                 entropy=world.entropy,
                 meter=world.meter,
-                pace=FillPace(own, self.membership, world.clock, rebalance.bytes_per_s_max),
+                pace=FillPace(own, self.membership, world.clock, rebalance),
             ),
             activity=self.activity,
             clock=world.clock,
@@ -198,7 +201,7 @@ class NodeEngine:
             on_unreachable=self.membership.suspect,
             meter=world.meter,
         )
-        self.slots = KeyedLocks(waiting_max=limits.queue_per_repository, wait_ms=limits.queue_wait_ms)
+        self.slots = KeyedLocks(limits)
         self.writer = Writer(
             own=own,
             records=self.records,

@@ -26,12 +26,14 @@ from meshnode.base.errors import (
     RepositoryNotFound,
 )
 from meshnode.base.ids import SYMBOLIC, Generation, NodeId, ObjectId, RefName, RefValue, RoundId
+from meshnode.config import ReplicationSettings
 from meshnode.core import participant as rules
 from meshnode.core.keys import encode_record, record_key
 from meshnode.core.participant import Position
 from meshnode.core.record import Record, record_fenced
 from meshnode.core.round import ReplicaKey, Round, WriteKind
 from meshnode.engine.activity import NodeActivity
+from meshnode.engine.intervals import elapse
 from meshnode.engine.meter import Meter
 from meshnode.engine.readers import Readers
 from meshnode.engine.records import RecordAt, Records
@@ -89,7 +91,7 @@ class Participant:
         records: Records,
         clock: Clock,
         supervisor: Supervisor,
-        prepared_age_ms: int,
+        settings: ReplicationSettings,
         on_repair: Callable[[ReplicaKey, str], None],
         on_damaged: Callable[[ReplicaKey, str], None],
         activity: NodeActivity,
@@ -102,7 +104,7 @@ class Participant:
         self._records = records
         self._clock = clock
         self._supervisor = supervisor
-        self._prepared_age_ms = prepared_age_ms
+        self._settings = settings
         self._on_repair = on_repair
         self._on_damaged = on_damaged
         self.activity = activity
@@ -315,10 +317,10 @@ class Participant:
 
     async def _settle_forever(self) -> None:
         while True:
-            await self._clock.sleep(max(100, self._prepared_age_ms // 4))
+            await elapse(self._clock, lambda: max(100, self._settings.prepared_age_ms // 4))
             now = self._clock.monotonic_ms()
             for key, ages in list(self._open_since_ms.items()):
-                old = [round_id for round_id, since in ages.items() if now - since >= self._prepared_age_ms]
+                old = [round_id for round_id, since in ages.items() if now - since >= self._settings.prepared_age_ms]
                 if not old:
                     continue
                 try:

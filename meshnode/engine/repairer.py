@@ -33,6 +33,7 @@ from meshnode.core.record import Partition, Record, RepositoryState, consistent_
 from meshnode.core.repair import RepairStep, matches, plan_repair
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.activity import NodeActivity
+from meshnode.engine.lane import Lane
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.meter import Meter
 from meshnode.engine.participant import Participant, position_of
@@ -81,6 +82,7 @@ class Repairer:
         self._meter = meter
         self._queue: asyncio.PriorityQueue[tuple[int, int, ReplicaKey]] = asyncio.PriorityQueue()
         self._order = itertools.count()
+        self._slots = Lane(places=lambda: settings.repair_slots, queue_max=lambda: 1, limit="replication.repair_slots")
         self._queued: dict[ReplicaKey, str] = {}
         self._running: set[ReplicaKey] = set()
         self._again: set[ReplicaKey] = set()
@@ -106,24 +108,28 @@ class Repairer:
         self._sweep_wanted.set()
 
     def start(self) -> None:
-        """Start the slots and the sweeper."""
-        for slot in range(self._settings.repair_slots):
-            self._supervisor.spawn(f"repair-slot-{slot}", self._work_forever())
+        """Start to take repairs from the queue, and the sweeper."""
+        self._supervisor.spawn("repair-queue", self._work_forever())
         self._supervisor.spawn("repair-sweep", self._sweep_forever())
 
     async def _work_forever(self) -> None:
+        """Start a repair whenever one is queued and a slot is free; the slot first, so that the order is the last."""
         while True:
+            await self._slots.acquire()
             _, _, key = await self._queue.get()
-            reason = self._queued.pop(key)
             self._running.add(key)
-            try:
-                await self._turn(key, reason)
-            finally:
-                self._running.discard(key)
-                self._activity.note_repair_over(key)
-            if key in self._again:
-                self._again.discard(key)
-                self.enqueue(key, "asked again while it was repaired")
+            self._supervisor.spawn("repair", self._work(key, self._queued.pop(key)))
+
+    async def _work(self, key: ReplicaKey, reason: str) -> None:
+        try:
+            await self._turn(key, reason)
+        finally:
+            self._slots.release()
+            self._running.discard(key)
+            self._activity.note_repair_over(key)
+        if key in self._again:
+            self._again.discard(key)
+            self.enqueue(key, "asked again while it was repaired")
 
     async def _turn(self, key: ReplicaKey, reason: str) -> None:
         try:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from meshnode.base.errors import Corrupt, MeshError, Overloaded, RepositoryNotFound
@@ -22,6 +23,8 @@ from meshnode.config import ScrubSettings
 from meshnode.core.round import ReplicaKey
 from meshnode.core.scrub import SOUND, Account, Finding, Verdict, judge_replica, may_be_taken_out, real_problems
 from meshnode.engine.activity import NodeActivity
+from meshnode.engine.intervals import elapse
+from meshnode.engine.lane import Lane
 from meshnode.engine.meter import Meter
 from meshnode.engine.participant import Participant, position_of
 from meshnode.engine.records import RecordAt, Records
@@ -35,6 +38,8 @@ FIRST_DEEP_MS: Final = 600_000
 """From the start of a node to its first deep scrub: a starting node has better things to do."""
 WAITING_MAX: Final = 256
 """Scrubs on demand that wait for a place; each may take minutes."""
+QUEUE_MAX: Final = WAITING_MAX + 2
+"""They, and the two passes of the background."""
 RETRY_AFTER_MS: Final = 10_000
 PROBLEMS_MAX: Final = 20
 """Complaints of git that a report names; one broken pack can make thousands."""
@@ -75,15 +80,13 @@ class Scrubber:
         self._supervisor = supervisor
         self._settings = settings
         self._meter = meter
-        self._places = asyncio.Semaphore(settings.slots)
+        self._places = Lane(places=lambda: settings.slots, queue_max=lambda: QUEUE_MAX, limit="scrub.slots")
         self._running: dict[ReplicaKey, asyncio.Task[ScrubReport]] = {}
 
     def start(self) -> None:
-        """Begin to look in the background, where the settings want it."""
-        if self._settings.quick_interval_ms:
-            self._supervisor.spawn("scrub-quick", self._scrub_forever(self._settings.quick_interval_ms, is_deep=False))
-        if self._settings.interval_ms:
-            self._supervisor.spawn("scrub-deep", self._scrub_forever(self._settings.interval_ms, is_deep=True))
+        """Begin to look in the background, when and where the settings want it."""
+        self._supervisor.spawn("scrub-quick", self._scrub_forever(is_deep=False))
+        self._supervisor.spawn("scrub-deep", self._scrub_forever(is_deep=True))
 
     async def scrub(self, key: ReplicaKey) -> ScrubReport:
         """Read everything of this node's replica now. See `ports.Scrubs`."""
@@ -98,8 +101,12 @@ class Scrubber:
 
     # ------------------------------------------------------------ the background
 
-    async def _scrub_forever(self, interval_ms: int, *, is_deep: bool) -> None:
-        await self._clock.sleep(min(interval_ms, FIRST_DEEP_MS) if is_deep else interval_ms)
+    def _interval_ms(self, *, is_deep: bool) -> int:
+        return self._settings.interval_ms if is_deep else self._settings.quick_interval_ms
+
+    async def _scrub_forever(self, *, is_deep: bool) -> None:
+        interval_ms = partial(self._interval_ms, is_deep=is_deep)
+        await elapse(self._clock, lambda: min(interval_ms(), FIRST_DEEP_MS))
         while True:
             began_ms = self._clock.monotonic_ms()
             try:
@@ -107,8 +114,7 @@ class Scrubber:
                     await self._scrub_quietly(key, is_deep=is_deep)
             except MeshError as error:
                 log.warning("scrub_ended_early", extra={"error": str(error)})
-            took_ms = self._clock.monotonic_ms() - began_ms
-            await self._clock.sleep(max(1, interval_ms - took_ms))
+            await elapse(self._clock, interval_ms, since_ms=began_ms)
 
     async def _scrub_quietly(self, key: ReplicaKey, *, is_deep: bool) -> None:
         """One replica of a background pass, at the rate that is allowed."""
@@ -122,8 +128,9 @@ class Scrubber:
             return  # deleted, or set aside, while the pass was on its way
         except MeshError as error:
             log.info("scrub_postponed", extra={"repository": key.repository, "error": str(error)})
-        took_ms = self._clock.monotonic_ms() - began_ms
-        await self._clock.sleep(max(0, size_bytes * 1_000 // self._settings.bytes_per_s_max - took_ms))
+        if size_bytes:
+            due_ms = lambda: max(1, size_bytes * 1_000 // self._settings.bytes_per_s_max)  # noqa: E731
+            await elapse(self._clock, due_ms, since_ms=began_ms)
 
     # ------------------------------------------------------------ one replica
 

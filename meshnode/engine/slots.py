@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from meshnode.base.errors import Overloaded
+from meshnode.config import LimitSettings
 
 RETRY_AFTER_MS: Final = 1_000
 
@@ -15,11 +16,11 @@ RETRY_AFTER_MS: Final = 1_000
 class KeyedLocks:
     """One lock a key (a replica, a reference of one), made on demand and forgotten when nobody holds or waits for it."""
 
-    def __init__(self, *, waiting_max: int | None = None, wait_ms: int | None = None) -> None:
+    def __init__(self, limits: LimitSettings | None = None) -> None:
+        """With `limits`, their queue bounds how many wait for one key, and how long; without, nothing does."""
         self._locks: dict[Hashable, asyncio.Lock] = {}
         self._users: dict[Hashable, int] = {}
-        self._waiting_max = waiting_max
-        self._wait_ms = wait_ms
+        self._limits = limits
 
     @asynccontextmanager
     async def hold(self, key: Hashable) -> AsyncIterator[None]:
@@ -29,13 +30,14 @@ class KeyedLocks:
             Overloaded: too many wait already, or the wait took too long; nothing was done.
         """
         users = self._users.get(key, 0)
-        if self._waiting_max is not None and users > self._waiting_max:
+        limits = self._limits
+        if limits is not None and users > limits.queue_per_repository:
             raise Overloaded("too many writes wait for this repository", retry_after_ms=RETRY_AFTER_MS, waiting=users)
         lock = self._locks.setdefault(key, asyncio.Lock())
         self._users[key] = users + 1
         try:
             try:
-                async with asyncio.timeout(None if self._wait_ms is None else self._wait_ms / 1000):
+                async with asyncio.timeout(None if limits is None else limits.queue_wait_ms / 1000):
                     await lock.acquire()
             except TimeoutError as error:
                 raise Overloaded(

@@ -9,7 +9,6 @@ replica under repair or damaged is left alone.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +22,8 @@ from meshnode.core.keys import upkeep_key
 from meshnode.core.round import ReplicaKey
 from meshnode.core.upkeep import plan_combination
 from meshnode.engine.activity import NodeActivity
+from meshnode.engine.intervals import elapse
+from meshnode.engine.lane import Lane
 from meshnode.engine.participant import Participant
 from meshnode.engine.supervisor import Supervisor
 from meshnode.ports import Catalog, Clock, Compare, Put, Upkeep, UpkeepReport
@@ -50,13 +51,12 @@ class Upkeeper:
     settings: UpkeepSettings
 
     def __post_init__(self) -> None:
-        self._places = asyncio.Semaphore(self.settings.slots)
+        self._places = Lane(places=lambda: self.settings.slots, queue_max=lambda: WAITING_MAX, limit="upkeep.slots")
         self._waiting = 0
 
     def start(self) -> None:
-        """Begin to look in the background, where the settings want it."""
-        if self.settings.interval_ms:
-            self.supervisor.spawn("upkeep", self._run_forever())
+        """Begin to look in the background, when the settings want it."""
+        self.supervisor.spawn("upkeep", self._run_forever())
 
     async def optimise(self, key: ReplicaKey, *, packs_min: int = ASKED_PACKS_MIN) -> UpkeepReport:
         """Combine packs, from `packs_min` on, and bring the commit graph up to date. Raises as `ports.Upkeeping`."""
@@ -71,7 +71,7 @@ class Upkeeper:
 
     async def _run_forever(self) -> None:
         while True:
-            await self.clock.sleep(self.settings.interval_ms)
+            await elapse(self.clock, lambda: self.settings.interval_ms)
             try:
                 keys = await self.participant.disk.store.list_replicas()
             except MeshError as error:

@@ -19,6 +19,7 @@ from meshnode.base.ids import NodeId, PartitionId
 from meshnode.config import RebalanceSettings
 from meshnode.core.control import NodeUsage, encode_usage
 from meshnode.core.keys import usage_key
+from meshnode.engine.intervals import elapse
 from meshnode.engine.participant import Participant
 from meshnode.engine.supervisor import Supervisor
 from meshnode.ports import Catalog, Clock, Put
@@ -60,7 +61,7 @@ class UsageReporter:
 
     async def _run_forever(self) -> None:
         told: NodeUsage | None = None
-        await self.clock.sleep(self.settings.usage_interval_ms // FIRST_PART)
+        await elapse(self.clock, lambda: max(1, self.settings.usage_interval_ms // FIRST_PART))
         while True:
             try:
                 usage = await self.measure()
@@ -69,7 +70,7 @@ class UsageReporter:
                     told = usage
             except (MeshError, OSError) as error:
                 log.warning("usage_not_told", extra={"error": str(error)})
-            await self.clock.sleep(self.settings.usage_interval_ms)
+            await elapse(self.clock, lambda: self.settings.usage_interval_ms)
 
     async def measure(self) -> NodeUsage:
         """Look at every replica on this node's disk. Raises OSError."""

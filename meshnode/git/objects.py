@@ -31,8 +31,8 @@ class GitPackStore:
         """Raises InvalidRequest where `push` cannot be turned into a command line."""
         self._replicas = replicas
         self._commands = replicas.commands
-        self._bytes_max = push.pack_bytes_max
-        self._index_arguments = index_arguments(push)
+        self._push = push
+        index_arguments(push)
 
     async def open_ingest(self, key: ReplicaKey, round_id: RoundId, object_format: str) -> PackIngest:
         """Start a quarantine with git behind it. Raises Overloaded, Corrupt."""
@@ -40,7 +40,7 @@ class GitPackStore:
         try:
             with durable.by_git("index-pack", quarantine.path):
                 process = await self._commands.open(
-                    self._index_arguments,
+                    index_arguments(self._push),
                     git_dir=quarantine.git_dir,
                     environment=quarantine.environment(),
                     deadline_ms=PACK_DEADLINE_MS,
@@ -49,12 +49,12 @@ class GitPackStore:
         except BaseException:
             await quarantine.remove()
             raise
-        return GitIngest(self._commands, quarantine, process, self._bytes_max)
+        return GitIngest(self._commands, quarantine, process, self._push.pack_bytes_max)
 
     async def open_receive(self, key: ReplicaKey, round_id: RoundId, object_format: str) -> PackReceive:
         """Start a quarantine of plain files. Raises Overloaded, Corrupt."""
         quarantine = await open_quarantine(self._replicas, key, round_id, object_format, is_repository_needed=False)
-        return GitReceive(quarantine, self._bytes_max)
+        return GitReceive(quarantine, self._push.pack_bytes_max)
 
     async def pack_objects(
         self, key: ReplicaKey, wants: Sequence[ObjectId], haves: Sequence[ObjectId]

@@ -25,14 +25,15 @@ _PACKS_PER_PROCESS: Final = 100
 _QUIET: Final = ("notice: ", "dangling ", "warning in ", "warning: ", "Checking ")
 """What fsck says of sound repositories: unborn branches, unreachable objects, old sins let in on purpose."""
 
+_ONLY_DAMAGE: Final = (*_QUIET, "error in ")
+
 
 class GitReplicaReader:
     """`ReplicaReader` over files and git."""
 
     def __init__(self, replicas: Replicas, push: PushSettings) -> None:
         self._replicas = replicas
-        self._quiet = _QUIET if push.is_fsck_objects else (*_QUIET, "error in ")
-        self._fsck_config = tuple(f"fsck.{message_id}=ignore" for message_id in push.fsck_ignore)
+        self._push = push
 
     async def snapshot(self, key: ReplicaKey) -> RefsSnapshot:
         """The references of the applied generation. Raises RepositoryNotFound, ReplicaBehind, Corrupt."""
@@ -65,17 +66,20 @@ class GitReplicaReader:
         """
         state = await self._state(key)
         async with self._replicas.checking(key.partition):
-            return await self._fsck(key, state, ["fsck", "--full", "--no-dangling", "--no-progress"])
+            quiet = _QUIET if self._push.is_fsck_objects else _ONLY_DAMAGE
+            return await self._fsck(key, state, ["fsck", "--full", "--no-dangling", "--no-progress"], quiet)
 
-    async def _fsck(self, key: ReplicaKey, state: ReplicaState, arguments: list[str]) -> list[str]:
+    async def _fsck(
+        self, key: ReplicaKey, state: ReplicaState, arguments: list[str], quiet: tuple[str, ...]
+    ) -> list[str]:
         completed = await self._replicas.commands.run(
             arguments,
             git_dir=self._replicas.layout.repository(key),
             deadline_ms=_SLOW_MS,
-            config=self._fsck_config,
+            config=tuple(f"fsck.{message_id}=ignore" for message_id in self._push.fsck_ignore),
         )
         text = (completed.stdout + b"\n" + completed.stderr).decode(errors="replace")
-        lines = [line for line in text.split("\n") if line.strip() and not line.startswith(self._quiet)]
+        lines = [line for line in text.split("\n") if line.strip() and not line.startswith(quiet)]
         if state.is_deleted or not state.generation:
             lines = [line for line in lines if line != "error: invalid HEAD"]
         elif completed.returncode != 0 and not text.strip():
@@ -100,7 +104,8 @@ class GitReplicaReader:
     async def _check_objects(self, key: ReplicaKey, state: ReplicaState) -> list[str]:
         """Every byte of the replica's own packs and loose objects, then what its references reach.
 
-        `git fsck --full` would also read the packs of alternates: a fork would be blamed for its parent.
+        What objects say is no damage, whatever a push may bring by now: they came in under the settings of their day,
+        and no other replica has them otherwise. `git fsck --full` would also read the packs of alternates: a fork would be blamed for its parent.
         """
         layout, commands = self._replicas.layout, self._replicas.commands
         names = await on_disk(lambda: sorted(str(path) for path in (layout.objects(key) / "pack").glob("pack-*.idx")))
@@ -115,7 +120,9 @@ class GitReplicaReader:
             said = (completed.stdout + b"\n" + completed.stderr).decode(errors="replace").split("\n")
             if completed.returncode != 0:
                 lines += [line for line in said if line.strip()] or ["error: git verify-pack failed"]
-        return lines + await self._fsck(key, state, ["fsck", "--no-full", "--no-dangling", "--no-progress"])
+        return lines + await self._fsck(
+            key, state, ["fsck", "--no-full", "--no-dangling", "--no-progress"], _ONLY_DAMAGE
+        )
 
     async def size_bytes(self, key: ReplicaKey) -> int:
         """Bytes of all files of the replica. Raises RepositoryNotFound."""

@@ -40,7 +40,7 @@ class ReceivePackProtocol:
 
     def __init__(self, push: PushSettings, agent: str) -> None:
         """`agent` is what clients are told of this server, such as "meshnode/1.0"."""
-        self._commands_max = push.commands_max
+        self._settings = push
         self._agent = agent
 
     def advertise(self, snapshot: RefsSnapshot | None, object_format: str) -> bytes:
@@ -56,7 +56,8 @@ class ReceivePackProtocol:
             InvalidRequest: malformed pkt-lines or ids, another object format, duplicate names, a certificate.
             Overloaded: more commands, options or bytes of them than the configured limits.
         """
-        reader = PacketReader(body, bytes_max=self._commands_max * _COMMAND_BYTES + _CAPABILITY_BYTES)
+        commands_max = self._settings.commands_max
+        reader = PacketReader(body, bytes_max=commands_max * _COMMAND_BYTES + _CAPABILITY_BYTES)
         capabilities: dict[str, str] = {}
         commands: list[PushCommand] = []
         while (line := await _read_line(reader)) is not None:
@@ -66,8 +67,8 @@ class ReceivePackProtocol:
             if not commands:
                 line, _, text = line.partition(b"\0")
                 capabilities = _parse_capabilities(text)
-            if len(commands) == self._commands_max:
-                raise Overloaded("the push changes too many references", commands_max=self._commands_max)
+            if len(commands) == commands_max:
+                raise Overloaded("the push changes too many references", commands_max=commands_max)
             commands.append(_parse_command(line, object_format))
         if commands:
             _check_object_format(capabilities, object_format)

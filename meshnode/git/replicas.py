@@ -20,6 +20,7 @@ from weakref import WeakValueDictionary
 
 from meshnode.base.errors import Corrupt, MeshError, Overloaded, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import Generation, PartitionId, RoundId
+from meshnode.config import ReplicationSettings
 from meshnode.core.refs import EMPTY_DIGEST, digest_of
 from meshnode.core.round import ReplicaKey, Round
 from meshnode.git import durable
@@ -43,7 +44,7 @@ FILLING: Final = "filling"
 class Replicas:
     """The replicas of one data directory. One process has it to itself."""
 
-    def __init__(self, data: Path, commands: GitCommands, history_rounds: int, step: Step) -> None:
+    def __init__(self, data: Path, commands: GitCommands, replication: ReplicationSettings, step: Step) -> None:
         self.layout = Layout(data)
         self.commands = commands
         self.step = step
@@ -51,7 +52,7 @@ class Replicas:
         self._quarantines: dict[tuple[ReplicaKey, RoundId], Path] = {}
         self._workshops: dict[Path, ReplicaKey] = {}
         self._quarantine_count = 0
-        self._history_rounds = history_rounds
+        self._replication = replication
         self._states: dict[ReplicaKey, ReplicaState] = {}
         self._checks: Counter[PartitionId] = Counter()
         self._locks: WeakValueDictionary[ReplicaKey | PartitionId, asyncio.Lock] = WeakValueDictionary()
@@ -111,7 +112,7 @@ class Replicas:
 
     def history(self, key: ReplicaKey) -> History:
         """The replica's history file."""
-        return History(self.layout.mesh(key) / "history", self._history_rounds)
+        return History(self.layout.mesh(key) / "history", self._replication.history_rounds)
 
     async def load(self, key: ReplicaKey) -> ReplicaState | None:
         """The replica's state, read under its lock where it is not in memory. Raises Corrupt."""

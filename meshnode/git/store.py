@@ -108,7 +108,7 @@ def open_stores(
         Overloaded: no space left.
         MeshError: another process has the directory.
     """
-    replicas = Replicas(data, commands, (replication or ReplicationSettings()).history_rounds, step)
+    replicas = Replicas(data, commands, replication or ReplicationSettings(), step)
     push = push or PushSettings()
     stores = GitStores(
         store=GitReplicaStore(replicas),

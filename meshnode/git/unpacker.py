@@ -51,7 +51,7 @@ class GitUnpacker:
 
     def __init__(self, replicas: Replicas, push: PushSettings) -> None:
         self._replicas = replicas
-        self._bytes_max = push.pack_bytes_max
+        self._push = push
 
     @asynccontextmanager
     async def unpack(self, archive: AsyncIterator[bytes]) -> AsyncIterator[ImportSource]:
@@ -61,7 +61,9 @@ class GitUnpacker:
             await on_disk(path.mkdir, parents=True)
             await self._save(archive, path / "archive")
             repository = path / "repository.git"
-            object_format = await on_disk(_extract, path / "archive", repository, UNPACKED_FACTOR * self._bytes_max)
+            object_format = await on_disk(
+                _extract, path / "archive", repository, UNPACKED_FACTOR * self._push.pack_bytes_max
+            )
             disk = await on_disk(read_refs, repository, object_format)
             head = disk.refs.get(HEAD, RefValue(""))
             references = {
@@ -88,8 +90,8 @@ class GitUnpacker:
         try:
             async for piece in archive:
                 size += len(piece)
-                if size > self._bytes_max:
-                    raise Overloaded("the archive is too large", bytes_max=self._bytes_max)
+                if size > self._push.pack_bytes_max:
+                    raise Overloaded("the archive is too large", bytes_max=self._push.pack_bytes_max)
                 await on_disk(file.write, piece)
         finally:
             await on_disk(file.close)

@@ -58,7 +58,7 @@ class UploadPackProtocol:
         """`agent` is what clients are told of this server, such as "meshnode/1.0"."""
         self._commands = commands
         self._repository_path = repository_path
-        self._deadline_ms = limits.fetch_ms_max
+        self._limits = limits
         self._agent = agent
         self._rendered = _RenderedCache()
 
@@ -126,7 +126,7 @@ class UploadPackProtocol:
             ["upload-pack", "--strict", "--stateless-rpc", str(path)],
             git_dir=None,
             environment={"GIT_PROTOCOL": f"version={version}"},
-            deadline_ms=self._deadline_ms,
+            deadline_ms=self._limits.fetch_ms_max,
             config=_CONFIG,
         )
         async with process:

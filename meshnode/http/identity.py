@@ -20,6 +20,7 @@ from typing import Final, Protocol
 
 from meshnode.base.errors import Forbidden, Unauthenticated
 from meshnode.base.ids import RepositoryName
+from meshnode.config import AuthSettings
 from meshnode.ports import GitService
 
 ANONYMOUS: Final = "anonymous"
@@ -59,9 +60,9 @@ class TokenVerifier(Protocol):
 class Gate:
     """Lets callers through to a repository, or says why not."""
 
-    def __init__(self, users: TokenVerifier, *, anonymous: str) -> None:
+    def __init__(self, users: TokenVerifier, settings: AuthSettings) -> None:
         self._users = users
-        self._anonymous = _ANONYMOUS_SCOPES[anonymous]
+        self._settings = settings
 
     def check_access(self, authorization: str | None, repository: RepositoryName, service: GitService) -> str:
         """The caller's name, where they may use `service` on the repository.
@@ -72,7 +73,7 @@ class Gate:
         """
         scope = _SCOPES[service]
         if authorization is None:
-            if scope in self._anonymous:
+            if scope in _ANONYMOUS_SCOPES[self._settings.anonymous_http]:
                 return ANONYMOUS
             raise Unauthenticated("this needs a token as the password", scope=scope)
         user = self._users.verify(parse_token(authorization))

@@ -21,7 +21,8 @@ from meshnode.base.errors import DeadlineExceeded, Draining, InvalidRequest, Mes
 from meshnode.base.ids import NodeId
 from meshnode.config import Config
 from meshnode.config.checks import is_loopback, parse_address
-from meshnode.engine.pack_admission import NODE_LIMIT, RETRY_AFTER_MS, PackAdmission
+from meshnode.engine.lane import RETRY_AFTER_MS
+from meshnode.engine.pack_admission import NODE_LIMIT, PackAdmission
 from meshnode.http.bounds import HttpBounds
 from meshnode.http.git_requests import GitRequests
 from meshnode.http.identity import REALM, Gate, TokenVerifier
@@ -71,7 +72,7 @@ class HttpServer:
         self._pages = MachinePages(activity, metrics, self.admission, own=own)
         self._git = GitRequests(
             transport,
-            Gate(users, anonymous=config.auth.anonymous_http),
+            Gate(users, config.auth),
             self.admission,
             metrics,
             config=config,

@@ -23,6 +23,7 @@ from google.protobuf.message import Message
 from meshnode.auth.responses import RESPONSE_METADATA, MessageTrace, ResponseSigner
 from meshnode.auth.tokens import AUTHORIZATION, VerifiedRequest
 from meshnode.base.errors import DeadlineExceeded, InvalidRequest, MeshError, OutcomeUnknown, Unauthenticated
+from meshnode.config import LimitSettings
 from meshnode.ports import Clock, Entropy
 from meshnode.rpc.acts import Act, Acts, note_refused
 from meshnode.rpc.admission import Admission, check_role
@@ -68,8 +69,7 @@ class Pipeline:
     entropy: Entropy
     observer: Observer
     acts: Acts
-    unary_ms_max: int
-    stream_ms_max: int
+    limits: LimitSettings
     is_open_introspection: bool
 
     def unary(self, method: Method, run: Handler) -> Unary:
@@ -324,7 +324,8 @@ class _Exchange:
 
     def _time_ms(self) -> int:
         remaining = self._context.time_remaining()
-        limit = self._pipeline.stream_ms_max if self._method.is_streaming else self._pipeline.unary_ms_max
+        limits = self._pipeline.limits
+        limit = max(limits.fetch_ms_max, limits.push_ms_max) if self._method.is_streaming else limits.unary_ms_max
         return limit if remaining is None else min(limit, int(remaining * 1000 * ANSWER_HEADSTART))
 
     def _note(self, status: Status) -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,10 @@ from meshnode.base.errors import (
 )
 from meshnode.cli.blueprint import make_cluster_files, plan_local_cluster
 from meshnode.cli.layout import ClusterFile, Layout
+from meshnode.config import ConfigError
 from meshnode.core.keys import Application, Role
 from meshnode.v1 import cluster_pb2, common_pb2, repository_pb2
+from meshnode.v1 import cluster_settings_pb2 as settings_pb2
 from tests.unit.cli.conftest import KeyShelf, find_base_port, node, run_cli
 from tests.unit.cli.signed_server import Answer, ScriptedCluster, ScriptedNode
 
@@ -595,3 +598,97 @@ def test_a_drain_that_is_waited_for_reports_when_it_is_done(scene: Scene) -> Non
     late = scene.run("node", "drain", "n2", "--wait", "1")
     assert late.exit_code == 4
     assert "still has work" in late.stderr
+
+
+def settings_answer(node_name: str, *, applied: int = 3, slots: str = "2") -> settings_pb2.GetSettingsResponse:
+    origin = settings_pb2.SETTING_ORIGIN_CLUSTER if slots == "2" else settings_pb2.SETTING_ORIGIN_FILE
+    return settings_pb2.GetSettingsResponse(
+        version=3,
+        changed_at_ms=1_700_000_000_000,
+        changed_by="app:operator",
+        node=node_name,
+        applied_version=applied,
+        settings=[
+            settings_pb2.Setting(
+                key="push.commands_max",
+                value="10000",
+                origin=settings_pb2.SETTING_ORIGIN_DEFAULT,
+                default_value="10000",
+            ),
+            settings_pb2.Setting(key="scrub.slots", value=slots, origin=origin, default_value="1", cluster_value="2"),
+        ],
+    )
+
+
+def give(answer: settings_pb2.GetSettingsResponse, _: bytes) -> settings_pb2.GetSettingsResponse:
+    return answer
+
+
+def test_settings_are_shown_with_origin_and_the_version_of_each_node(scene: Scene) -> None:
+    for scripted, answer in zip(
+        scene.nodes, (settings_answer("n1"), settings_answer("n2", applied=2), settings_answer("n3", slots="5")),
+        strict=True,
+    ):  # fmt: skip
+        scripted.answers[CLUSTER + "GetSettings"] = partial(give, answer)
+    for arguments in ((), ("show",)):
+        shown = scene.run("cluster", "settings", *arguments).stdout
+        assert "version 3, set by app:operator at 2023-11-14 22:13:20 UTC" in shown
+        assert next(line.split() for line in shown.splitlines() if "scrub.slots" in line) == [
+            "scrub.slots",
+            "2",
+            "cluster",
+            "1",
+        ]
+        assert "push.commands_max" not in shown
+        assert "2 (not the newest)" in shown
+        assert "scrub.slots = 5 (file, over the cluster's 2)" in shown
+    assert "push.commands_max" in scene.run("cluster", "settings", "--all").stdout
+    told = json.loads(scene.run("cluster", "settings", "--json").stdout)
+    assert [(one["node"], one["applied_version"]) for one in told["nodes"]] == [("n1", 3), ("n2", 2), ("n3", 3)]
+    assert told["nodes"][2]["differences"][0] == {
+        "key": "scrub.slots",
+        "value": "5",
+        "origin": "file",
+        "default": "1",
+        "cluster": "2",
+        "problem": "",
+    }
+
+
+def test_a_node_that_does_not_answer_does_not_hide_the_settings(scene: Scene) -> None:
+    for scripted in scene.nodes[:2]:
+        scripted.answers[CLUSTER + "GetSettings"] = lambda _: settings_answer("n1")
+    scene.nodes[2].answers[CLUSTER + "GetSettings"] = failing(Draining("this node stops"))
+    told = json.loads(scene.run("cluster", "settings", "--json").stdout)
+    assert told["nodes"][2] == {"node": "n3", "applied_version": None, "problem": "this node stops", "differences": []}
+    assert "this node stops" in scene.run("cluster", "settings").stdout
+
+
+def test_settings_are_set_and_unset(scene: Scene) -> None:
+    def answer(body: bytes) -> settings_pb2.UpdateSettingsResponse:
+        request = settings_pb2.UpdateSettingsRequest.FromString(body)
+        changes = [settings_pb2.SettingChange(key=key, new=value) for key, value in sorted(request.set.items())]
+        changes += [settings_pb2.SettingChange(key=key, old="2") for key in request.unset]
+        return settings_pb2.UpdateSettingsResponse(version=4, changes=changes)
+
+    scene.answer(CLUSTER + "UpdateSettings", answer)
+    shown = scene.run("cluster", "settings", "set", "scrub.slots=2", "push.fsck_ignore=a,b=c", "--expect", "3")
+    assert shown.stdout == "push.fsck_ignore: not set -> a,b=c\nscrub.slots: not set -> 2\nversion 4\n"
+    told = json.loads(scene.run("cluster", "settings", "unset", "scrub.slots", "--json").stdout)
+    assert told == {"version": 4, "changes": [{"key": "scrub.slots", "old": "2", "new": None}]}
+    bodies = scene.nodes[0].asked(CLUSTER + "UpdateSettings")
+    requests = [settings_pb2.UpdateSettingsRequest.FromString(body) for body in bodies]
+    assert [(one.HasField("expected_version"), one.expected_version) for one in requests] == [(True, 3), (False, 0)]
+    for wrong in (("set",), ("set", "scrub.slots"), ("set", "=2"), ("set", "a=1", "a=2"), ("unset",)):
+        assert scene.run("cluster", "settings", *wrong).exit_code == 2
+
+
+def test_a_change_of_settings_that_cannot_be_used_says_every_reason_in_one_line(scene: Scene) -> None:
+    def refuse(_: bytes) -> settings_pb2.UpdateSettingsResponse:
+        raise ConfigError(["scrub.slotz is not a setting", "upkeep.slots must be from 1 to 64"], "cluster settings")
+
+    scene.answer(CLUSTER + "UpdateSettings", refuse)
+    result = scene.run("cluster", "settings", "set", "scrub.slotz=2", "upkeep.slots=0")
+    assert result.exit_code != 0
+    assert "scrub.slotz is not a setting" in result.stderr
+    assert "upkeep.slots must be from 1 to 64" in result.stderr

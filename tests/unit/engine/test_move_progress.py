@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from meshnode.base.ids import NodeId, PartitionId
+from meshnode.config import RebalanceSettings
 from meshnode.core.moves import Fill, Join, Swap, Tally
 from meshnode.core.record import Partition
 from meshnode.core.round import ReplicaKey
@@ -62,7 +63,7 @@ def filled(own: NodeId, bytes_per_s_max: int, chunks: int) -> int:
     async def story() -> int:
         clock = VirtualClock()
         membership: Any = SimpleNamespace(partitions=lambda: {PARTITION: placed()})
-        pace = FillPace(own, membership, clock, bytes_per_s_max)
+        pace = FillPace(own, membership, clock, RebalanceSettings(bytes_per_s_max=bytes_per_s_max))
         for _ in range(chunks):
             await pace.take(KEY, MIB)
         return clock.monotonic_ms()

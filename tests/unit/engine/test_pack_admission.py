@@ -9,7 +9,8 @@ import pytest
 from meshnode.base.errors import Overloaded
 from meshnode.base.ids import RepositoryName
 from meshnode.config import LimitSettings
-from meshnode.engine.pack_admission import Lane, PackAdmission
+from meshnode.engine.lane import Lane
+from meshnode.engine.pack_admission import PackAdmission
 from tests.unit.http.fakes import until, within
 
 ONE = RepositoryName("demo/one")
@@ -62,7 +63,7 @@ async def test_a_place_that_is_free_is_given_at_once_and_leaves_no_lane_behind()
 
 
 async def test_the_line_is_served_in_the_order_of_arrival() -> None:
-    lane = Lane(places=1, queue_max=8, limit="test")
+    lane = Lane(places=lambda: 1, queue_max=lambda: 8, limit="test")
     await lane.acquire()
     order: list[int] = []
 
@@ -141,7 +142,7 @@ async def test_a_cancelled_wait_gives_its_turn_to_the_next() -> None:
 
 
 async def test_a_turn_that_arrives_together_with_a_cancellation_is_not_lost() -> None:
-    lane = Lane(places=1, queue_max=8, limit="test")
+    lane = Lane(places=lambda: 1, queue_max=lambda: 8, limit="test")
     await lane.acquire()
     gone = asyncio.create_task(lane.acquire())
     patient = asyncio.create_task(lane.acquire())
@@ -155,7 +156,7 @@ async def test_a_turn_that_arrives_together_with_a_cancellation_is_not_lost() ->
 
 
 async def test_a_release_passes_over_a_wait_that_was_just_cancelled() -> None:
-    lane = Lane(places=1, queue_max=8, limit="test")
+    lane = Lane(places=lambda: 1, queue_max=lambda: 8, limit="test")
     await lane.acquire()
     gone = asyncio.create_task(lane.acquire())
     await until(lambda: lane.waiting == 1)

@@ -112,7 +112,9 @@ async def test_objects_are_checked_as_the_settings_say(tmp_path: Path) -> None:
         writes = await created(stores, KEY)
         await write(stores, writes, writes.update({MAIN: oid}), pack)
         assert await stores.reader.fsck(KEY) == []
-        assert any("missingEmail" in line for line in await disk.open().reader.fsck(KEY))
+        strict = disk.open().reader
+        assert any("missingEmail" in line for line in await strict.fsck(KEY))
+        assert (await strict.inspect(KEY, is_deep=True)).problems == ()  # no damage: there is no better copy
         await stores.store.set_aside(KEY, "again")
 
 

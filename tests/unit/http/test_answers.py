@@ -10,6 +10,7 @@ from meshnode.auth.users import UserVerifier, issue_user_token
 from meshnode.base import errors
 from meshnode.base.errors import Forbidden, MeshError, Overloaded, Unauthenticated
 from meshnode.base.ids import RepositoryName
+from meshnode.config import AuthSettings
 from meshnode.http.identity import Gate, parse_token
 from meshnode.http.status import Refused, answer_of
 from meshnode.ports import GitService
@@ -133,7 +134,7 @@ def test_other_credentials_are_refused(header: str) -> None:
     ],
 )
 def test_without_a_token_the_policy_decides(anonymous: str, service: GitService, is_let_in: bool) -> None:
-    gate = Gate(FakeUsers(), anonymous=anonymous)
+    gate = Gate(FakeUsers(), AuthSettings(anonymous_http=anonymous))
     if is_let_in:
         assert gate.check_access(None, NAME, service) == "anonymous"
     else:
@@ -143,11 +144,13 @@ def test_without_a_token_the_policy_decides(anonymous: str, service: GitService,
 
 def test_a_bad_token_is_refused_even_where_none_is_needed() -> None:
     with pytest.raises(Unauthenticated):
-        Gate(FakeUsers(), anonymous="write").check_access("Bearer wrong", NAME, GitService.UPLOAD_PACK)
+        Gate(FakeUsers(), AuthSettings(anonymous_http="write")).check_access(
+            "Bearer wrong", NAME, GitService.UPLOAD_PACK
+        )
 
 
 def test_a_token_counts_for_its_scope_and_its_repositories() -> None:
-    gate = Gate(FakeUsers(), anonymous="none")
+    gate = Gate(FakeUsers(), AuthSettings(anonymous_http="none"))
     assert gate.check_access("Bearer reader-token", NAME, GitService.UPLOAD_PACK) == "rita"
     assert gate.check_access("Bearer demo-token", NAME, GitService.RECEIVE_PACK) == "dora"
     with pytest.raises(Forbidden, match="scope=write"):
@@ -158,7 +161,7 @@ def test_a_token_counts_for_its_scope_and_its_repositories() -> None:
 
 def test_a_real_token_as_a_password_opens_the_gate() -> None:
     clock = StillClock()
-    gate = Gate(UserVerifier(registry(), frozenset({CLUSTER}), clock), anonymous="none")
+    gate = Gate(UserVerifier(registry(), frozenset({CLUSTER}), clock), AuthSettings(anonymous_http="none"))
     token = issue_user_token(
         application="web",
         key=key("web"),

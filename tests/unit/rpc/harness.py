@@ -19,9 +19,12 @@ from meshnode.auth.tokens import RequestVerifier, ResponseSigner, TokenSigner, r
 from meshnode.base.ids import NodeId
 from meshnode.catalog.memory import MemoryCatalog
 from meshnode.config import AuthSettings, LimitSettings
+from meshnode.config.live import LiveSettings
+from meshnode.config.loading import parse_settings
 from meshnode.core.keys import Application, Node, Role
 from meshnode.engine.audit import AuditTrail
 from meshnode.engine.pack_admission import PackAdmission
+from meshnode.engine.settings_orders import SettingsOrders
 from meshnode.engine.supervisor import Supervisor
 from meshnode.ports import Clock, Entropy
 from meshnode.rpc.accounts import Accounts
@@ -30,6 +33,7 @@ from meshnode.rpc.admission import Admission
 from meshnode.rpc.census import Census
 from meshnode.rpc.cluster import ClusterServicer
 from meshnode.rpc.cluster_audit import ClusterAuditServicer
+from meshnode.rpc.cluster_settings import ClusterSettingsServicer
 from meshnode.rpc.forward import Forwarder, UnaryForwarding
 from meshnode.rpc.forward_stream import StreamForwarder
 from meshnode.rpc.maintenance import MaintenanceServicer
@@ -79,6 +83,17 @@ def issuer_of(name: str) -> str:
     return application_issuer(name) if name in APPLICATIONS else node_issuer(NodeId(name))
 
 
+OWN_SETTINGS = """
+[node]
+id = "n1"
+data = "/tmp/n1"
+[catalog]
+url = "sqlite:///tmp/catalog.db"
+[upkeep]
+slots = 3
+"""
+
+
 @dataclass
 class Site:
     """Everything around one server, to be changed before it starts or while it runs."""
@@ -101,6 +116,7 @@ class Site:
     upkeeper: FakeUpkeeping = field(default_factory=FakeUpkeeping)
     catalog: MemoryCatalog = field(default_factory=MemoryCatalog)
     auth: AuthSettings = field(default_factory=AuthSettings)
+    live: LiveSettings = field(default_factory=lambda: LiveSettings(parse_settings(OWN_SETTINGS, {})))
     observer: Observer = field(default_factory=Observer)
     calls_max: int = 100
     unary_ms_max: int = 5_000
@@ -186,6 +202,11 @@ class Site:
                     own=self.own, census=census, membership=self.membership, activity=self.activity, moves=self.moves
                 ),
                 ClusterAuditServicer(self.audit),
+                ClusterSettingsServicer(
+                    own=self.own,
+                    orders=SettingsOrders(catalog=self.catalog, membership=self.membership, clock=self.clock),
+                    live=self.live,
+                ),
             ),
             "mesh.v1.MaintenanceService": MaintenanceServicer(
                 own=self.own,
@@ -216,8 +237,9 @@ class Site:
             entropy=self.entropy,
             observer=self.observer,
             acts=Acts(own=self.own, audit=self.audit, clock=self.clock, entropy=self.entropy),
-            unary_ms_max=self.unary_ms_max,
-            stream_ms_max=self.stream_ms_max,
+            limits=LimitSettings(
+                unary_ms_max=self.unary_ms_max, fetch_ms_max=self.stream_ms_max, push_ms_max=self.stream_ms_max
+            ),
             is_open_introspection=self.auth.is_open_introspection,
         )
 
