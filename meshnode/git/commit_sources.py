@@ -18,7 +18,7 @@ def open_commits(objects: Objects, queries: Queries, trees: Trees) -> CommitSour
     commits = GitCommits(objects)
     return CommitSources(
         commits=commits,
-        walks=GitCommitWalks(queries),
+        walks=GitCommitWalks(queries, objects),
         ancestry=GitAncestry(queries),
         last=GitLastCommits(queries, objects, trees),
         blames=GitBlames(queries),

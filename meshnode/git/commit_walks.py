@@ -1,7 +1,8 @@
 """Walks history with `git rev-list` and `git log`: a selection becomes arguments, the output ids.
 
 What a person wrote stands in an argument of its own that begins with the option's name, or behind `--` as a literal
-path. The walk is stopped as soon as enough commits are there.
+path. The walk is stopped as soon as enough commits are there. The first pages of whole histories need no process
+(`git/near_walk.py`).
 
 Source: git-rev-list(1). `--since=@<seconds> +0000` is exact; `--max-age` is read with atoi and ends in 2038.
 """
@@ -17,8 +18,9 @@ from typing import Final
 from meshnode.base.errors import Corrupt
 from meshnode.base.ids import ObjectId, parse_object_id
 from meshnode.core.round import ReplicaKey
+from meshnode.git.near_walk import walk_near
 from meshnode.git.queries import Queries
-from meshnode.ports import Selection, WalkOrder
+from meshnode.ports import Objects, Selection, WalkOrder
 
 WALK_MS: Final = 60_000
 """As long as a unary call may take by default."""
@@ -28,13 +30,24 @@ LITERAL: Final = "--literal-pathspecs"
 class GitCommitWalks:
     """Implements `ports.CommitWalks`."""
 
-    def __init__(self, queries: Queries) -> None:
+    def __init__(self, queries: Queries, objects: Objects) -> None:
         self._queries = queries
+        self._objects = objects
 
     async def find(
         self, key: ReplicaKey, selection: Selection, *, order: WalkOrder, is_reversed: bool, skip: int, limit: int
     ) -> list[ObjectId]:
         """At most `limit` commits after the first `skip`."""
+        if order is WalkOrder.DEFAULT and not is_reversed and _is_plain(selection):
+            near = await walk_near(
+                self._objects,
+                key,
+                selection.include,
+                is_first_parent=selection.first_parent,
+                count=skip + limit,
+            )
+            if near is not None:
+                return near[skip:]
         options = [order.value] if order is not WalkOrder.DEFAULT else []
         if is_reversed:
             options.append("--reverse")
@@ -83,6 +96,11 @@ class GitCommitWalks:
 
 _PORTION: Final = 2_000
 """Ids looked at before the loop runs again: about 1 ms."""
+
+
+def _is_plain(selection: Selection) -> bool:
+    """Whether every commit that is reached is wanted."""
+    return selection == Selection(include=selection.include, first_parent=selection.first_parent)
 
 
 def _oid(line: bytes) -> ObjectId:

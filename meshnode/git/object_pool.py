@@ -101,11 +101,15 @@ class ObjectPool:
             raise _too_large(bytes_max)
         return [found[name] for name in names]
 
+    def known(self, key: ReplicaKey, oid: ObjectId) -> RawObject | None:
+        """The object where its content is in memory."""
+        return self._cache.content((key, self._birth(key)), oid)
+
     async def stream(
         self, key: ReplicaKey, oid: ObjectId, *, start: int = 0, length: int | None = None
     ) -> AsyncGenerator[bytes, None]:
         """Content of one object, in chunks."""
-        known = self._cache.content((key, self._birth(key)), oid)
+        known = self.known(key, oid)
         if known is not None:
             if piece := known.data[start : None if length is None else start + length]:
                 yield piece

@@ -64,6 +64,10 @@ class Objects(Protocol):
         """
         ...
 
+    def known(self, key: ReplicaKey, oid: ObjectId) -> RawObject | None:
+        """The object where its content is in memory; nothing is asked."""
+        ...
+
     def stream(
         self, key: ReplicaKey, oid: ObjectId, *, start: int = 0, length: int | None = None
     ) -> AsyncIterator[bytes]:

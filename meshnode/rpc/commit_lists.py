@@ -6,6 +6,7 @@ whatever was pushed meanwhile.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from meshnode.base.ids import ObjectId
@@ -51,23 +52,40 @@ class CommitLists:
             start = token
             selection = selection_of(request.selection, start.include, start.exclude)
 
-            async def make() -> commit_pb2.ListCommitsResponse:
+            async def make() -> bytes:
                 oids = await self._walks.find(
                     read.key, selection, order=order, is_reversed=request.reverse, skip=start.skip, limit=size + 1
                 )
-                commits = await self._commits.read(
-                    read.key, oids[:size], message_bytes_max=MESSAGE_BYTES_MAX, bytes_max=PAGE_BYTES_MAX
-                )
-                answer = commit_pb2.ListCommitsResponse(commits=map(commit_message, commits))
-                if len(commits) < len(oids):
-                    skip = start.skip + len(commits)
-                    answer.next_page_token = WalkToken(
-                        start.generation, question, skip, start.include, start.exclude
+                parts = await self._parts(read, oids[:size])
+                if len(parts) < len(oids):
+                    token = WalkToken(
+                        start.generation, question, start.skip + len(parts), start.include, start.exclude
                     ).format()
-                return answer
+                    parts.append(commit_pb2.ListCommitsResponse(next_page_token=token).SerializeToString())
+                return b"".join(parts)  # serialised messages one behind the other are one message
 
             body = await read.cached(("commit/list", selection, order, question, start.skip, size), make)
             return body + commit_pb2.ListCommitsResponse(position=read.position).SerializeToString()
+
+    async def _parts(self, read: ObjectRead, oids: Sequence[ObjectId]) -> list[bytes]:
+        """An answer's bytes for each commit, for as many of them as there is room; pages overlap, so they are kept."""
+        known = {oid: read.known(("commit/part", oid)) for oid in oids}
+        unknown = [oid for oid, part in known.items() if part is None]
+        for commit in await self._commits.read(
+            read.key, unknown, message_bytes_max=MESSAGE_BYTES_MAX, bytes_max=PAGE_BYTES_MAX
+        ):
+            made = commit_pb2.ListCommitsResponse(commits=[commit_message(commit)]).SerializeToString()
+            known[commit.oid] = made
+            read.keep(("commit/part", commit.oid), made)
+        parts: list[bytes] = []
+        room = PAGE_BYTES_MAX
+        for oid in oids:
+            part = known[oid]
+            if part is None or (parts and len(part) > room):
+                break
+            room -= len(part)
+            parts.append(part)
+        return parts
 
     async def count(self, request: commit_pb2.CountCommitsRequest, _: Call) -> Answer:
         """How many commits there are."""

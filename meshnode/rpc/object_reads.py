@@ -70,11 +70,12 @@ class ObjectRead:
         """The object that `revision` names; raises as `Revisions.resolve`."""
         return await self.source.revisions.resolve(self.key, self.view.snapshot, revision, kind)
 
-    async def cached(self, question: Hashable, make: Callable[[], Awaitable[Message]]) -> bytes:
+    async def cached(self, question: Hashable, make: Callable[[], Awaitable[Message | bytes]]) -> bytes:
         """The answer to a question that names objects by id only, from memory where it was asked before."""
 
         async def serialised() -> bytes:
-            return (await make()).SerializeToString()
+            answer = await make()
+            return answer if isinstance(answer, bytes) else answer.SerializeToString()
 
         return await self.source.cache.get((self.key.repository, question), serialised)
 

@@ -55,6 +55,11 @@ class NoObjects:
         assert bytes_max >= 0
         return [None] * len(names)
 
+    def known(self, key: ReplicaKey, oid: ObjectId) -> RawObject | None:
+        assert key
+        assert oid
+        return None
+
     async def stream(
         self, key: ReplicaKey, oid: ObjectId, *, start: int = 0, length: int | None = None
     ) -> AsyncIterator[bytes]:
