@@ -50,7 +50,7 @@ class Partition:
     factor: int | None = None
     """How many replicas there are to be; None: as many as the cluster's setting says."""
     epoch: int = 0
-    """Grows whenever `replicas` or `joining` change."""
+    """Grows whenever `replicas` or `joining` change; by two when a member comes back without what it had voted for."""
 
     @property
     def members(self) -> tuple[NodeId, ...]:

@@ -351,7 +351,8 @@ class WriteRound:
 
         A replica listed as inconsistent since the votes were cast loses its vote: it had a reason to leave. Where
         the partition's members changed, a quorum of the new ones must have voted. More than one such change
-        refuses: a node may have left, dropped its copy and with it what it voted for, and come back.
+        refuses: a node may have left, dropped its copy and with it what it voted for, and come back; or have come back
+        with an empty disk, which it tells by two changes (`engine/recovery.py`).
         """
         fence = 0 if record is None else record.fence
         base_fence = 0 if self.base is None else self.base.fence

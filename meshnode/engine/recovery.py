@@ -1,6 +1,8 @@
 """Start-up: what was interrupted is finished or undone, and damage is found, before anything is served.
 
 for each replica: leftovers removed -> journal held against the record -> digest on disk against the state
+then, where a disk is new or a replica without a record is damaged: rounds that are being decided are fenced off, since
+this node may have voted for a CREATE among them, and nothing but its vote told of it
 then all records of this node's partitions: a replica that the record believes in and that is not here, or not
 at the record's generation, is listed inconsistent first; the repairer fills it afterwards
 """
@@ -10,12 +12,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, TypeVar
 
 from meshnode.base.errors import CatalogUnavailable, Corrupt, OutcomeUnknown, Overloaded
-from meshnode.base.ids import NodeId
-from meshnode.core.keys import RECORDS, decode_record
+from meshnode.base.ids import NodeId, PartitionId
+from meshnode.core.keys import RECORDS, decode_partition, decode_record, encode_partition, partition_key
 from meshnode.core.record import Partition, Record, RepositoryState
 from meshnode.core.repair import matches
 from meshnode.core.round import ReplicaKey
@@ -25,13 +28,17 @@ from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.participant import Participant, position_of
 from meshnode.engine.records import Records
 from meshnode.engine.repairer import Repairer
-from meshnode.ports import Catalog, Clock, ReplicaState
+from meshnode.engine.survey import read_partitions
+from meshnode.ports import Catalog, Clock, Compare, Entry, Put, ReplicaState
 
 log = logging.getLogger("meshnode.engine")
 
 CHECKS_AT_ONCE: Final = 8
 CATALOG_PAUSE_MS: Final = 500
 PAGE: Final = 500
+PARTITIONS_AT_ONCE: Final = 50
+"""In one transaction; etcd allows 128 operations, compares included."""
+DISOWN_TRIES: Final = 20
 
 T = TypeVar("T")
 
@@ -48,6 +55,8 @@ class Recovery:
     repairer: Repairer
     activity: NodeActivity
     clock: Clock
+    _unknown: set[PartitionId] = field(default_factory=set, init=False)
+    """Partitions with a replica that was set aside and that no record knew."""
 
     async def run(self) -> None:
         """Check every replica; waits for the catalog as long as it takes, since nothing can be served without."""
@@ -56,6 +65,7 @@ class Recovery:
         async with asyncio.TaskGroup() as group:
             for key in keys:
                 group.create_task(self._check_in_turn(key, places))
+        await self._patiently(partial(self._disown_votes, is_new=not keys))
         excluded = await self._patiently(self._exclude_missing)
         log.info("recovered", extra={"replicas": len(keys), "excluded": excluded})
 
@@ -66,6 +76,7 @@ class Recovery:
     async def _check(self, key: ReplicaKey) -> None:
         """Bring one replica to a state that is safe to serve, or out of the record."""
         store = self.participant.disk.store
+        record: Record | None = None
         try:
             await store.purge(key)
             record = (await self._patiently(lambda: self.records.read(key))).record
@@ -77,6 +88,8 @@ class Recovery:
                 if digest != state.refs_digest and not _may_be_half_applied(state, record):
                     raise Corrupt("references on disk do not match the replica's state", repository=key.repository)
         except Corrupt as damage:
+            if record is None:
+                self._unknown.add(key.partition)
             await self.repairer.set_aside(key, str(damage))
             return
         except Overloaded as full:
@@ -84,6 +97,30 @@ class Recovery:
             return
         if self.own not in record.inconsistent and matches(position_of(state), state.refs_digest, record):
             self.activity.note_consistent(key)
+
+    async def _disown_votes(self, *, is_new: bool) -> None:
+        """Let no round be published any more for which this node may have voted on a disk that it no longer has.
+
+        Two changes of a partition's members refuse what was voted for before them (`core/write.py`). A repository that
+        has a record is not meant here, there this node lists itself.
+        """
+        wanted = [
+            partition_key(partition.partition)
+            for partition, _ in await read_partitions(self.catalog)
+            if self.own in partition.members and (is_new or partition.partition in self._unknown)
+        ]
+        for start in range(0, len(wanted), PARTITIONS_AT_ONCE):
+            await self._fence_rounds(wanted[start : start + PARTITIONS_AT_ONCE])
+        if wanted:
+            log.info("votes_disowned", extra={"partitions": len(wanted)})
+
+    async def _fence_rounds(self, keys: list[str]) -> None:
+        for _ in range(DISOWN_TRIES):
+            entries = [entry for entry in await self.catalog.get(keys) if entry is not None]
+            compares = [Compare(entry.key, entry.revision) for entry in entries]
+            if await self.catalog.transact(compares, [_fenced(entry) for entry in entries]) is not None:
+                return
+        raise CatalogUnavailable("partitions keep changing", partitions=len(keys))
 
     async def _exclude_missing(self) -> int:
         """List this node in every record that believes in a replica that does not match."""
@@ -155,6 +192,11 @@ class Recovery:
             except (CatalogUnavailable, OutcomeUnknown) as error:
                 log.warning("recovery_waits", extra={"error": str(error)})
                 await self.clock.sleep(CATALOG_PAUSE_MS)
+
+
+def _fenced(entry: Entry) -> Put:
+    partition = decode_partition(entry.value)
+    return Put(entry.key, encode_partition(replace(partition, epoch=partition.epoch + 2)))
 
 
 def _may_be_half_applied(state: ReplicaState, record: Record) -> bool:

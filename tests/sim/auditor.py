@@ -76,9 +76,10 @@ class Auditor:
         self._names: dict[str, str] = {}
         self._name_changes: dict[str, int] = {}
         self._changes: list[tuple[Collection[str], asyncio.Event]] = []
-        self._lost: dict[NodeId, dict[RepositoryId, bool]] = {}
-        """Replicas that went with a disk, until the record lists them; whether there was a record to list them in."""
+        self._lost: dict[NodeId, set[RepositoryId]] = {}
+        """Replicas that went with a disk, until the record lists them or the node serves again."""
         self._lost_rounds: dict[NodeId, set[RoundId]] = {}
+        """Rounds that went with them: votes for them count, until the node serves again."""
 
     def violate(self, what: str) -> None:
         """Keep a violation."""
@@ -112,19 +113,19 @@ class Auditor:
 
     def note_lost(self, node: NodeId, keys: Sequence[ReplicaKey], rounds: Sequence[RoundId]) -> None:
         """A node's disk lost these replicas, and the rounds it had promised to keep in them."""
-        self._lost.setdefault(node, {}).update((key.repository, key.repository in self.truths) for key in keys)
+        self._lost.setdefault(node, set()).update(key.repository for key in keys)
         self._lost_rounds.setdefault(node, set()).update(rounds)
 
     def check_serving(self, node: NodeId) -> None:
-        """A node that begins to serve has taken itself out of the records of what it lost.
-
-        A create that it had voted for may be published later; its next sweep finds that.
+        """A node that begins to serve has taken itself out of the records of what it lost, and has seen to it that
+        nothing is published any more on votes that it lost.
         """
-        still = self._lost.get(node, {})
-        for repository in [repository for repository, had_record in still.items() if had_record]:
-            partition = self.truths[repository].record.partition
-            del still[repository]
-            self.check_replica(node, ReplicaKey(partition, repository), "when it serves again")
+        lost = self._lost.pop(node, set())
+        self._lost_rounds.get(node, set()).intersection_update(self.published)
+        for repository in lost:
+            truth = self.truths.get(repository)
+            if truth is not None:
+                self.check_replica(node, ReplicaKey(truth.record.partition, repository), "when it serves again")
 
     async def next_change(self, keys: Collection[str]) -> None:
         """Return right after one of the keys is written."""
@@ -200,7 +201,7 @@ class Auditor:
             truth.listed.append((asyncio.get_running_loop().time(), record.inconsistent))
         for node in partition.members:
             if node not in believed:
-                self._lost.get(node, {}).pop(record.repository, None)
+                self._lost.get(node, set()).discard(record.repository)
         if record.generation == before:
             self._story.tell("cat", f"{who}: fence {record.fence}, {record.state.value}{away}")
             if old is not None and (old.round_id, old.refs_digest) != (record.round_id, record.refs_digest):

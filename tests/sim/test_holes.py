@@ -10,7 +10,8 @@ import pytest
 
 from meshnode.base.errors import Overloaded, PeerUnavailable, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import NodeId, ObjectId, RefName, RefValue, RepositoryId, RepositoryName, RoundId
-from meshnode.core.keys import name_key
+from meshnode.catalog.memory import CatalogCall, Moment
+from meshnode.core.keys import RECORDS, name_key
 from meshnode.core.record import RepositoryState
 from meshnode.core.refs import RefEdit, digest_after
 from meshnode.core.round import ReplicaKey, Round, WriteKind
@@ -437,5 +438,42 @@ def test_a_repeated_write_without_an_expected_value_does_not_undo_what_came_afte
         assert again.is_repetition
         assert again.round_id == first.round_id
         assert await cluster.read("n3", NAME) == B
+
+    play(story)
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_a_create_is_not_published_on_the_vote_of_a_disk_that_is_gone(*, is_damaged: bool) -> None:
+    """Nothing but the vote told of the create: there was no record for the node to list itself in."""
+
+    async def story(cluster: MemoryCluster) -> None:
+        is_held, is_free = asyncio.Event(), asyncio.Event()
+
+        async def hold_the_publish(call: CatalogCall) -> None:
+            is_publish = call.operation == "transact" and any(key.startswith(RECORDS) for key in call.keys)
+            if is_publish and call.moment is Moment.BEFORE and not is_free.is_set():
+                is_held.set()
+                await is_free.wait()
+
+        await cluster.crash("n3")
+        cluster.hooks[NodeId("n1")] = hold_the_publish
+        await cluster.crash("n1")
+        await cluster.restart("n1")
+        creating = asyncio.ensure_future(cluster.create("n1", NAME))
+        await is_held.wait()
+        await cluster.crash("n2")
+        disk = cluster.nodes[NodeId("n2")].disk
+        if is_damaged:
+            for replica in disk.replicas.values():
+                replica.is_unreadable = True
+        else:
+            disk.replicas.clear()
+        await cluster.restart("n2")
+        is_free.set()
+        await creating
+        record = await cluster.record(NAME)
+        key = ReplicaKey(record.partition, record.repository)
+        assert "n2" not in record.inconsistent
+        assert disk.replicas[key].state.prepared or disk.replicas[key].state.generation == 1
 
     play(story)
