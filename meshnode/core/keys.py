@@ -199,6 +199,7 @@ def encode_record(record: Record) -> bytes:
             "fork_root": record.fork_root,
             "fork_parent": record.fork_parent,
             "fence": record.fence,
+            "returned": list(record.returned),
         }
     )
 
@@ -408,6 +409,7 @@ def _record(fields: Fields) -> Record:
         fork_root=fields.parsed("fork_root", parse_repository_id),
         fork_parent=fields.optional("fork_parent", parse_repository_id),
         fence=fields.number("fence"),
+        returned=fields.all_parsed("returned", parse_node_id),
     )
 
 

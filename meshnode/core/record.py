@@ -22,6 +22,9 @@ RECENT_ROUNDS_MAX: Final = 16
 """Rounds a record remembers, so that "did my publish land?" is answered by the record alone for the last
 16 generations; 33 bytes each in the catalog."""
 
+RETURNED_MAX: Final = 16
+"""Returns a record remembers; the next one is a fence instead. A replica comes and goes once or twice a generation."""
+
 
 class RepositoryState(Enum):
     """What a record says of its repository as a whole."""
@@ -79,6 +82,8 @@ class Record:
     fork_parent: RepositoryId | None = None
     fence: int = 0
     """Grows when a compare-and-set only wants a new revision, so that a lost publish can never land."""
+    returned: tuple[NodeId, ...] = ()
+    """Who was taken off `inconsistent` since this generation was published, in that order, once for each time."""
 
 
 class RoundOutcome(Enum):
@@ -203,5 +208,16 @@ def record_excluding(record: Record, node: NodeId) -> Record:
 
 
 def record_rejoined(record: Record, node: NodeId) -> Record:
-    """The record with `node` no longer listed; the caller has checked that its replica matches."""
-    return replace(record, inconsistent=record.inconsistent - {node})
+    """The record with `node` no longer listed; the caller has checked that its replica matches.
+
+    That it was away is remembered: what it had voted for at this generation may have gone with an earlier disk.
+    """
+    rejoined = replace(record, inconsistent=record.inconsistent - {node}, returned=(*record.returned, node))
+    return (
+        rejoined if len(rejoined.returned) <= RETURNED_MAX else replace(rejoined, fence=record.fence + 1, returned=())
+    )
+
+
+def nodes_away_since(base: Record, record: Record) -> frozenset[NodeId]:
+    """Who was not believed in for a while, or is not now: `record` has the generation and the fence of `base`."""
+    return (record.inconsistent - base.inconsistent) | frozenset(record.returned[len(base.returned) :])

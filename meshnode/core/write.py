@@ -32,6 +32,7 @@ from meshnode.core.record import (
     Record,
     RoundOutcome,
     consistent_nodes,
+    nodes_away_since,
     outcome_of,
     record_after,
     record_fenced,
@@ -349,7 +350,8 @@ class WriteRound:
     def _republish(self, record: Record | None, partition: Partition) -> list[Effect]:
         """Publish on the same base at its new revision, unless somebody may have aborted the round by a fence.
 
-        A replica listed as inconsistent since the votes were cast loses its vote: it had a reason to leave. Where
+        A replica listed as inconsistent since the votes were cast loses its vote, though it may be back by now: it had
+        a reason to leave, and may have lost with its disk what it had voted for. Where
         the partition's members changed, a quorum of the new ones must have voted. More than one such change
         refuses: a node may have left, dropped its copy and with it what it voted for, and come back; or have come back
         with an empty disk, which it tells by two changes (`engine/recovery.py`).
@@ -360,7 +362,7 @@ class WriteRound:
         if fence != base_fence or has_moved_on or self.publishes >= REPUBLISH_MAX:
             return self._refuse(Outcome.FENCED, "the record changed while votes were collected")
         if record is not None and self.base is not None:
-            left = record.inconsistent - self.base.inconsistent
+            left = nodes_away_since(self.base, record)
             self.granted -= left
             self.missing.update(dict.fromkeys(left, "left the consistent replicas"))
         believed = set(partition.replicas) if record is None else set(consistent_nodes(record, partition))

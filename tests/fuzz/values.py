@@ -78,4 +78,5 @@ RECORDS = st.builds(
     fork_root=IDS.map(RepositoryId),
     fork_parent=st.none() | IDS.map(RepositoryId),
     fence=st.integers(0, 1 << 31),
+    returned=st.lists(NODES, max_size=3).map(tuple),
 )

@@ -8,7 +8,7 @@ from meshnode.base.errors import OutcomeUnknown
 from meshnode.base.ids import NodeId
 from meshnode.catalog.memory import CatalogCall, MemoryCatalog, Moment
 from meshnode.core.keys import RECORDS, decode_record, encode_record, record_key
-from meshnode.core.record import record_excluding
+from meshnode.core.record import Record, record_excluding
 from meshnode.core.round import ReplicaKey
 from meshnode.ports import Compare, Put
 from tests.sim.memory_cluster import MemoryCluster
@@ -79,6 +79,43 @@ def test_a_publish_that_lands_after_a_learner_lost_its_disk_does_not_make_the_re
         go_on.set()
         await writing
         assert seen == 1
+        await cluster.wait_until_consistent(NAME)
+        assert await cluster.read("n3", NAME) == A
+
+    play(story)
+
+
+def test_a_vote_of_a_replica_that_left_and_came_back_on_an_empty_disk_does_not_count() -> None:
+    """Listed, filled and unlisted again while the publish was on its way: the record looks as if nothing had been
+    (seed 1015779).
+    """
+
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        await cluster.wait_until_consistent(NAME)
+        reached, go_on = Event(), Event()
+        published: list[Record] = []
+
+        async def hold_publish(call: CatalogCall) -> None:
+            writes = [write for write in call.writes if isinstance(write, Put) and write.key.startswith(RECORDS)]
+            if call.moment is Moment.BEFORE and writes:
+                published.append(decode_record(writes[0].value))
+                reached.set()
+                await go_on.wait()
+
+        catalog = cluster.engine("n1").driver.catalog
+        assert isinstance(catalog, MemoryCatalog)
+        catalog.hook = hold_publish
+        writing = cluster.engine("n1").supervisor.spawn("write", cluster.set_ref("n1", NAME, A))
+        await reached.wait()
+        await cluster.crash("n3")
+        cluster.nodes[NodeId("n3")].disk.replicas.clear()
+        await cluster.restart("n3")
+        while (await cluster.record(NAME)).returned != ("n3",):
+            await cluster.clock.sleep(10)
+        go_on.set()
+        await writing
+        assert [record.inconsistent for record in published] == [frozenset(), {"n3"}]
         await cluster.wait_until_consistent(NAME)
         assert await cluster.read("n3", NAME) == A
 

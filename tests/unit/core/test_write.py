@@ -11,7 +11,7 @@ import pytest
 from meshnode.base.errors import InvariantViolated
 from meshnode.base.ids import Generation, NodeId
 from meshnode.core.quorum import quorum_size
-from meshnode.core.record import Partition, Record, record_excluding, record_fenced
+from meshnode.core.record import RETURNED_MAX, Partition, Record, record_excluding, record_fenced, record_rejoined
 from meshnode.core.write import (
     Effect,
     Event,
@@ -173,6 +173,36 @@ def test_a_conflict_by_an_exclusion_publishes_again_without_the_one_who_left() -
     (publish,) = feed(machine, RecordRead(record_excluding(a_record(), N3), a_partition()))
     assert isinstance(publish, Publish)
     assert publish.record.inconsistent == {N3}
+
+
+def test_a_conflict_publishes_again_without_the_vote_of_one_who_left_and_is_back() -> None:
+    machine = new_round()
+    published(machine)
+    feed(machine, PublishConflict())
+    back = record_rejoined(record_excluding(a_record(), N3), N3)
+    (publish,) = feed(machine, RecordRead(back, a_partition()))
+    assert isinstance(publish, Publish)
+    assert publish.record.inconsistent == {N3}
+    assert publish.record.returned == ()
+
+
+def test_who_was_back_before_the_votes_were_cast_keeps_its_vote() -> None:
+    base = record_rejoined(record_excluding(a_record(), N3), N3)
+    machine = new_round(base=base)
+    published(machine)
+    feed(machine, PublishConflict())
+    (publish,) = feed(machine, RecordRead(record_excluding(base, N2), a_partition()))
+    assert isinstance(publish, Publish)
+    assert publish.record.inconsistent == {N2}
+
+
+def test_more_returns_than_a_record_remembers_are_a_fence() -> None:
+    record = a_record()
+    for _ in range(RETURNED_MAX):
+        record = record_rejoined(record_excluding(record, N3), N3)
+    assert (record.returned, record.fence) == ((N3,) * RETURNED_MAX, 0)
+    record = record_rejoined(record_excluding(record, N3), N3)
+    assert (record.returned, record.fence) == ((), 1)
 
 
 def test_a_conflict_by_a_fence_refuses_because_a_participant_may_have_dropped_the_round() -> None:
