@@ -85,10 +85,8 @@ def test_a_publish_that_lands_after_a_learner_lost_its_disk_does_not_make_the_re
     play(story)
 
 
-def test_a_vote_of_a_replica_that_left_and_came_back_on_an_empty_disk_does_not_count() -> None:
-    """Listed, filled and unlisted again while the publish was on its way: the record looks as if nothing had been
-    (seed 1015779).
-    """
+def test_a_vote_of_a_replica_that_was_set_aside_and_is_back_does_not_count() -> None:
+    """Listed, filled and unlisted again while the publish was on its way: the record looks as if nothing had been."""
 
     async def story(cluster: MemoryCluster) -> None:
         await cluster.create("n1", NAME)
@@ -109,7 +107,8 @@ def test_a_vote_of_a_replica_that_left_and_came_back_on_an_empty_disk_does_not_c
         writing = cluster.engine("n1").supervisor.spawn("write", cluster.set_ref("n1", NAME, A))
         await reached.wait()
         await cluster.crash("n3")
-        cluster.nodes[NodeId("n3")].disk.replicas.clear()
+        (damaged,) = cluster.nodes[NodeId("n3")].disk.replicas.values()
+        damaged.is_unreadable = True
         await cluster.restart("n3")
         while (await cluster.record(NAME)).returned != ("n3",):
             await cluster.clock.sleep(10)
