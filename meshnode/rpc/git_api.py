@@ -104,6 +104,7 @@ class GitApi:
         return RepositoryContents(
             object_reads=self.object_reads,
             objects=self.object_reads.objects,
+            trees=self.trees,
             contents=self.contents,
             replicas=self.replicas,
             forwarder=self.forwarder,

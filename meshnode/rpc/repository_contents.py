@@ -15,7 +15,16 @@ from typing import Any, Final
 from meshnode.base.errors import InvalidRequest, NotFound
 from meshnode.base.ids import HEAD, ObjectId, RefName, is_zero, parse_object_id
 from meshnode.base.paths import TreePath, name_in, parse_tree_path, shown
-from meshnode.ports import ArchiveFormat, Contents, ContentSearch, ObjectInfo, ObjectKind, Objects, ReplicaReader
+from meshnode.ports import (
+    ArchiveFormat,
+    Contents,
+    ContentSearch,
+    ObjectInfo,
+    ObjectKind,
+    Objects,
+    ReplicaReader,
+    Trees,
+)
 from meshnode.rpc.call import Answer, Call, closing, first_message
 from meshnode.rpc.forward import Forwarder, Route
 from meshnode.rpc.forward_stream import StreamForwarder
@@ -35,6 +44,8 @@ PREFIX_BYTES_MAX: Final = 1_024
 CONTEXT_LINES_MAX: Final = 20
 MATCHES_A_MESSAGE: Final = 200
 PATHS_A_MESSAGE: Final = 5_000
+ROOT_BYTES_A_TURN: Final = 1 << 20
+"""Names of a root looked at in one go."""
 
 _BY_NAME: Final = Route("name")
 _FORMATS: Final = {
@@ -51,6 +62,7 @@ class RepositoryContents:
 
     object_reads: ObjectReads
     objects: Objects
+    trees: Trees
     contents: Contents
     replicas: ReplicaReader
     forwarder: Forwarder
@@ -134,8 +146,7 @@ class RepositoryContents:
             return body + pb.FindLicenseResponse(position=read.position).SerializeToString()
 
     async def _license(self, read: ObjectRead, tree: ObjectId) -> pb.FindLicenseResponse:
-        names = [entry.path async for entry in self.contents.files(read.key, tree) if b"/" not in entry.path]
-        path = license_file(names)
+        path = license_file([name async for name in self._root_files(read, tree)])
         if path is None:
             return pb.FindLicenseResponse()
         (info,) = await self.objects.look_up(read.key, [name_in(tree, path)])
@@ -144,6 +155,17 @@ class RepositoryContents:
         (found,) = await self.objects.read(read.key, [info.oid], bytes_max=TEXT_BYTES_MAX)
         text = b"" if found is None else found.data
         return pb.FindLicenseResponse(path=path, spdx_id=await asyncio.to_thread(guess_license, text))
+
+    async def _root_files(self, read: ObjectRead, tree: ObjectId) -> AsyncIterator[bytes]:
+        at: tuple[int, ...] | None = ()
+        while at is not None:
+            page = await self.trees.page(
+                read.key, tree, at, recursive=False, entries_max=PATHS_A_MESSAGE, bytes_max=ROOT_BYTES_A_TURN
+            )
+            for entry in page.entries:
+                if entry.kind.is_blob:
+                    yield entry.path
+            at = page.next_at
 
     async def _get_languages(self, request: pb.GetLanguagesRequest, _: Call) -> Answer:
         async with self.object_reads.open(request.name, request.consistency) as read:
