@@ -31,6 +31,7 @@ from meshnode.auth.identity import (
     read_belonging,
     write_belonging,
 )
+from meshnode.auth.invitations import CatalogAccess
 from meshnode.auth.keys import load_private_key
 from meshnode.auth.registry import KeyRegistry
 from meshnode.auth.replay import ReplayCache
@@ -45,6 +46,7 @@ from meshnode.catalog.open import open_catalog
 from meshnode.config import Config, Loaded
 from meshnode.config.live import LiveSettings
 from meshnode.core.keys import CLUSTER, Application, Node, decode_node, decode_settings, node_key
+from meshnode.engine.joining import Joining
 from meshnode.engine.node import NodeEngine, World
 from meshnode.engine.operations import ApiOperations
 from meshnode.engine.pack_admission import PackAdmission
@@ -81,6 +83,7 @@ from meshnode.rpc.answer_cache import AnswerCache
 from meshnode.rpc.census import Census
 from meshnode.rpc.cluster import ClusterServicer
 from meshnode.rpc.cluster_audit import ClusterAuditServicer
+from meshnode.rpc.cluster_join import JoinServicer
 from meshnode.rpc.cluster_settings import ClusterSettingsServicer
 from meshnode.rpc.forward import Forwarder
 from meshnode.rpc.forward_stream import StreamForwarder
@@ -331,6 +334,7 @@ class RunningNode:
                 ),
                 ClusterAuditServicer(engine.audit),
                 self._make_cluster_settings(),
+                self._make_joins(),
             ),
             "mesh.v1.MaintenanceService": MaintenanceServicer(
                 own=own,
@@ -403,6 +407,23 @@ class RunningNode:
             address=config.listen.grpc,
             credentials=server_credentials(config.tls),
         )
+
+    def _make_joins(self) -> JoinServicer:
+        config, engine = self._config, self.engine
+        joining = Joining(
+            catalog=engine.world.catalog,
+            membership=engine.membership,
+            clock=self._clock,
+            skew_ms=config.auth.skew_ms,
+            count=self._metrics.count_join,
+        )
+        access = CatalogAccess(
+            url=config.catalog.url,
+            prefix=config.catalog.prefix,
+            is_tls=bool(config.catalog.ca_file),
+            username=config.catalog.username,
+        )
+        return JoinServicer(joins=joining, access=access, clock=self._clock)
 
     def _make_operations(self, revisions: Revisions) -> ApiOperations:
         config, engine = self._config, self.engine

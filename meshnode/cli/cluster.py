@@ -11,6 +11,8 @@ import click
 from meshnode.base.errors import PeerUnavailable
 from meshnode.cli.audit import audit
 from meshnode.cli.client import ClusterClient, ask, run_client
+from meshnode.cli.invite import invitations, invite
+from meshnode.cli.join import join
 from meshnode.cli.moves import describe_moves, factor, moves_fact, partitions, print_moves, rebalance, remove
 from meshnode.cli.outcome import CommandError, ExitCode
 from meshnode.cli.output import print_facts, print_json, print_table, yes_no
@@ -41,10 +43,11 @@ for command in (audit, factor, partitions, rebalance, settings):
 
 @click.group()
 def node() -> None:
-    """List nodes, inspect, drain, disable, enable and remove them."""
+    """List nodes, inspect, drain, disable, enable and remove them; let new ones in."""
 
 
-node.add_command(remove)
+for command in (remove, invite, invitations, join):
+    node.add_command(command)
 
 
 @cluster.command()

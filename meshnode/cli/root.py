@@ -27,7 +27,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "stop": ("meshnode.cli.up:stop", "Stop one node of a local cluster."),
     "repo": ("meshnode.cli.repository:repo", "Create, list, inspect and change repositories."),
     "cluster": ("meshnode.cli.cluster:cluster", "Look at the cluster as a whole."),
-    "node": ("meshnode.cli.cluster:node", "List nodes, inspect, drain and enable them."),
+    "node": ("meshnode.cli.cluster:node", "List nodes, inspect, drain and enable them; add and remove them."),
     "catalog": ("meshnode.cli.catalog:catalog", "Make a lost catalog again from the nodes' disks."),
     "token": ("meshnode.cli.token:token", "Sign tokens for other programs and for users."),
     "doctor": ("meshnode.cli.doctor:doctor", "Check this machine and the cluster, and say what to do."),

@@ -8,6 +8,7 @@ from typing import Final
 from meshnode.client.caller import CALL_MS, STREAM_MS, Caller, Method
 from meshnode.v1 import (
     cluster_audit_pb2,
+    cluster_join_pb2,
     cluster_pb2,
     cluster_settings_pb2,
     commit_pb2,
@@ -38,6 +39,38 @@ _CLUSTER_LIST_NODES: Final = Method(
 )
 _CLUSTER_SET_NODE_STATE: Final = Method(
     path="/mesh.v1.ClusterService/SetNodeState",
+    is_write=True,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_INVITE_NODE: Final = Method(
+    path="/mesh.v1.ClusterService/InviteNode",
+    is_write=True,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_LIST_INVITATIONS: Final = Method(
+    path="/mesh.v1.ClusterService/ListInvitations",
+    is_write=False,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_REVOKE_INVITATION: Final = Method(
+    path="/mesh.v1.ClusterService/RevokeInvitation",
+    is_write=True,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_JOIN_CLUSTER: Final = Method(
+    path="/mesh.v1.ClusterService/JoinCluster",
     is_write=True,
     holder=(),
     name_field="",
@@ -146,6 +179,44 @@ class ClusterService:
         """Want another state for a node: AVAILABLE (enable), DRAINING (finish, take nothing new) or DISABLED."""
         return await self._caller.unary(
             _CLUSTER_SET_NODE_STATE, request, cluster_pb2.SetNodeStateResponse, timeout_ms=timeout_ms
+        )
+
+    async def invite_node(
+        self, request: cluster_join_pb2.InviteNodeRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_join_pb2.InviteNodeResponse:
+        """Let one more machine in, once: makes a secret that is shown here and nowhere else."""
+        return await self._caller.unary(
+            _CLUSTER_INVITE_NODE, request, cluster_join_pb2.InviteNodeResponse, timeout_ms=timeout_ms
+        )
+
+    async def list_invitations(
+        self, request: cluster_join_pb2.ListInvitationsRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_join_pb2.ListInvitationsResponse:
+        """Invitations that are open, and those that ended within the last week.
+
+        No secrets.
+        """
+        return await self._caller.unary(
+            _CLUSTER_LIST_INVITATIONS, request, cluster_join_pb2.ListInvitationsResponse, timeout_ms=timeout_ms
+        )
+
+    async def revoke_invitation(
+        self, request: cluster_join_pb2.RevokeInvitationRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_join_pb2.RevokeInvitationResponse:
+        """Make an open invitation worthless."""
+        return await self._caller.unary(
+            _CLUSTER_REVOKE_INVITATION, request, cluster_join_pb2.RevokeInvitationResponse, timeout_ms=timeout_ms
+        )
+
+    async def join_cluster(
+        self, request: cluster_join_pb2.JoinClusterRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_join_pb2.JoinClusterResponse:
+        """Become a node of this cluster, by an invitation.
+
+        Once is enough; the same again is answered as done.
+        """
+        return await self._caller.unary(
+            _CLUSTER_JOIN_CLUSTER, request, cluster_join_pb2.JoinClusterResponse, timeout_ms=timeout_ms
         )
 
     async def remove_node(

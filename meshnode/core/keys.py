@@ -11,6 +11,7 @@
     names/<repository name>          NameEntry: repository id
     requests/<SHA-256>               RequestMark: the round of a request that changed names (core/request_marks.py)
     upkeep/<repository id>           the node whose replica is being optimised, bound to a lease
+    invitations/<16 hex digits>      Invitation (core/joining.py): what a new machine may become, once
     listings/<number, 5 digits>      listing mark: its revision says when a record came to list a node of a move's target
     usage/<node>                     NodeUsage: what the node's replicas take on its disk
     moves/control                    MoveControl: whether moves are paused
@@ -67,6 +68,7 @@ RECORDS: Final = "records/"
 NAMES: Final = "names/"
 REQUESTS: Final = "requests/"
 UPKEEP: Final = "upkeep/"
+INVITATIONS: Final = "invitations/"
 LISTINGS: Final = "listings/"
 USAGE: Final = "usage/"
 MOVE_CONTROL: Final = "moves/control"

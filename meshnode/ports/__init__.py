@@ -63,6 +63,7 @@ from meshnode.ports.diffs import (
 from meshnode.ports.events import Change, Deleted, Event, Events, Gap, Heartbeat, Scope, Standing, Standings
 from meshnode.ports.git_wire import CommandResult, FetchProtocol, Push, PushCommand, PushProtocol
 from meshnode.ports.imports import Imports, ImportSource, Unpacker
+from meshnode.ports.joining import InvitationOrder, Joined, Joins
 from meshnode.ports.last_commits import LastChanges, LastCommits
 from meshnode.ports.maintenance import Losses, LossPlan, LostRound, MemberAccount, ScrubReport, Scrubs
 from meshnode.ports.moves import MoveOverview, MovePlan, Moves, PlannedMove
@@ -210,6 +211,9 @@ __all__ = [
     "ImportSource",
     "Imports",
     "Inspection",
+    "InvitationOrder",
+    "Joined",
+    "Joins",
     "LastChanges",
     "LastCommits",
     "LfsPointer",

@@ -43,7 +43,7 @@ class Call:
 
     method: Method
     caller: Caller | None
-    """None only for health and reflection where they are open."""
+    """None only for health and reflection where they are open, and for a machine that joins."""
     actor: str
     """Who asked, for logs and rounds: the caller, or whom a forwarding node names."""
     request_id: str

@@ -35,6 +35,7 @@ class CallerRole(Enum):
     WRITER = annotations_pb2.CALLER_ROLE_WRITER
     ADMINISTRATOR = annotations_pb2.CALLER_ROLE_ADMINISTRATOR
     NODE = annotations_pb2.CALLER_ROLE_NODE
+    INVITED = annotations_pb2.CALLER_ROLE_INVITED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,11 @@ class Method:
     """Health or reflection: may be open to callers without a token, and answers while the node drains."""
     is_audited: bool = False
     """An administrative act: it is on record before it begins (`rpc/acts.py`)."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a call needs no token: its request proves by itself who sent it (joining)."""
+        return self.role is CallerRole.INVITED
 
     @property
     def is_replay_refused(self) -> bool:
@@ -112,8 +118,11 @@ def _annotated(method: MethodDescriptor) -> Method:
 
 
 def _is_audited(kind: Kind, role: CallerRole, *, is_said: bool) -> bool:
-    """Whether a method is an administrative act. What only reads is none; what nodes do among themselves neither."""
-    if kind is Kind.ACCESSOR or role is CallerRole.NODE:
+    """Whether a method is an administrative act. What only reads is none; what nodes do among themselves neither.
+
+    Nor is a join: strangers could fill the record with it. The act was the invitation, which tells who came in by it.
+    """
+    if kind is Kind.ACCESSOR or role in {CallerRole.NODE, CallerRole.INVITED}:
         return False
     return is_said or kind is Kind.MAINTENANCE or role is CallerRole.ADMINISTRATOR
 

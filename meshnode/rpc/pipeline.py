@@ -133,7 +133,7 @@ class _Exchange:
 
     @property
     def caller(self) -> Any:
-        """Who calls; None for introspection without a token."""
+        """Who calls; None for introspection and joins without a token."""
         return None if self._verified is None else self._verified.caller
 
     @property
@@ -144,10 +144,11 @@ class _Exchange:
         """Check token and role. Raises Unauthenticated, Forbidden, Overloaded.
 
         Where introspection is open, a token that does not fit is as good as none: a client that sends one token with
-        everything, such as grpcurl, asks reflection with the token of the method it is about to call.
+        everything, such as grpcurl, asks reflection with the token of the method it is about to call. A method that
+        is open to whoever can prove an invitation is no different.
         """
         authorization = self._metadata.get(AUTHORIZATION, "")
-        is_open = self._method.is_introspection and self._pipeline.is_open_introspection
+        is_open = self._method.is_open or (self._method.is_introspection and self._pipeline.is_open_introspection)
         try:
             if authorization or not is_open:
                 self._verified = self._pipeline.verifier.verify(

@@ -96,6 +96,9 @@ class Metrics:
             ["verdict"],
             registry=registry,
         )
+        self._joins = Counter(
+            "meshnode_joins", "Machines that asked to join, by what became of it.", ["outcome"], registry=registry
+        )
         self._repair_seconds = Histogram(
             "meshnode_repair_phase_duration_seconds",
             "Time of a repair's phases.",
@@ -161,6 +164,10 @@ class Metrics:
     def count_repair(self, outcome: str) -> None:
         """A repair on this node ended: "done", "failed", "set aside"."""
         self._repairs.labels(outcome).inc()
+
+    def count_join(self, outcome: str) -> None:
+        """A machine asked to join: "joined", "repeated", or why it was refused."""
+        self._joins.labels(outcome).inc()
 
     def count_scrub(self, verdict: str) -> None:
         """A replica was scrubbed: "sound", "unfinished" or "damaged"."""

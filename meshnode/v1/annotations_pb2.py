@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19mesh/v1/annotations.proto\x12\x07mesh.v1\x1a google/protobuf/descriptor.proto*y\n\nMethodKind\x12\x1b\n\x17METHOD_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14METHOD_KIND_ACCESSOR\x10\x01\x12\x17\n\x13METHOD_KIND_MUTATOR\x10\x02\x12\x1b\n\x17METHOD_KIND_MAINTENANCE\x10\x03*\x8e\x01\n\nCallerRole\x12\x1b\n\x17\x43\x41LLER_ROLE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43\x41LLER_ROLE_READER\x10\x01\x12\x16\n\x12\x43\x41LLER_ROLE_WRITER\x10\x02\x12\x1d\n\x19\x43\x41LLER_ROLE_ADMINISTRATOR\x10\x03\x12\x14\n\x10\x43\x41LLER_ROLE_NODE\x10\x04:C\n\x04kind\x12\x1e.google.protobuf.MethodOptions\x18\xf1\x8c\x03 \x01(\x0e\x32\x13.mesh.v1.MethodKind:C\n\x04role\x12\x1e.google.protobuf.MethodOptions\x18\xf2\x8c\x03 \x01(\x0e\x32\x13.mesh.v1.CallerRole:1\n\x07\x61udited\x12\x1e.google.protobuf.MethodOptions\x18\xf3\x8c\x03 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19mesh/v1/annotations.proto\x12\x07mesh.v1\x1a google/protobuf/descriptor.proto*y\n\nMethodKind\x12\x1b\n\x17METHOD_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14METHOD_KIND_ACCESSOR\x10\x01\x12\x17\n\x13METHOD_KIND_MUTATOR\x10\x02\x12\x1b\n\x17METHOD_KIND_MAINTENANCE\x10\x03*\xa7\x01\n\nCallerRole\x12\x1b\n\x17\x43\x41LLER_ROLE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43\x41LLER_ROLE_READER\x10\x01\x12\x16\n\x12\x43\x41LLER_ROLE_WRITER\x10\x02\x12\x1d\n\x19\x43\x41LLER_ROLE_ADMINISTRATOR\x10\x03\x12\x14\n\x10\x43\x41LLER_ROLE_NODE\x10\x04\x12\x17\n\x13\x43\x41LLER_ROLE_INVITED\x10\x05:C\n\x04kind\x12\x1e.google.protobuf.MethodOptions\x18\xf1\x8c\x03 \x01(\x0e\x32\x13.mesh.v1.MethodKind:C\n\x04role\x12\x1e.google.protobuf.MethodOptions\x18\xf2\x8c\x03 \x01(\x0e\x32\x13.mesh.v1.CallerRole:1\n\x07\x61udited\x12\x1e.google.protobuf.MethodOptions\x18\xf3\x8c\x03 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,5 +35,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_METHODKIND']._serialized_start=72
   _globals['_METHODKIND']._serialized_end=193
   _globals['_CALLERROLE']._serialized_start=196
-  _globals['_CALLERROLE']._serialized_end=338
+  _globals['_CALLERROLE']._serialized_end=363
 # @@protoc_insertion_point(module_scope)

@@ -19,6 +19,7 @@ class CallerRole(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CALLER_ROLE_WRITER: _ClassVar[CallerRole]
     CALLER_ROLE_ADMINISTRATOR: _ClassVar[CallerRole]
     CALLER_ROLE_NODE: _ClassVar[CallerRole]
+    CALLER_ROLE_INVITED: _ClassVar[CallerRole]
 METHOD_KIND_UNSPECIFIED: MethodKind
 METHOD_KIND_ACCESSOR: MethodKind
 METHOD_KIND_MUTATOR: MethodKind
@@ -28,6 +29,7 @@ CALLER_ROLE_READER: CallerRole
 CALLER_ROLE_WRITER: CallerRole
 CALLER_ROLE_ADMINISTRATOR: CallerRole
 CALLER_ROLE_NODE: CallerRole
+CALLER_ROLE_INVITED: CallerRole
 KIND_FIELD_NUMBER: _ClassVar[int]
 kind: _descriptor.FieldDescriptor
 ROLE_FIELD_NUMBER: _ClassVar[int]

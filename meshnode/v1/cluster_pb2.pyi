@@ -1,6 +1,7 @@
 from meshnode.v1 import annotations_pb2 as _annotations_pb2
 from meshnode.v1 import cluster_audit_pb2 as _cluster_audit_pb2
 from meshnode.v1 import cluster_settings_pb2 as _cluster_settings_pb2
+from meshnode.v1 import cluster_join_pb2 as _cluster_join_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor

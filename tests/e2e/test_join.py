@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.e2e.cluster import Cluster, running_cluster
+from meshnode.catalog.open import open_catalog
+from meshnode.config import CatalogSettings
+from meshnode.core.joining import decode_invitation, encode_invitation, invitation_key
+from meshnode.ports import Compare, Put
+from tests.e2e.cluster import Cluster, find_base_port, git, list_refs, running_cluster
+from tests.e2e.raw import send
+from tests.e2e.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -53,6 +65,159 @@ def test_node_that_is_not_whom_the_catalog_lists_serves_nothing(cluster: Cluster
         identity.write_text(kept)
     finally:
         cluster.start(3)
+
+
+def test_fourth_machine_joins_by_invitation_serves_and_gets_replicas(
+    cluster: Cluster, tmp_path: Path, work: Path, name: str
+) -> None:
+    git("push", "--quiet", cluster.url(1, name), "main", cwd=work)
+    tip = git("rev-parse", "main", cwd=work).stdout.strip()
+    invited = cluster.json("node", "invite", "--id", "n4", "--zone", "default", "--expires", "10m")
+    secret = tmp_path / "secret"
+    secret.write_text(invited["secret"] + "\n")
+    listed = cluster.meshnode("node", "invitations", "--json").stdout
+    assert invited["invitation"] in listed
+    assert invited["secret"] not in listed
+    assert invited["secret"] not in database(cluster), "the catalog keeps no secret"
+
+    port = find_base_port(1)
+    home = tmp_path / "n4"
+    asked = join(cluster, home, port, "--secret-file", str(secret))
+    assert (asked["node"], asked["zone"]) == ("n4", "default")
+    assert {one["node"] for one in asked["members"]} == {"n1", "n2", "n3", "n4"}
+    again = join(cluster, home, port, "--secret-file", str(secret))
+    assert again == asked, "a repeated join is answered as done"
+
+    with serving(home) as process:
+        wait_until(lambda: is_ready(port), deadline_s=60, what="n4 is ready")
+        cluster.meshnode("cluster", "rebalance")
+        wait_until(lambda: held(cluster)["n4"] >= 180 and is_at_rest(cluster), deadline_s=200, what="n4 has its share")
+        assert list_refs(f"http://127.0.0.1:{port + 3}/{name}.git")["refs/heads/main"] == tip
+        git("push", "--quiet", f"http://127.0.0.1:{port + 3}/{name}.git", "main:by-n4", cwd=work)
+        assert list_refs(cluster.url(2, name))["refs/heads/by-n4"] == tip
+        assert next(one for one in cluster.json("node", "list") if one["node"] == "n4")["online"]
+
+        used = refusal(cluster, tmp_path / "n5", "--secret-file", str(secret), "--id", "n5")
+        assert "for another node" in used or "used by another machine" in used
+        cluster.meshnode("node", "remove", "n4")
+        wait_until(lambda: "n4" not in nodes(cluster), deadline_s=200, what="n4 is forgotten")
+        assert process.poll() is None
+    removed = refused(home / "meshnode.toml")
+    assert "was removed" in removed
+    assert "removed since" in refusal(cluster, home, "--secret-file", str(secret))
+
+
+def test_wrong_used_expired_and_revoked_secrets_are_refused_and_store_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    before = nodes(cluster)
+    wrong = "mesh-join-" + "A" * 43
+    assert "not known" in refusal(cluster, tmp_path / "wrong", "--secret", wrong, "--id", "n7")
+
+    revoked = cluster.json("node", "invite")
+    cluster.meshnode("node", "invite", "--revoke", revoked["invitation"])
+    assert "revoked" in refusal(cluster, tmp_path / "late", "--secret", revoked["secret"], "--id", "n7")
+
+    taken = cluster.json("node", "invite")
+    assert "of this id already" in refusal(cluster, tmp_path / "taken", "--secret", taken["secret"], "--id", "n2")
+    assert "leaves the node's id open" in refusal(cluster, tmp_path / "none", "--secret", taken["secret"])
+
+    expired = cluster.json("node", "invite", "--id", "n7")
+    age_invitation(cluster, expired["invitation"])
+    assert "expired" in refusal(cluster, tmp_path / "old", "--secret", expired["secret"])
+
+    assert nodes(cluster) == before
+    states = {one["invitation"]: one["state"] for one in cluster.json("node", "invitations")}
+    assert states[revoked["invitation"]] == "revoked"
+    assert states[expired["invitation"]] == "expired"
+    assert states[taken["invitation"]] == "open"
+    log = "".join((cluster.node_path(1) / "node.log").read_text())
+    assert log.count('"join_refused"') >= 4
+    assert wrong not in log
+    assert taken["secret"] not in log
+    metrics = send(cluster.http_port(1), "GET", "/metrics", timeout_s=10).body.decode()
+    assert 'meshnode_joins_total{outcome="revoked"} 1.0' in metrics
+
+
+def join(cluster: Cluster, home: Path, port: int, *arguments: str) -> dict[str, Any]:
+    """`meshnode node join` of a machine that listens at `port`."""
+    done = cluster.meshnode(*join_arguments(cluster, home, port), *arguments, "--json", data=False)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def refusal(cluster: Cluster, home: Path, *arguments: str) -> str:
+    """What a join that must be refused says; a settings file must not come of it."""
+    had_settings = (home / "meshnode.toml").exists()
+    done = cluster.meshnode(*join_arguments(cluster, home, find_base_port(1)), *arguments, data=False, check=False)
+    assert done.returncode in {2, REFUSED}, done.stdout + done.stderr
+    assert (home / "meshnode.toml").exists() is had_settings
+    return done.stderr
+
+
+def join_arguments(cluster: Cluster, home: Path, port: int) -> list[str]:
+    return [
+        "node", "join", "--server", f"http://{cluster.grpc(1)}", "--data", str(home),
+        "--grpc", f"127.0.0.1:{port}", "--http", f"127.0.0.1:{port + 3}",
+    ]  # fmt: skip
+
+
+@contextlib.contextmanager
+def serving(home: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A node's process by `meshnode serve`, as an operator would start it; killed at the end."""
+    with (home / "node.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "meshnode", "serve", "--config", str(home / "meshnode.toml")],
+            cwd=_ROOT, env={**os.environ, **FAST, "MESHNODE_AUTH__ANONYMOUS_HTTP": "write"}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        yield process
+    except BaseException:
+        print((home / "node.log").read_text()[-4_000:])
+        raise
+    finally:
+        process.kill()
+        process.wait(timeout=20)
+
+
+def is_ready(port: int) -> bool:
+    with contextlib.suppress(OSError):
+        return send(port + 3, "GET", "/readyz", timeout_s=5).status == 200
+    return False
+
+
+def nodes(cluster: Cluster) -> set[str]:
+    return {one["node"] for one in cluster.json("node", "list")}
+
+
+def held(cluster: Cluster) -> Counter[str]:
+    return Counter(node for one in cluster.json("cluster", "partitions") for node in one["replicas"])
+
+
+def is_at_rest(cluster: Cluster) -> bool:
+    moving = ("target", "joining", "leaving")
+    return not any(one[key] for one in cluster.json("cluster", "partitions") for key in moving)
+
+
+def database(cluster: Cluster) -> str:
+    """Everything in the catalog's files, as text."""
+    return "".join(path.read_bytes().decode("latin-1") for path in cluster.data.glob("catalog.db*"))
+
+
+def age_invitation(cluster: Cluster, invitation: str) -> None:
+    """Let an invitation's time be over, by the catalog's own means."""
+
+    async def write() -> None:
+        catalog = await open_catalog(CatalogSettings(url=f"sqlite://{cluster.data / 'catalog.db'}"))
+        try:
+            (entry,) = await catalog.get([invitation_key(invitation)])
+            assert entry is not None
+            old = replace(decode_invitation(entry.value), created_at_ms=1, expires_at_ms=int(time.time() * 1000) - 1)
+            assert await catalog.transact(
+                [Compare(entry.key, entry.revision)], [Put(entry.key, encode_invitation(old))]
+            )
+        finally:
+            await catalog.close()
+
+    asyncio.run(write())
 
 
 def refused(config: Path, **environment: str) -> str:

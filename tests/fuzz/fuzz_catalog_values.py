@@ -18,7 +18,7 @@ from meshnode.base.ids import (
     parse_repository_name,
     parse_round_id,
 )
-from meshnode.core import control, keys, request_marks
+from meshnode.core import control, joining, keys, request_marks
 from meshnode.core.record import Partition
 from tests.fuzz.inputs import Draw
 from tests.fuzz.values import KEYS, NODES, RECORDS, ROUNDS, WORDS
@@ -34,6 +34,7 @@ _CODECS: tuple[tuple[Callable[[bytes], Any], Callable[[Any], bytes]], ...] = (
     (control.decode_control, control.encode_control),
     (control.decode_progress, control.encode_progress),
     (control.decode_usage, control.encode_usage),
+    (joining.decode_invitation, joining.encode_invitation),
     (request_marks.decode_request_mark, request_marks.encode_request_mark),
 )
 
@@ -68,6 +69,12 @@ _VALUES: tuple[st.SearchStrategy[Any], ...] = (
     st.builds(
         control.NodeUsage, node=NODES, at_ms=_COUNTS, disk_bytes=_COUNTS, free_bytes=_COUNTS,
         partitions=st.dictionaries(st.integers(0, 65_535).map(PartitionId), _COUNTS, max_size=3),
+    ),
+    st.builds(
+        joining.Invitation, invitation=st.just("0123456789abcdef"), verify_key=st.just("a" * 64),
+        answer_key=st.just("b" * 64), node=st.none() | NODES, zone=WORDS, weight=_COUNTS, created_at_ms=_COUNTS,
+        expires_at_ms=_COUNTS, created_by=WORDS, state=st.sampled_from(joining.InvitationState),
+        used_by=st.none() | NODES, used_key=WORDS,
     ),
     st.builds(
         request_marks.RequestMark, repository=KEYS.map(lambda key: key.repository),

@@ -28,7 +28,7 @@ from meshnode.cli.blueprint import make_cluster_files, plan_local_cluster
 from meshnode.cli.layout import ClusterFile, Layout
 from meshnode.config import ConfigError
 from meshnode.core.keys import Application, Role
-from meshnode.v1 import cluster_pb2, common_pb2, repository_pb2
+from meshnode.v1 import cluster_join_pb2, cluster_pb2, common_pb2, repository_pb2
 from meshnode.v1 import cluster_settings_pb2 as settings_pb2
 from tests.unit.cli.conftest import KeyShelf, find_base_port, node, run_cli
 from tests.unit.cli.signed_server import Answer, ScriptedCluster, ScriptedNode
@@ -692,3 +692,42 @@ def test_a_change_of_settings_that_cannot_be_used_says_every_reason_in_one_line(
     assert result.exit_code != 0
     assert "scrub.slotz is not a setting" in result.stderr
     assert "upkeep.slots must be from 1 to 64" in result.stderr
+
+
+# ---------------------------------------------------------------- invitations
+
+
+INVITED = cluster_join_pb2.Invitation(
+    id="0123456789abcdef",
+    node="n4",
+    expires_at_ms=1_800_000_000_000,
+    created_by="app:operator",
+    state=cluster_join_pb2.INVITATION_STATE_OPEN,
+)
+
+
+def test_invite_shows_the_secret_and_sends_what_is_allowed(scene: Scene) -> None:
+    secret = "mesh-join-" + "A" * 43
+    scene.answer(
+        CLUSTER + "InviteNode", lambda _: cluster_join_pb2.InviteNodeResponse(invitation=INVITED, secret=secret)
+    )
+    result = scene.run("node", "invite", "--id", "n4", "--zone", "east", "--weight", "5", "--expires", "2h")
+    assert result.exit_code == 0, result.stderr
+    assert secret in result.stdout
+    assert "meshnode node join --server http://127.0.0.1:" in result.stderr
+    (body,) = [body for node in scene.nodes for body in node.asked(CLUSTER + "InviteNode")]
+    assert cluster_join_pb2.InviteNodeRequest.FromString(body) == cluster_join_pb2.InviteNodeRequest(
+        node="n4", zone="east", weight=5, expires_s=7_200
+    )
+    assert json.loads(scene.run("node", "invite", "--json").stdout)["secret"] == secret
+
+
+def test_invitations_are_listed_and_revoked(scene: Scene) -> None:
+    scene.answer(CLUSTER + "ListInvitations", lambda _: cluster_join_pb2.ListInvitationsResponse(invitations=[INVITED]))
+    scene.answer(CLUSTER + "RevokeInvitation", lambda _: cluster_join_pb2.RevokeInvitationResponse(invitation=INVITED))
+    assert json.loads(scene.run("node", "invitations", "--json").stdout)[0]["state"] == "open"
+    table = scene.run("node", "invitations").stdout
+    assert "0123456789abcdef" in table
+    assert "app:operator" in table
+    assert "worthless" in scene.run("node", "invite", "--revoke", INVITED.id).stdout
+    assert json.loads(scene.run("node", "invite", "--revoke", INVITED.id, "--json").stdout)["node"] == "n4"

@@ -12,6 +12,7 @@ import grpc
 from google.protobuf.message import Message
 
 from meshnode.auth.channel import SignedChannel
+from meshnode.auth.invitations import CatalogAccess
 from meshnode.auth.keys import PrivateKey
 from meshnode.auth.registry import KeyRegistry, application_issuer, node_issuer
 from meshnode.auth.replay import ReplayCache
@@ -23,6 +24,7 @@ from meshnode.config.live import LiveSettings
 from meshnode.config.loading import parse_settings
 from meshnode.core.keys import Application, Node, Role
 from meshnode.engine.audit import AuditTrail
+from meshnode.engine.joining import Joining
 from meshnode.engine.pack_admission import PackAdmission
 from meshnode.engine.settings_orders import SettingsOrders
 from meshnode.engine.supervisor import Supervisor
@@ -33,6 +35,7 @@ from meshnode.rpc.admission import Admission
 from meshnode.rpc.census import Census
 from meshnode.rpc.cluster import ClusterServicer
 from meshnode.rpc.cluster_audit import ClusterAuditServicer
+from meshnode.rpc.cluster_join import JoinServicer
 from meshnode.rpc.cluster_settings import ClusterSettingsServicer
 from meshnode.rpc.forward import Forwarder, UnaryForwarding
 from meshnode.rpc.forward_stream import StreamForwarder
@@ -68,6 +71,7 @@ from tests.unit.wire.samples import N1, N2, N3
 
 M = TypeVar("M", bound=Message)
 
+CATALOG_ACCESS = CatalogAccess(url="etcd://e1:2379", prefix="/mesh/", is_tls=True, username="mesh")
 APPLICATIONS = {"reader": Role.READER, "writer": Role.WRITER, "operator": Role.ADMINISTRATOR}
 
 
@@ -115,6 +119,8 @@ class Site:
     losses: FakeLosses = field(default_factory=FakeLosses)
     upkeeper: FakeUpkeeping = field(default_factory=FakeUpkeeping)
     catalog: MemoryCatalog = field(default_factory=MemoryCatalog)
+    joins: list[str] = field(default_factory=list)
+    """How joins ended."""
     auth: AuthSettings = field(default_factory=AuthSettings)
     live: LiveSettings = field(default_factory=lambda: LiveSettings(parse_settings(OWN_SETTINGS, {})))
     observer: Observer = field(default_factory=Observer)
@@ -207,6 +213,7 @@ class Site:
                     orders=SettingsOrders(catalog=self.catalog, membership=self.membership, clock=self.clock),
                     live=self.live,
                 ),
+                JoinServicer(joins=self.joining(), access=CATALOG_ACCESS, clock=self.clock),
             ),
             "mesh.v1.MaintenanceService": MaintenanceServicer(
                 own=self.own,
@@ -220,6 +227,16 @@ class Site:
                 patience_ms=0,
             ),
         }
+
+    def joining(self) -> Joining:
+        """Invitations and joins, over the site's catalog."""
+        return Joining(
+            catalog=self.catalog,
+            membership=self.membership,
+            clock=self.clock,
+            skew_ms=self.auth.skew_ms,
+            count=self.joins.append,
+        )
 
     def pipeline(self) -> Pipeline:
         """The steps around every call."""

@@ -154,7 +154,13 @@ def test_no_bytes_to_any_method_end_in_an_internal_error(method: Method, body: b
 @pytest.mark.parametrize("caller_name", [*APPLICATIONS, "n2"])
 async def test_each_role_may_call_what_the_proto_says_and_nothing_else(caller_name: str) -> None:
     ranks = {"reader": 1, "writer": 2, "operator": 3, "n2": 4}
-    needed = {CallerRole.READER: 1, CallerRole.WRITER: 2, CallerRole.ADMINISTRATOR: 3, CallerRole.NODE: 4}
+    needed = {
+        CallerRole.INVITED: 0,
+        CallerRole.READER: 1,
+        CallerRole.WRITER: 2,
+        CallerRole.ADMINISTRATOR: 3,
+        CallerRole.NODE: 4,
+    }
     async with Site().calling(caller_name) as caller:
         for method in METHODS:
             code = grpc.StatusCode.OK
