@@ -100,6 +100,7 @@ from meshnode.rpc.repository import RepositoryServicer
 from meshnode.rpc.server import RpcServer
 from meshnode.rpc.transport import TransportServicer
 from meshnode.rpc.verify import Verifier
+from meshnode.telemetry.access import AccessLog
 from meshnode.telemetry.logs import configure_logging
 from meshnode.telemetry.metrics import Metrics
 
@@ -203,6 +204,7 @@ class RunningNode:
         self._registry = KeyRegistry()
         self._signer = TokenSigner(identity.issuer, identity.key, self._clock)
         self._metrics = Metrics(node=identity.node, version=__version__)
+        self._access = AccessLog(self._metrics)
         self._packs = PackAdmission(config.limits)
         self._commands = GitCommands()
         layout = Layout(config.node.data)
@@ -251,6 +253,7 @@ class RunningNode:
             config,
             self._identity.node,
             admission=self._packs,
+            access=self._access,
         )
         engine.activity.count_with(lambda: self._http.requests_in_flight if self._http else 0)
         engine.activity.wait_for(lambda: self._http.requests_in_flight if self._http else 0)
@@ -389,12 +392,13 @@ class RunningNode:
         )
         replay = ReplayCache(replay_window_ms(config.auth.skew_ms), REPLAY_ENTRIES_MAX)
         pipeline = Pipeline(
+            own=own,
             verifier=RequestVerifier(self._registry, audiences, self._clock, replay, config.auth),
             signer=ResponseSigner(self._identity.issuer, self._identity.key, self._clock),
             admission=admission,
             clock=self._clock,
             entropy=SystemEntropy(),
-            observer=Observer(self._metrics),
+            observer=Observer(own, self._access),
             acts=Acts(own=own, audit=engine.audit, clock=self._clock, entropy=SystemEntropy()),
             limits=config.limits,
             is_open_introspection=config.auth.is_open_introspection,

@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import IO, Final, Self
 
 from meshnode.base.errors import DeadlineExceeded
+from meshnode.telemetry.access import git_time_here
 
 PIPE_BYTES: Final = 1 << 20
 """Pipe buffer of bulk streams; 16 times the default saves wake-ups. 1 MiB is the most an ordinary user may ask for."""
@@ -66,6 +67,8 @@ class GitProcess:
         self._on_stderr = on_stderr
         self._exited: asyncio.Future[int] = self._loop.create_future()
         self._waiting: set[asyncio.Future[None]] = set()
+        self._started_s = self._loop.time()
+        self._git_time = git_time_here()
         self._is_expired = False
         self._stderr = bytearray()
         self._line = bytearray()
@@ -235,6 +238,8 @@ class GitProcess:
         self._timer.cancel()
         self._is_expired = self._is_expired and returncode == -signal.SIGKILL  # it may have been done just in time
         self._exited.set_result(returncode)
+        if self._git_time is not None:
+            self._git_time.ms += (self._loop.time() - self._started_s) * 1_000
         for ready in self._waiting:
             _wake(ready)
         self._on_exit()

@@ -30,6 +30,7 @@ from meshnode.http.request_body import RequestBody
 from meshnode.http.status import Refused, answer_of
 from meshnode.http.target import Step, Target, parse_consistency, parse_protocol_version, parse_target
 from meshnode.ports import GitService, Transport, TransportReply, TransportRequest
+from meshnode.telemetry.access import AccessLog, counting_git_time
 from meshnode.telemetry.logs import bound, logger
 from meshnode.telemetry.metrics import Metrics
 
@@ -50,6 +51,7 @@ class GitRequests:
         admission: PackAdmission,
         metrics: Metrics,
         *,
+        access: AccessLog,
         config: Config,
         own: NodeId,
         bounds: HttpBounds,
@@ -58,36 +60,44 @@ class GitRequests:
         self._gate = gate
         self._admission = admission
         self._metrics = metrics
+        self._access = access
         self._config = config
         self._own = own
         self._bounds = bounds
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request and write its line to the log; whatever happens, nothing is left running."""
-        line = AccessLine(peer=request.remote or "", method=request.method, served_by=self._own)
+        request_id = uuid.uuid4().hex
+        line = AccessLine(peer=request.remote or "", own=self._own, served_by=self._own, request_id=request_id)
         writer = ReplyWriter(request, own=self._own, bounds=self._bounds)
         exchange = _Exchange(request, writer, line)
-        with bound(request_id=uuid.uuid4().hex), self._metrics.request_in_flight(SERVER_LABEL):
+        with (
+            bound(request_id=request_id),
+            counting_git_time() as git_time,
+            self._metrics.request_in_flight(SERVER_LABEL),
+        ):
             try:
                 await self._serve(exchange)
                 line.status = 200
             except Exception as error:  # noqa: BLE001 - this is the interceptor: every error becomes an answer
                 await self._fail(exchange, error)
-            except asyncio.CancelledError:
-                line.cause = line.cause or "cancelled"
+            except asyncio.CancelledError as error:
+                line.cause = line.cause or error
                 writer.abort()
                 raise
             finally:
                 exchange.close()
-                line.write(self._metrics)
+                line.write(self._access, git_time.ms)
         return writer.response
 
     async def _serve(self, exchange: _Exchange) -> None:
         request, line = exchange.request, exchange.line
         target = line.target = parse_target(request.method, request.raw_path)
         line.version = parse_protocol_version(request.headers.getall("Git-Protocol", ()), target.service)
-        consistency = parse_consistency(request.headers.get(CONSISTENCY_HEADER))
-        line.actor = self._gate.check_access(request.headers.get("Authorization"), target.name, target.service)
+        consistency = line.consistency = parse_consistency(request.headers.get(CONSISTENCY_HEADER))
+        authorization = request.headers.get("Authorization")
+        line.has_token = authorization is not None
+        line.actor = self._gate.check_access(authorization, target.name, target.service)
         wanted = TransportRequest(
             name=target.name,
             actor=line.actor,
@@ -127,7 +137,7 @@ class GitRequests:
         if exchange.body is not None and exchange.body.failure is not None:
             error = exchange.body.failure
         answer = answer_of(error, realm=REALM)
-        line.cause = str(error) if isinstance(error, MeshError) else type(error).__name__
+        line.cause = error
         if isinstance(error, Overloaded):
             self._metrics.count_refused(_limit_of(error))
         if answer.is_defect and not (writer.is_client_gone and isinstance(error, ConnectionError)):

@@ -30,6 +30,7 @@ from meshnode.http.machine_pages import METHODS, MachinePages
 from meshnode.http.reply import ReplyWriter
 from meshnode.http.status import Refused, answer_of
 from meshnode.ports import Activity, Transport
+from meshnode.telemetry.access import AccessLog
 from meshnode.telemetry.metrics import Metrics
 
 _BACKLOG: Final = 512
@@ -56,6 +57,7 @@ class HttpServer:
         own: NodeId,
         *,
         admission: PackAdmission | None = None,
+        access: AccessLog | None = None,
         bounds: HttpBounds | None = None,
     ) -> None:
         """Put the parts together; nothing is opened yet.
@@ -75,6 +77,7 @@ class HttpServer:
             Gate(users, config.auth),
             self.admission,
             metrics,
+            access=access or AccessLog(metrics),
             config=config,
             own=own,
             bounds=self._bounds,

@@ -41,6 +41,8 @@ _REQUEST_ID_CHARS_MAX: Final = 64
 class Call:
     """One call being served."""
 
+    node: NodeId
+    """This one."""
     method: Method
     caller: Caller | None
     """None only for health and reflection where they are open, and for a machine that joins."""

@@ -128,6 +128,7 @@ class Forwarder:
             left = len(candidates) - position
             try:
                 if node == self._own:
+                    call.facts.pop("forwarded_to", None)
                     return await local(request, call)
                 return await self._forward(node, call, left)
             except MeshError as error:

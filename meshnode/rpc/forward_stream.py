@@ -110,6 +110,8 @@ class StreamForwarder:
                 if not candidates:
                     raise ReplicaBehind("no replica can answer at this consistency level just now", repository=name)
             node, *candidates = candidates
+            if node == self._own:
+                call.facts.pop("forwarded_to", None)
             source = local(request, call) if node == self._own else self._pass_on(node, body, call, len(candidates) + 1)
             has_begun = False
             try:
@@ -144,6 +146,7 @@ class StreamForwarder:
         for position, node in enumerate(candidates):
             try:
                 if node == self._own:
+                    call.facts.pop("forwarded_to", None)
                     return await local(upload.first, source.local(), call)
                 return await self._hand_over(node, source, call)
             except MeshError as error:

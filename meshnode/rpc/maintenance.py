@@ -91,6 +91,7 @@ class MaintenanceServicer:
                 raise InvalidRequest("the call was handed to another node than the chosen one", node=chosen)
             if chosen not in self._membership.nodes():
                 raise InvalidRequest("the cluster has no such node", node=chosen)
+            call.facts["forwarded_to"] = chosen
             return await self._remote.forward_unary(
                 chosen, call.method.path, call.body, forwarding_metadata(call), timeout_ms=self._left_ms(call)
             )

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from meshnode.base.errors import InvariantViolated
 from meshnode.v1 import annotations_pb2
 
+_OF_REPOSITORIES: Final = frozenset({"RepositoryService", "MaintenanceService", "TransportService"})
+"""Services in whose requests `name` is a repository's; elsewhere it is a reference's."""
 _WORDS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -56,6 +58,13 @@ class Method:
     """Health or reflection: may be open to callers without a token, and answers while the node drains."""
     is_audited: bool = False
     """An administrative act: it is on record before it begins (`rpc/acts.py`)."""
+    has_header: bool = False
+    """The request's `header` says what is asked for, in its first message."""
+    name_field: str = ""
+    """Where the request, or its header, names the repository; "" where it names none."""
+    has_consistency: bool = False
+    position_number: int = 0
+    """Field of the answer that says where it stands; 0 where none does."""
 
     @property
     def is_open(self) -> bool:
@@ -105,6 +114,9 @@ def _annotated(method: MethodDescriptor) -> Method:
     role: int = options.Extensions[annotations_pb2.role]
     if not kind or not role:
         raise InvariantViolated("a method has no kind or role", method=method.full_name)
+    header = method.input_type.fields_by_name.get("header")
+    asked: Any = method.input_type if header is None else header.message_type
+    position = method.output_type.fields_by_name.get("position")
     return Method(
         path=f"/{method.containing_service.full_name}/{method.name}",
         name=snake_case(method.name),
@@ -114,7 +126,20 @@ def _annotated(method: MethodDescriptor) -> Method:
         is_streaming=_streams(method, "client_streaming") or _streams(method, "server_streaming"),
         is_answer_streaming=_streams(method, "server_streaming"),
         is_audited=_is_audited(Kind(kind), CallerRole(role), is_said=options.Extensions[annotations_pb2.audited]),
+        has_header="header" in method.input_type.fields_by_name,
+        name_field=_name_field(asked, method),
+        has_consistency="consistency" in asked.fields_by_name,
+        position_number=0 if position is None else position.number,
     )
+
+
+def _name_field(asked: Descriptor, method: MethodDescriptor) -> str:
+    """Where a repository is named: by `repository`, or by `name` where the service is about repositories."""
+    if "repository" in asked.fields_by_name:
+        return "repository"
+    if method.containing_service.name not in _OF_REPOSITORIES:
+        return ""
+    return next((name for name in ("name", "source_name") if name in asked.fields_by_name), "")
 
 
 def _is_audited(kind: Kind, role: CallerRole, *, is_said: bool) -> bool:

@@ -23,6 +23,7 @@ from google.protobuf.message import Message
 from meshnode.auth.responses import RESPONSE_METADATA, MessageTrace, ResponseSigner
 from meshnode.auth.tokens import AUTHORIZATION, VerifiedRequest
 from meshnode.base.errors import DeadlineExceeded, InvalidRequest, MeshError, OutcomeUnknown, Unauthenticated
+from meshnode.base.ids import NodeId
 from meshnode.config import LimitSettings
 from meshnode.ports import Clock, Entropy
 from meshnode.rpc.acts import Act, Acts, note_refused
@@ -30,6 +31,7 @@ from meshnode.rpc.admission import Admission, check_role
 from meshnode.rpc.call import Answer, Call, Handler, actor_and_forwarding, closing, peer_of, request_id_of
 from meshnode.rpc.method import Kind, Method
 from meshnode.rpc.observer import Observer, Served
+from meshnode.telemetry.access import GitTime, counting_git_time
 from meshnode.telemetry.logs import bind
 from meshnode.wire.message import parse
 from meshnode.wire.status import Status, status_of
@@ -62,6 +64,7 @@ class Verifier(Protocol):
 class Pipeline:
     """The steps around every call of one server."""
 
+    own: NodeId
     verifier: Verifier
     signer: ResponseSigner
     admission: Admission
@@ -84,10 +87,9 @@ class Pipeline:
                 with self.admission.enter(exchange.caller, method):
                     call = exchange.call(body)
                     request = parse(method.input, body)
-                    await exchange.begin_act(request)
+                    await exchange.begin(request)
                     async with exchange.deadline(call):
-                        answer = serialise(await run(request, call))
-                exchange.note_answer(answer)
+                        answer = exchange.note_answer(await run(request, call))
             return answer
 
         return serve
@@ -123,6 +125,10 @@ class _Exchange:
         self._verified: VerifiedRequest | None = None
         self._call: Call | None = None
         self._act: Act | None = None
+        self._asked: Message | None = None
+        self._answer: Answer | None = None
+        self._git_time = GitTime()
+        self._peer = peer_of(context.peer())
         self._request_id = request_id_of(self._metadata, pipeline.entropy.new_id())
         self._started_ms = pipeline.clock.monotonic_ms()
         self._is_rest_wanted = False
@@ -166,6 +172,7 @@ class _Exchange:
         """What the servicer is told."""
         actor, is_forwarded = actor_and_forwarding(self.caller, self._metadata)
         self._call = Call(
+            node=self._pipeline.own,
             method=self._method,
             caller=self.caller,
             actor=actor,
@@ -177,11 +184,16 @@ class _Exchange:
         )
         return self._call
 
-    async def begin_act(self, request: Message) -> None:
-        """Put the call on record where it is an administrative act. Raises CatalogUnavailable: it must not begin."""
+    async def begin(self, request: Message) -> None:
+        """Take note of what is asked for, on record where it is an administrative act.
+
+        Raises:
+            CatalogUnavailable: it cannot be put on record, so it must not begin.
+        """
+        self._asked = request
         if self._verified is not None and self._call is not None:
             self._act = await self._pipeline.acts.begin(
-                request, self._call, key_id=self._verified.key_id, peer=peer_of(self._context.peer())
+                request, self._call, key_id=self._verified.key_id, peer=self._peer
             )
 
     @asynccontextmanager
@@ -203,6 +215,12 @@ class _Exchange:
     async def ending(self) -> AsyncIterator[None]:
         """Turn however the call ends into a status, sign it, and take note."""
         bind(request_id=self._request_id)
+        with counting_git_time() as self._git_time:
+            async with self._noted():
+                yield
+
+    @asynccontextmanager
+    async def _noted(self) -> AsyncIterator[None]:
         status = Status(grpc.StatusCode.CANCELLED, "client went away")
         try:
             try:
@@ -230,10 +248,14 @@ class _Exchange:
             self._is_on_record = True
             await act.end(status)
 
-    def note_answer(self, answer: bytes) -> None:
-        """Count a message of the answer."""
-        self._response.note(answer)
-        self.bytes_out += len(answer)
+    def note_answer(self, answer: Answer) -> bytes:
+        """Count a message of the answer; its bytes."""
+        if self._answer is None:
+            self._answer = answer
+        body = serialise(answer)
+        self._response.note(body)
+        self.bytes_out += len(body)
+        return body
 
     async def requests(self) -> AsyncGenerator[Message, None]:
         """The messages of the request; the first is checked against the token."""
@@ -244,7 +266,7 @@ class _Exchange:
             self._request.note(body)
             message = parse(self._method.input, body)
             if self._request.count == 1:
-                await self.begin_act(message)
+                await self.begin(message)
             yield message
             if self._request.count == 1:
                 await self._want_rest()
@@ -253,12 +275,12 @@ class _Exchange:
         """Send what the servicer gives, one message after the other, as fast as the client takes them."""
         if not self._method.is_answer_streaming:
             assert isinstance(answers, Awaitable)
-            await self._write(serialise(await answers))
+            await self._write(await answers)
             return
         assert isinstance(answers, AsyncIterator)
         async with closing(answers):
             async for answer in answers:
-                await self._write(serialise(answer))
+                await self._write(answer)
 
     async def drain(self, requests: AsyncIterator[Message]) -> None:
         """Read what is left of the request: an OK answer says that all of it was seen.
@@ -271,10 +293,9 @@ class _Exchange:
         if self._request.count == 0:
             raise InvalidRequest("request has no message", method=self._method.path)
 
-    async def _write(self, answer: bytes) -> None:
+    async def _write(self, answer: Answer) -> None:
         async with self._sending:
-            self.note_answer(answer)
-            await self._context.write(answer)
+            await self._context.write(self.note_answer(answer))
 
     async def _want_rest(self) -> None:
         # A servicer may read the request in another task than the one that answers.
@@ -333,19 +354,24 @@ class _Exchange:
         call = self._call
         is_forwarded = call is not None and call.is_forwarded
         if self._method.is_audited and not self._is_on_record and not is_forwarded:
-            note_refused(self._method, status, who=self._caller_name, peer=peer_of(self._context.peer()))
+            note_refused(self._method, status, who=self._caller_name, peer=self._peer)
         self._pipeline.observer.note(
             Served(
                 method=self._method,
                 code=status.code.name,
                 detail=status.detail,
                 duration_ms=self._pipeline.clock.monotonic_ms() - self._started_ms,
+                git_ms=self._git_time.ms,
                 caller=self._caller_name,
-                actor="" if call is None else call.actor,
+                actor=self._caller_name if call is None else call.actor,
+                peer=self._peer,
                 request_id=self._request_id,
                 is_forwarded=is_forwarded,
                 bytes_in=self.bytes_in,
                 bytes_out=self.bytes_out,
+                is_aborted=status is not OK and self._response.count > 0,
+                request=self._asked,
+                answer=self._answer,
                 facts={} if call is None else call.facts,
             )
         )

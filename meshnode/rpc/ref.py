@@ -58,7 +58,7 @@ class RefServicer:
         """Apply a batch of updates, all or none."""
         return await self._forwarder.run(_ROUTE, request, call, self._update_refs)
 
-    async def _list_refs(self, request: ref_pb2.ListRefsRequest, _: Call) -> Answer:
+    async def _list_refs(self, request: ref_pb2.ListRefsRequest, call: Call) -> Answer:
         size = page_size_of(request.page_size, default=PAGE_SIZE, largest=PAGE_SIZE_MAX)
         if request.sort or request.descending or request.HasField("filter") or request.divergence_base:
             return await self._listings.list_selected(request, size=size)
@@ -67,6 +67,7 @@ class RefServicer:
         snapshot = view.snapshot
         if token is not None:
             check_generation(token, snapshot)
+        call.facts["generation"] = snapshot.generation
         encoded = await self._pages.of(view.key, snapshot)
         indices = select(encoded.names, request.patterns)
         body, last = encoded.page(indices, "" if token is None else token.last, size)

@@ -37,7 +37,7 @@ class TransportServicer:
         message = await first_message(requests)
         request = _request(message.header, call)
         reply = await self._transport.info_refs(request, service_of(message.service))
-        async with closing(_answers(reply)) as answers:
+        async with closing(_answers(reply, call)) as answers:
             async for answer in answers:
                 yield answer
 
@@ -47,7 +47,7 @@ class TransportServicer:
         request = _request(first.header, call)
         async with self._place(request), closing(_body(first, chunks)) as body:
             reply = await self._transport.upload_pack(request, body)
-            async with closing(_answers(reply)) as answers:
+            async with closing(_answers(reply, call)) as answers:
                 async for answer in answers:
                     yield answer
 
@@ -57,7 +57,7 @@ class TransportServicer:
         request = _request(first.header, call)
         async with self._place(request), closing(_body(first, chunks)) as body:
             reply = await self._transport.receive_pack(request, body)
-            async with closing(_answers(reply)) as answers:
+            async with closing(_answers(reply, call)) as answers:
                 async for answer in answers:
                     yield answer
 
@@ -82,7 +82,9 @@ async def _body(first: transport_pb2.TransportChunk, chunks: Chunks) -> AsyncIte
         yield chunk.data
 
 
-async def _answers(reply: TransportReply) -> AsyncIterator[Answer]:
+async def _answers(reply: TransportReply, call: Call) -> AsyncIterator[Answer]:
+    if reply.node != call.node:
+        call.facts["forwarded_to"] = reply.node
     async with closing(reply.body) as body:
         yield transport_pb2.TransportResponse(position=position_message(reply.generation, reply.node))
         async for data in body:

@@ -127,6 +127,64 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=True, separators=(",", ":"), default=str)
 
 
+class _Surviving(logging.StreamHandler[Any]):
+    """Loses a line that cannot be written (a full disk, a closed stream), and nothing else.
+
+    The library's way, a traceback on standard error for each lost line, would fill what is left of the disk. Lines
+    that were lost are counted, and reported as soon as one can be written again.
+    """
+
+    _unreported = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        lost = self._unreported
+        try:
+            super().emit(record)
+        except OSError:  # the file could not even be opened again
+            self.handleError(record)
+        if lost and self._unreported == lost:
+            self._unreported = 0
+            super().emit(_lost_record(lost))
+            self._unreported += lost if self._unreported else 0
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        del record
+        self._unreported += 1
+        _LOST.lines += 1
+
+
+class _StreamHandler(_Surviving):
+    pass
+
+
+class _FileHandler(_Surviving, logging.FileHandler):
+    pass
+
+
+class _Lost:
+    lines = 0
+
+
+_LOST: Final = _Lost()
+
+
+def lines_lost() -> int:
+    """Lines that this process could not write to its log, since it started."""
+    return _LOST.lines
+
+
+def _lost_record(lost: int) -> logging.LogRecord:
+    return logging.makeLogRecord(
+        {
+            "name": __name__,
+            "levelno": logging.ERROR,
+            "levelname": "ERROR",
+            "msg": "log_lines_lost",
+            "fields": {"lines": lost},
+        }
+    )
+
+
 def configure_logging(level: str, *, file: str = "", stream: IO[str] | None = None) -> logging.Handler:
     """Send everything this process logs to `file`, else `stream`, else standard error, as JSON lines.
 
@@ -137,9 +195,9 @@ def configure_logging(level: str, *, file: str = "", stream: IO[str] | None = No
     if file:
         path = Path(file)
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+        handler = _FileHandler(path, encoding="utf-8", errors="backslashreplace")
     else:
-        handler = logging.StreamHandler(stream or sys.stderr)
+        handler = _StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter())
     close_logging()
     root = logging.getLogger()
@@ -163,6 +221,8 @@ def close_logging() -> None:
 def _plain(name: str, value: object) -> object:
     if value is None or isinstance(value, bool | int):
         return value
+    if type(value) is str:
+        return redact(value[:FIELD_CHARACTERS_MAX], name=name)
     if isinstance(value, float):
         return value if isfinite(value) else str(value)
     if isinstance(value, list | tuple | set | frozenset):

@@ -18,6 +18,8 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from meshnode.telemetry.logs import lines_lost
+
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 REQUEST_BUCKETS: Final = (
@@ -122,6 +124,9 @@ class Metrics:
             registry=registry,
         )
         self._replicas = Gauge("meshnode_replicas", "Replicas on this node, by state.", ["state"], registry=registry)
+        Gauge(
+            "meshnode_log_lines_lost", "Log lines that could not be written, since the start.", registry=registry
+        ).set_function(lines_lost)
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)

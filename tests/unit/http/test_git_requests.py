@@ -253,7 +253,7 @@ async def test_a_defect_is_answered_without_its_text_and_logged(caplog: pytest.L
     async with serving(FakeTransport(refuse=ValueError("a secret"))) as server:
         reply = await ask(server, get(REFS))
     assert (reply.status, reply.text) == (500, "internal error\n")
-    errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    errors = [record for record in caplog.records if record.levelno >= logging.ERROR and record.name == "meshnode.http"]
     assert [record.message for record in errors] == ["git_request_failed"]
     assert errors[0].exc_info is not None
 

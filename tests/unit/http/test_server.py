@@ -161,23 +161,24 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
 
 
 async def test_each_request_leaves_a_line_with_its_facts_and_no_token(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="meshnode.http.access")
+    caplog.set_level(logging.INFO, logger="meshnode.access")
     body = gzip.compress(b"0000")
     async with serving(FakeTransport()) as server:
         await ask(server, post(FETCH, len(body), Content_Encoding="gzip", Authorization="Bearer writer-token"), body)
         await ask(server, get("/demo/requests.git/info/refs"))
-    good, refused = [record for record in caplog.records if record.name == "meshnode.http.access"]
+    good, refused = [record for record in caplog.records if record.name == "meshnode.access"]
     facts = fields_of(good)
-    assert (facts["actor"], facts["repository"], facts["service"]) == ("walt", "demo/requests", "git-upload-pack")
-    assert (facts["bytes_in"], facts["bytes_out"], facts["status"]) == (len(body), 4, 200)
-    assert (facts["served_by"], facts["generation"], facts["step"]) == ("n2", 7, "exchange")
+    assert (facts["actor"], facts["repository"], facts["method"]) == ("walt", "demo/requests", "upload-pack")
+    assert (facts["bytes_in"], facts["bytes_out"], facts["http_status"]) == (len(body), 4, 200)
+    assert (facts["node"], facts["forwarded_to"], facts["generation"]) == ("n1", "n2", 7)
     assert facts["duration_ms"] >= 0
-    assert (fields_of(refused)["status"], fields_of(refused)["served_by"]) == (403, "n1")
+    assert (fields_of(refused)["http_status"], fields_of(refused)["forwarded_to"]) == (403, "")
+    assert (good.levelname, refused.levelname) == ("INFO", "INFO")
     assert "writer-token" not in caplog.text + repr(facts)
 
 
 async def test_a_cut_answer_is_marked_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="meshnode.http.access")
+    caplog.set_level(logging.INFO, logger="meshnode.access")
     transport = FakeTransport(hold)
     async with serving(transport) as server:
         async with wire(server) as connection:
@@ -185,8 +186,8 @@ async def test_a_cut_answer_is_marked_in_the_log(caplog: pytest.LogCaptureFixtur
             await connection.head()
             connection.reset()
         await until(lambda: server.requests_in_flight == 0)
-    (line,) = [fields_of(record) for record in caplog.records if record.name == "meshnode.http.access"]
-    assert line["status"] == 499
+    (line,) = [fields_of(record) for record in caplog.records if record.name == "meshnode.access"]
+    assert (line["http_status"], line["outcome"]) == (499, "CANCELLED")
     assert line["is_aborted"]
 
 

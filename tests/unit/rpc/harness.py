@@ -123,7 +123,7 @@ class Site:
     """How joins ended."""
     auth: AuthSettings = field(default_factory=AuthSettings)
     live: LiveSettings = field(default_factory=lambda: LiveSettings(parse_settings(OWN_SETTINGS, {})))
-    observer: Observer = field(default_factory=Observer)
+    observer: Observer = field(default_factory=lambda: Observer(N1))
     calls_max: int = 100
     unary_ms_max: int = 5_000
     stream_ms_max: int = 5_000
@@ -241,6 +241,7 @@ class Site:
     def pipeline(self) -> Pipeline:
         """The steps around every call."""
         return Pipeline(
+            own=self.own,
             verifier=RequestVerifier(
                 self.registry,
                 frozenset({self.own, "c" * 32}),

@@ -96,6 +96,7 @@ class Scene:
             return None
 
         call = Call(
+            node=N1,
             method=method,
             caller=None,
             actor="user:ann é",

@@ -18,12 +18,13 @@ from meshnode.rpc import census
 from meshnode.rpc.census import Census
 from meshnode.rpc.method import methods_of, snake_case
 from meshnode.rpc.observer import Observer
+from meshnode.telemetry.access import AccessLog
 from meshnode.telemetry.logs import JsonFormatter
 from meshnode.telemetry.metrics import Metrics
 from meshnode.v1 import ref_pb2
 from tests.unit.rpc.fakes import FakeMembership, FakeWrites, SystemClock
 from tests.unit.rpc.harness import Site
-from tests.unit.wire.samples import some_record
+from tests.unit.wire.samples import N1, some_record
 
 UPDATE = ref_pb2.SetDefaultBranchRequest(repository="project/repo", name="refs/heads/main", request_key="k")
 
@@ -83,9 +84,9 @@ def test_methods_are_spelled_as_python_does(name: str, snake: str) -> None:
 async def test_each_call_leaves_one_line_with_what_happened_and_no_secret(lines: StringIO) -> None:
     async with Site().calling("writer") as caller:
         await caller.call("RefService/SetDefaultBranch", UPDATE, ref_pb2.SetDefaultBranchResponse)
-    (line,) = [json.loads(text) for text in lines.getvalue().splitlines() if "rpc_served" in text]
+    (line,) = [json.loads(text) for text in lines.getvalue().splitlines() if "request_served" in text]
     assert line["method"] == "/mesh.v1.RefService/SetDefaultBranch"
-    assert (line["code"], line["caller"], line["actor"]) == ("OK", "app:writer", "app:writer")
+    assert (line["outcome"], line["caller"], line["actor"]) == ("OK", "app:writer", "app:writer")
     assert line["facts"]["round"] == "b" * 32
     assert line["repository"] == "project/repo"
     assert line["bytes_in"] == len(UPDATE.SerializeToString())
@@ -104,7 +105,7 @@ async def test_unexpected_exception_is_logged_with_its_traceback(lines: StringIO
 
 async def test_each_call_is_counted() -> None:
     metrics = Metrics(node="n1", version="0.1.0")
-    site = Site(observer=Observer(metrics))
+    site = Site(observer=Observer(N1, AccessLog(metrics)))
     async with site.calling("writer") as caller:
         await caller.call("RefService/SetDefaultBranch", UPDATE, ref_pb2.SetDefaultBranchResponse)
     text = metrics.render().decode()
