@@ -84,6 +84,7 @@ from meshnode.rpc.census import Census
 from meshnode.rpc.cluster import ClusterServicer
 from meshnode.rpc.cluster_audit import ClusterAuditServicer
 from meshnode.rpc.cluster_join import JoinServicer
+from meshnode.rpc.cluster_replicas import ClusterReplicas
 from meshnode.rpc.cluster_settings import ClusterSettingsServicer
 from meshnode.rpc.forward import Forwarder
 from meshnode.rpc.forward_stream import StreamForwarder
@@ -338,6 +339,7 @@ class RunningNode:
                 ClusterAuditServicer(engine.audit),
                 self._make_cluster_settings(),
                 self._make_joins(),
+                ClusterReplicas(engine.read_replicas),
             ),
             "mesh.v1.MaintenanceService": MaintenanceServicer(
                 own=own,

@@ -92,11 +92,12 @@ def partitions(target: Target, *, is_json: bool) -> None:
         print_json([_describe_partition(one) for one in answer.partitions])
         return
     print_table(
-        ["partition", "replicas", "joining", "leaving", "to be", "factor"],
+        ["partition", "replicas", "read replicas", "joining", "leaving", "to be", "factor"],
         [
             [
                 str(one.partition),
                 ", ".join(one.replicas),
+                ", ".join(one.read_replicas) or "-",
                 ", ".join(one.joining) or "-",
                 ", ".join(one.leaving) or "-",
                 ", ".join(one.target) or "-",
@@ -249,6 +250,8 @@ def _describe_partition(one: cluster_pb2.Partition) -> dict[str, Any]:
     return {
         "partition": one.partition,
         "replicas": list(one.replicas),
+        "read_replicas": list(one.read_replicas),
+        "read_replicas_wanted": one.read_replicas_wanted,
         "joining": list(one.joining),
         "leaving": list(one.leaving),
         "target": list(one.target),

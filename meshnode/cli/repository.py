@@ -13,6 +13,7 @@ from meshnode.cli.client import ClusterClient, ask, run_client
 from meshnode.cli.maintenance import accept_data_loss, optimize, scrub
 from meshnode.cli.outcome import ExitCode
 from meshnode.cli.output import print_facts, print_json, print_table, progress, yes_no
+from meshnode.cli.read_replicas import add_read_replicas, remove_read_replicas
 from meshnode.cli.target import Target, json_option, target_options
 from meshnode.v1 import common_pb2, repository_pb2
 
@@ -48,6 +49,8 @@ def repo() -> None:
 repo.add_command(scrub)
 repo.add_command(optimize)
 repo.add_command(accept_data_loss)
+repo.add_command(add_read_replicas)
+repo.add_command(remove_read_replicas)
 
 
 @repo.command()
@@ -160,10 +163,11 @@ def show(target: Target, name: RepositoryName, *, is_json: bool) -> None:
         ]
     )
     print_table(
-        ["node", "online", "consistent", "generation", "since", "activity"],
+        ["node", "votes", "online", "consistent", "generation", "since", "activity"],
         [
             [
                 replica["node"],
+                yes_no(not replica["read_replica"]),
                 yes_no(replica["online"]),
                 yes_no(replica["consistent"]),
                 str(replica["generation"]),
@@ -255,6 +259,7 @@ def _describe(repository: common_pb2.Repository) -> dict[str, Any]:
         "replicas": [
             {
                 "node": replica.node,
+                "read_replica": replica.read_replica,
                 "online": replica.online,
                 "consistent": replica.consistent,
                 "generation": replica.generation,

@@ -10,6 +10,7 @@ from meshnode.v1 import (
     cluster_audit_pb2,
     cluster_join_pb2,
     cluster_pb2,
+    cluster_replicas_pb2,
     cluster_settings_pb2,
     commit_pb2,
     diff_pb2,
@@ -130,6 +131,14 @@ _CLUSTER_LIST_PARTITIONS: Final = Method(
     is_write=False,
     holder=(),
     name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_SET_READ_REPLICAS: Final = Method(
+    path="/mesh.v1.ClusterService/SetReadReplicas",
+    is_write=True,
+    holder=(),
+    name_field="repository",
     has_request_key=False,
     has_consistency=False,
 )
@@ -282,6 +291,17 @@ class ClusterService:
         """Where every partition is, and where it is to be."""
         return await self._caller.unary(
             _CLUSTER_LIST_PARTITIONS, request, cluster_pb2.ListPartitionsResponse, timeout_ms=timeout_ms
+        )
+
+    async def set_read_replicas(
+        self, request: cluster_replicas_pb2.SetReadReplicasRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_replicas_pb2.SetReadReplicasResponse:
+        """Want read replicas of a partition, or of the partition a repository lives in: so many, or on these nodes.
+
+        They get every write, answer reads and never vote.
+        """
+        return await self._caller.unary(
+            _CLUSTER_SET_READ_REPLICAS, request, cluster_replicas_pb2.SetReadReplicasResponse, timeout_ms=timeout_ms
         )
 
     async def get_node_activity(

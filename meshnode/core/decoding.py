@@ -59,6 +59,10 @@ class Fields:
         """A whole number, or None for null."""
         return None if self._raw[name] is None else self.number(name)
 
+    def has(self, name: str) -> bool:
+        """Whether the field is there at all: what was added to a format later is not in older entries."""
+        return name in self._raw
+
     def items(self, name: str) -> list[Any]:
         """A list of whatever it is of."""
         value = self._raw[name]

@@ -225,6 +225,8 @@ def encode_partition(partition: Partition) -> bytes:
             "target": list(partition.target),
             "factor": partition.factor,
             "epoch": partition.epoch,
+            "read_replicas": list(partition.read_replicas),
+            "read_replicas_wanted": partition.read_replicas_wanted,
         }
     )
 
@@ -245,6 +247,8 @@ def decode_partition(value: bytes) -> Partition:
             target=fields.all_parsed("target", parse_node_id),
             factor=fields.optional_number("factor"),
             epoch=fields.number("epoch"),
+            read_replicas=fields.all_parsed("read_replicas", parse_node_id) if fields.has("read_replicas") else (),
+            read_replicas_wanted=fields.number("read_replicas_wanted") if fields.has("read_replicas_wanted") else 0,
         ),
     )
 

@@ -64,7 +64,7 @@ def record_after_loss(
         generation=generation,
         round_id=round_id,
         refs_digest=refs_digest,
-        inconsistent=frozenset(partition.members),
+        inconsistent=frozenset(partition.accountable),
         recent=(round_id,),
         fence=record.fence + 1,
     )

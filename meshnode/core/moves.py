@@ -10,6 +10,8 @@ record lists it" mean that it has everything. Each step is one compare-and-set o
 one on each record first); whoever plans may die after any of them, and whoever goes on finds all there is to know
 in the catalog. Two that plan at once cannot both take a step: one of them has an old revision.
 
+A read replica that is to become a replica joins like any other node, with its copy: what it has was never claimed.
+
 The rule: no step leaves a record with fewer consistent replicas than it had, or, where fewer replicas are wanted,
 with any but consistent ones. `Swap` and `Retire` rest on what all records say, so they also name the revision of
 the partition's listing mark (`core/record.py`, `comes_to_list`).
@@ -144,6 +146,7 @@ def partition_after(partition: Partition, step: Step) -> Partition:
                 joining=(*partition.joining, node),
                 listed=_without(partition.listed, node),
                 leaving=_without(partition.leaving, node),
+                read_replicas=_without(partition.read_replicas, node),
                 epoch=partition.epoch + 1,
             )
         case ListEverywhere(node):
@@ -197,7 +200,7 @@ def is_moving(partition: Partition) -> bool:
 def _check_fits(partition: Partition, step: Step) -> None:
     match step:
         case Join(node):
-            is_fit = node in partition.target and node not in partition.members
+            is_fit = node in partition.target and node not in partition.accountable
         case ListEverywhere(node) | Withdraw(node):
             is_fit = node in partition.joining
         case Swap(node, predecessor):

@@ -54,11 +54,20 @@ class Partition:
     """How many replicas there are to be; None: as many as the cluster's setting says."""
     epoch: int = 0
     """Grows whenever `replicas` or `joining` change; by two when a member comes back without what it had voted for."""
+    read_replicas: tuple[NodeId, ...] = ()
+    """Nodes that get every write and answer reads, and are asked for nothing else (`core/read_replicas.py`)."""
+    read_replicas_wanted: int = 0
+    """How many of those there are to be; there are fewer where nodes are lacking."""
+
+    @property
+    def accountable(self) -> tuple[NodeId, ...]:
+        """Those whom records list where they have not got everything: replicas, then joining."""
+        return self.replicas + tuple(node for node in self.joining if node not in self.replicas)
 
     @property
     def members(self) -> tuple[NodeId, ...]:
-        """Everyone who keeps a copy: replicas, then joining."""
-        return self.replicas + tuple(node for node in self.joining if node not in self.replicas)
+        """Everyone who keeps a copy: replicas, then joining, then read replicas."""
+        return self.accountable + tuple(node for node in self.read_replicas if node not in self.accountable)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,8 +132,18 @@ def consistent_nodes(record: Record, partition: Partition) -> tuple[NodeId, ...]
     return tuple(node for node in partition.replicas if node not in record.inconsistent)
 
 
+def is_on_line(record: Record, generation: Generation, round_id: RoundId | None) -> bool:
+    """Whether the record proves that `round_id` made the published `generation`; False also where it was too long ago.
+
+    A position is its own witness: rounds are applied only when they are published, and each on its own base, so a
+    replica at a position that the record names has the references that were published with it.
+    """
+    age = record.generation - generation
+    return 0 <= age < len(record.recent) and record.recent[-1 - age] == round_id
+
+
 def learner_nodes(record: Record, partition: Partition) -> tuple[NodeId, ...]:
-    """Members that receive writes without a counted vote: inconsistent replicas and joining nodes."""
+    """Members that receive writes without a counted vote: inconsistent replicas, joining nodes, read replicas."""
     consistent = set(consistent_nodes(record, partition))
     return tuple(node for node in partition.members if node not in consistent)
 
@@ -135,7 +154,8 @@ def record_after(
     """The record that publishing `round_` writes: one generation on, everyone who did not acknowledge excluded.
 
     A learner that acknowledged has the base and the round, so it is consistent from here on: it rejoins inside
-    the write's own publish. `acknowledged` may hold learners; only consistent replicas count for the quorum.
+    the write's own publish. `acknowledged` may hold learners; only consistent replicas count for the quorum. Read
+    replicas are neither counted nor listed: nobody believes in them because of what a record does not say.
 
     Raises:
         InvariantViolated: I8 (no quorum of consistent voters), I6 (wrong base) or a create of what exists.
@@ -157,7 +177,7 @@ def record_after(
         generation=Generation(base + 1),
         round_id=round_.round_id,
         refs_digest=round_.refs_digest,
-        inconsistent=frozenset(node for node in partition.members if node not in acknowledged),
+        inconsistent=frozenset(node for node in partition.accountable if node not in acknowledged),
         state=RepositoryState.DELETED if round_.kind is WriteKind.DELETE else RepositoryState.ACTIVE,
         object_format=round_.object_format,
         recent=(*recent, round_.round_id)[-RECENT_ROUNDS_MAX:],

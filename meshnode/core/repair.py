@@ -8,6 +8,7 @@
 
 Truth is the published generation and its round, never a head count. A joining node goes the same way as a replica:
 it lists itself before it is filled, for once the partition's move trusts in lists, not being listed is a claim.
+Of a read replica nothing is claimed: it fetches what it lacks, and no record hears of it.
 """
 
 from __future__ import annotations
@@ -55,11 +56,12 @@ def plan_repair(
     """Compare this node's replica (`position` None: there is none) with the record and say what comes next."""
     if own not in partition.members or record.state is RepositoryState.ABANDONED:
         return RepairPlan(RepairStep.NOTHING)
+    is_accountable = own in partition.accountable
     is_listed = own in record.inconsistent
     if matches(position, digest, record):
-        return RepairPlan(RepairStep.REJOIN if is_listed else RepairStep.NOTHING)
+        return RepairPlan(RepairStep.REJOIN if is_listed and is_accountable else RepairStep.NOTHING)
     reason = "no replica" if position is None else f"at generation {position.generation} of {record.generation}"
-    if not is_listed:
+    if not is_listed and is_accountable:
         return RepairPlan(RepairStep.EXCLUDE_SELF, reason=reason)
     sources = tuple(node for node in consistent_nodes(record, partition) if node in online and node != own)
     if not sources:

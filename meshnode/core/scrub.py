@@ -9,7 +9,8 @@ Four accounts of one replica are held against each other, in this order:
 
 Rule: only what cannot come about by a crash, a lost message or a write under way is called damage. A replica that
 the record believes in has every generation up to the record's applied or in its journal, because a vote is durable
-before it is given; so once its journal is settled, less than the record is loss.
+before it is given; so once its journal is settled, less than the record is loss. A read replica promised nothing:
+less than the record is lateness.
 """
 
 from __future__ import annotations
@@ -86,18 +87,21 @@ def judge_replica(
             Verdict.DAMAGED,
             f"references on disk are not those of generation {on_disk.position.generation}: edited by someone else",
         )
-    return _judge_against_record(applied, record, is_believed=is_believed)
+    is_read_replica = own in partition.read_replicas and own not in partition.accountable
+    return _judge_against_record(applied, record, is_believed=is_believed, is_read_replica=is_read_replica)
 
 
-def _judge_against_record(applied: Account, record: Record, *, is_believed: bool) -> Finding:
+def _judge_against_record(applied: Account, record: Record, *, is_believed: bool, is_read_replica: bool) -> Finding:
     generation = applied.position.generation
     if generation > record.generation:
         return SOUND  # a write came in after the record was read
     is_same = generation == record.generation and (
         applied.position.round_id == record.round_id and applied.refs_digest == record.refs_digest
     )
-    if is_same and is_believed:
+    if is_same and (is_believed or is_read_replica):
         return SOUND
+    if is_read_replica:
+        return Finding(Verdict.UNFINISHED, f"a read replica at generation {generation} of {record.generation}")
     if not is_believed:
         return Finding(Verdict.UNFINISHED, f"listed inconsistent, at generation {generation} of {record.generation}")
     if generation == record.generation:

@@ -88,7 +88,7 @@ def _can_be_had(partition: Partition, cluster: Cluster, factor: int) -> bool:
         return False
     for node in partition.target:
         entry = cluster.nodes.get(node)
-        is_new = node not in partition.members
+        is_new = node not in partition.accountable
         if entry is None or entry.state is NodeState.DELETING or (is_new and entry.state is not NodeState.AVAILABLE):
             return False
     return True

@@ -14,6 +14,8 @@
     RESOLVING and FENCING end as DONE unknown when time runs out: then nobody is told anything.
 
 The one rule: after `Publish` was asked for, nothing but the record (or a fence) may say that the round failed.
+Read replicas get the round like everyone and are told its end; what they answer counts for nothing here, not for the
+quorum, not for the grace, not for the record: a round neither waits for them nor lists them nor believes in them.
 Invariants kept here: I5 (each voter is told once), I8 (quorum). Source: docs/PROTOCOL.md.
 """
 
@@ -255,11 +257,12 @@ class WriteRound:
         match event:
             case VoteGranted(node):
                 self._check_invited(node)
-                self.granted.add(node)
-                self.missing.pop(node, None)
+                if not self._is_read_replica(node):
+                    self.granted.add(node)
+                    self.missing.pop(node, None)
             case VoteMissing(node, reason):
                 self._check_invited(node)
-                if node not in self.granted:
+                if node not in self.granted and not self._is_read_replica(node):
                     self.missing[node] = reason
             case GraceElapsed() | VotingDeadline():
                 for node in self._outstanding():
@@ -291,7 +294,14 @@ class WriteRound:
         return set(consistent_nodes(self.base, self.partition))
 
     def _outstanding(self) -> set[NodeId]:
-        return set(self.invited) - self.granted - self.missing.keys()
+        waited_for = {node for node in self.invited if not self._is_read_replica(node)}
+        return waited_for - self.granted - self.missing.keys()
+
+    def _is_read_replica(self, node: NodeId) -> bool:
+        """By the partition that the round was built on: what one of them answered stays uncounted, whatever it is made
+        later, since between its answer and its joining it may have dropped its copy.
+        """
+        return node in self.partition.read_replicas and node not in self.partition.accountable
 
     def _vote_summary(self) -> str:
         replicas = self.partition.replicas

@@ -133,6 +133,7 @@ class MoveSteps:
                 "joining": list(wanted.joining),
                 "leaving": list(wanted.leaving),
                 "target": list(wanted.target),
+                "read_replicas": list(wanted.read_replicas),
             },
         )
         return revision is not None

@@ -31,6 +31,12 @@ from meshnode.core.keys import (
     decode_settings,
 )
 from meshnode.core.moves import AwaitRepair, Fill, ListEverywhere, Step, is_moving, plan_step
+from meshnode.core.read_replicas import (
+    may_stay,
+    partition_with_read_replicas,
+    plan_read_replicas,
+    read_replicas_held,
+)
 from meshnode.core.record import Partition
 from meshnode.core.targets import Cluster, partition_sizes, partition_with_target, plan_targets
 from meshnode.engine.forgetting import Forgetting
@@ -114,7 +120,7 @@ class Mover:
         """Plan what must move and take every move one step further; how many steps took effect."""
         version = self.membership.version
         now = await self.read()
-        retargeted = await self._retarget(now)
+        retargeted = await self._retarget(now) + await self._replace_read_replicas(now)
         removed = await self.removal.run_once(now.cluster, self.membership.online())
         moving = [one for one in now.cluster.partitions if is_moving(one)]
         taken = 0
@@ -165,6 +171,25 @@ class Mover:
         plan = plan_targets(now.cluster, is_balancing=False)
         self.progress.note_blocked(plan.blocked)
         return await self.set_targets(now, plan.targets)
+
+    async def _replace_read_replicas(self, now: ClusterAt) -> int:
+        """Have read replicas off nodes that go or became replicas, and others in their place; how many changes took."""
+        nodes = now.cluster.nodes
+        held = read_replicas_held(now.cluster.partitions)
+        changed = 0
+        for one in now.cluster.partitions:
+            if not one.read_replicas_wanted and not one.read_replicas:
+                continue
+            wanted = one.read_replicas_wanted
+            if now.control.is_paused:  # whoever must go goes, nobody comes
+                wanted = min(wanted, sum(1 for node in one.read_replicas if may_stay(one, nodes.get(node))))
+            chosen = plan_read_replicas(one, nodes, held, wanted=wanted)
+            if chosen == one.read_replicas:
+                continue
+            after = partition_with_read_replicas(one, chosen, wanted=one.read_replicas_wanted, known=nodes)
+            changed += await self.steps.set_target(one, now.revisions[one.partition], after)
+            held.update(set(chosen) - set(one.read_replicas))
+        return changed
 
     async def _advance(self, now: ClusterAt, moving: Sequence[Partition]) -> int:
         zones = {node.node: node.zone for node in now.cluster.nodes.values()}

@@ -35,6 +35,7 @@ from meshnode.engine.mover import Mover
 from meshnode.engine.pace import FillPace
 from meshnode.engine.participant import Disk, Participant
 from meshnode.engine.planner_lease import PlannerLease
+from meshnode.engine.read_replica_orders import ReadReplicaOrders
 from meshnode.engine.reader import Reader
 from meshnode.engine.records import Records
 from meshnode.engine.recovery import CATALOG_PAUSE_MS, Recovery
@@ -251,6 +252,7 @@ class NodeEngine:
             settings=rebalance,
         )
         self.moves = MoveOrders(catalog=world.catalog, membership=self.membership, mover=self.mover, clock=world.clock)
+        self.read_replicas = ReadReplicaOrders(records=self.records, membership=self.membership, mover=self.mover)
         self.departure = Departure(
             own=own,
             catalog=world.catalog,

@@ -1,6 +1,6 @@
 """How fast this node takes in what fills the replicas it is to get: an average rate, shared by all of them.
 
-Repair of a replica that it has is never held back: there a quorum may be at stake.
+Repair of a replica that it has is never held back: there a quorum may be at stake. With a read replica none is.
 """
 
 from __future__ import annotations
@@ -42,4 +42,4 @@ class FillPace:
 
     def _is_filling(self, key: ReplicaKey) -> bool:
         partition = self._membership.partitions().get(key.partition)
-        return partition is not None and self._own in partition.joining
+        return partition is not None and self._own in (*partition.joining, *partition.read_replicas)

@@ -5,7 +5,8 @@
     ANY        whatever the replica has
 
 A replica that has voted for the round the record names, but has not heard the commit, applies it first: the
-record is proof enough.
+record is proof enough. A read replica, of which the record says nothing, answers where a record read after the request
+came names the round it stands at, at or past the generation of the first one (`core/read_replicas.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from meshnode.base.errors import CatalogUnavailable, Corrupt, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import NodeId, RepositoryId, RepositoryName
 from meshnode.core.keys import NAMES
-from meshnode.core.record import Record, consistent_nodes
+from meshnode.core.record import Record, consistent_nodes, is_on_line
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.participant import Participant
@@ -83,7 +84,9 @@ class Reader:
 
     async def _view_at(self, key: ReplicaKey, record: Record) -> ReadView:
         """This node's replica at or past a record just read."""
-        if self.own not in consistent_nodes(record, self.membership.partition(record.partition)):
+        partition = self.membership.partition(record.partition)
+        is_believed = self.own in consistent_nodes(record, partition)
+        if not is_believed and self.own not in partition.read_replicas:
             raise ReplicaBehind("this replica is being repaired", node=self.own, wanted=record.generation)
         state = await self.participant.disk.store.load(key)
         if state is not None and state.generation < record.generation:
@@ -96,10 +99,23 @@ class Reader:
                 generation=0 if state is None else state.generation,
                 wanted=record.generation,
             )
+        if not is_believed:
+            await self._check_position(key, record, state)
         if state.generation == record.generation and state.refs_digest != record.refs_digest:
             raise Corrupt("I9: this replica's references differ from the record's", node=self.own)
         snapshot = await self.participant.disk.reader.snapshot(key)
         return ReadView(key=key, name=record.name, snapshot=snapshot, record=record)
+
+    async def _check_position(self, key: ReplicaKey, record: Record, state: ReplicaState) -> None:
+        """Check that a position nobody vouches for was published. Raises ReplicaBehind."""
+        if not is_on_line(record, state.generation, state.round_id):
+            # A write came in after the record was read, or this is another line: a later record tells.
+            later = await self.records.find_by_id(key.repository)
+            if later is None or not is_on_line(later, state.generation, state.round_id):
+                self.participant.report_behind(key, "at a position that the record does not name")
+                raise ReplicaBehind(
+                    "this replica's position is not known to be published", node=self.own, generation=state.generation
+                )
 
     async def find(self, name: RepositoryName) -> Record:
         """The record behind a name, linearizably."""

@@ -107,7 +107,7 @@ class Recovery:
         wanted = [
             partition_key(partition.partition)
             for partition, _ in await read_partitions(self.catalog)
-            if self.own in partition.members and (is_new or partition.partition in self._unknown)
+            if self.own in partition.accountable and (is_new or partition.partition in self._unknown)
         ]
         for start in range(0, len(wanted), PARTITIONS_AT_ONCE):
             await self._fence_rounds(wanted[start : start + PARTITIONS_AT_ONCE])
@@ -135,6 +135,9 @@ class Recovery:
                     continue
                 key = ReplicaKey(record.partition, record.repository)
                 if await self._is_good(key, record):
+                    continue
+                if self.own not in partition.accountable:
+                    self.repairer.enqueue(key, "start", 2 * len(partition.members))
                     continue
                 if self.own not in record.inconsistent:
                     await self.repairer.exclude(key, "does not match the record at start")

@@ -29,7 +29,15 @@ from meshnode.base.errors import (
 from meshnode.base.ids import NodeId
 from meshnode.config import ReplicationSettings
 from meshnode.core.keys import RECORDS, decode_record, encode_record, partition_key, record_key
-from meshnode.core.record import Partition, Record, RepositoryState, consistent_nodes, record_excluding, record_rejoined
+from meshnode.core.record import (
+    Partition,
+    Record,
+    RepositoryState,
+    consistent_nodes,
+    is_on_line,
+    record_excluding,
+    record_rejoined,
+)
 from meshnode.core.repair import RepairStep, matches, plan_repair
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.activity import NodeActivity
@@ -189,13 +197,19 @@ class Repairer:
                 key = ReplicaKey(record.partition, record.repository)
                 if not await self._is_settled(key, record):
                     queued += 1
-                    self.enqueue(key, "found by the sweep", len(consistent_nodes(record, partition)))
+                    self.enqueue(key, "found by the sweep", self._priority(record, partition))
             if len(page) < PAGE:
                 return queued
 
+    def _priority(self, record: Record, partition: Partition) -> int:
+        """Those that count come before read replicas, whose repair gives no quorum back."""
+        consistent = len(consistent_nodes(record, partition))
+        return consistent if self._own in partition.accountable else consistent + len(partition.members)
+
     async def _is_settled(self, key: ReplicaKey, record: Record) -> bool:
         """Whether nothing needs doing; a write that overtakes the sweep's read counts as settled."""
-        if self._own in record.inconsistent or record.state is RepositoryState.ABANDONED:
+        is_accountable = self._own in self._membership.partition(record.partition).accountable
+        if (self._own in record.inconsistent and is_accountable) or record.state is RepositoryState.ABANDONED:
             return record.state is RepositoryState.ABANDONED
         try:
             state = await self._participant.disk.store.load(key)
@@ -244,6 +258,8 @@ class Repairer:
                     self._show(key, None, "waiting for a consistent replica")
                     return False
                 case RepairStep.FETCH:
+                    if self._own not in at.partition.accountable and await self._overtaken(key, at.record):
+                        continue
                     self._show(key, plan.sources[0], f"repairing: {plan.reason}")
                     log.info("repair_step", extra={"repository": key.repository, "reason": reason, "plan": plan.reason})
                     await self._fetch(key, at.record, state, plan.sources)
@@ -298,8 +314,8 @@ class Repairer:
         self._activity.note_inconsistent(key)
         for _ in range(STEPS_MAX):
             at = await self._records.read(key)
-            if at.record is None or self._own not in at.partition.members:
-                return
+            if at.record is None or self._own not in at.partition.accountable:
+                return  # of a read replica no record says anything
             log.warning("replica_excluded", extra={"repository": key.repository, "reason": reason})
             if await self._replace(at, record_excluding(at.record, self._own)):
                 return
@@ -318,7 +334,7 @@ class Repairer:
         if state is None or state.generation <= seen.generation:
             return False
         now = await self._records.find_by_id(key.repository)
-        return now is not None and matches(position_of(state), state.refs_digest, now)
+        return now is not None and is_on_line(now, state.generation, state.round_id)
 
     async def _fetch(
         self, key: ReplicaKey, record: Record, state: ReplicaState | None, sources: tuple[NodeId, ...]

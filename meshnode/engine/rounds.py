@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 from meshnode.base.errors import CatalogUnavailable, MeshError, OutcomeUnknown
 from meshnode.base.ids import NodeId
@@ -227,8 +227,15 @@ class _Run:
         applied here finds it in the journal, named by the record, and applies it first.
         """
         for node in nodes:
-            work = self._commit_here() if node == self._driver.own else self._commit_at(node)
-            self._driver.supervisor.spawn(f"round-commit-{node}", work)
+            self._driver.supervisor.spawn(f"round-commit-{node}", self._committing(node))
+
+    def _committing(self, node: NodeId) -> Coroutine[Any, Any, None]:
+        if node == self._driver.own:
+            return self._commit_here()
+        if node in self._shipment.read_replicas:
+            self._shipment.let_finish(node)
+            return self._commit_at_read_replica(node)
+        return self._commit_at(node)
 
     async def _commit_here(self) -> None:
         driver, round_ = self._driver, self._round
@@ -251,6 +258,11 @@ class _Run:
                     self._driver.on_unreachable(node)
                     return
                 await self._driver.clock.sleep(REREAD_PAUSE_MS * attempt)
+
+    async def _commit_at_read_replica(self, node: NodeId) -> None:
+        """Nobody has waited for its vote: let it take the round in first."""
+        await self._shipment.end_of(node, self._driver.settings.prepare_ms)
+        await self._commit_at(node)
 
     async def _tell_abort(self, nodes: Sequence[NodeId]) -> None:
         driver, round_ = self._driver, self._round

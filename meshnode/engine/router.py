@@ -1,7 +1,7 @@
 """Which nodes may answer a request, best first. Implements `ports.Router`.
 
-Reads: consistent replicas that are ONLINE and AVAILABLE; this node first if it is one of them (a hop saved),
-the others in random order. Writes: the same nodes in one order that is the same for everyone, so that pushes to
+Reads: consistent replicas and read replicas that are ONLINE and AVAILABLE; this node first if it is one of them (a hop
+saved), the others in random order. Writes: consistent replicas in one order that is the same for everyone, so that pushes to
 one repository queue in one place; a preference only, the record's compare-and-set makes it safe.
 """
 
@@ -37,8 +37,9 @@ class CandidateRouter:
         if consistency.level is not ConsistencyLevel.VERIFIED:
             return await self._unverified_candidates(name)
         record = await self.records.find(name)
-        consistent = consistent_nodes(record, self.membership.partition(record.partition))
-        candidates = self._shuffled(self.membership.ordered(consistent))
+        partition = self.membership.partition(record.partition)
+        nodes = dict.fromkeys([*consistent_nodes(record, partition), *partition.read_replicas])
+        candidates = self._shuffled(self.membership.ordered(list(nodes)))
         if not candidates:
             raise ReplicaBehind("no consistent replica is online; try again", generation=record.generation)
         return candidates

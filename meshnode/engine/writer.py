@@ -116,7 +116,7 @@ class Writer:
         partition = self.membership.partition(key.partition)
         if record is None:
             believed = partition.replicas
-            learners = partition.joining
+            learners = tuple(node for node in partition.members if node not in believed)
         else:
             believed = consistent_nodes(record, partition)
             learners = learner_nodes(record, partition)
@@ -138,6 +138,8 @@ class Writer:
             nodes=nodes,
             replicas=partition.replicas,
             believed=believed,
+            read_replicas=[node for node in partition.read_replicas if node not in partition.accountable],
+            supervisor=self.driver.supervisor,
             on_unreachable=self.membership.suspect,
         )
 

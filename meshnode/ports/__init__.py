@@ -119,6 +119,7 @@ from meshnode.ports.peers import (
     Vote,
     VoteKind,
 )
+from meshnode.ports.read_replicas import ReadReplicas
 from meshnode.ports.replicas import Inspection, RefsSnapshot, ReplicaReader, ReplicaState, ReplicaStore
 from meshnode.ports.services import (
     Activity,
@@ -259,6 +260,7 @@ __all__ = [
     "PushProtocol",
     "Put",
     "RawObject",
+    "ReadReplicas",
     "ReadView",
     "Reads",
     "RebaseBranch",

@@ -75,4 +75,6 @@ class Census:
     def _health(self, record: Record) -> tuple[bool, bool]:
         partition = self._membership.partition(record.partition)
         consistent = len(consistent_nodes(record, partition))
-        return not record.inconsistent.isdisjoint(partition.members), consistent < quorum_size(len(partition.replicas))
+        return not record.inconsistent.isdisjoint(partition.accountable), consistent < quorum_size(
+            len(partition.replicas)
+        )

@@ -11,7 +11,7 @@ from typing import Final
 
 from meshnode.base.errors import DeadlineExceeded
 from meshnode.base.ids import NodeId, RepositoryName
-from meshnode.core.record import Record, consistent_nodes
+from meshnode.core.record import Partition, Record, consistent_nodes
 from meshnode.core.round import ReplicaKey
 from meshnode.ports import Clock, Membership, Reads, ReplicaDescription
 from meshnode.rpc.accounts import Account, Accounts
@@ -46,7 +46,7 @@ class Verifier:
             partition = self._membership.partition(record.partition)
             key = ReplicaKey(record.partition, record.repository)
             accounts = await self._accounts.of(partition.members, key, deep=True, time_ms=left_ms)
-            believed = consistent_nodes(record, partition)
+            believed = _trusted(record, partition, accounts)
             response = _report(record, accounts, believed)
             after = await self._reads.find(name)
             if after.generation == record.generation or response.ok:
@@ -55,6 +55,18 @@ class Verifier:
         if response is None:
             raise DeadlineExceeded("no time to verify", repository=name)
         return response
+
+
+def _trusted(record: Record, partition: Partition, accounts: Mapping[NodeId, Account]) -> tuple[NodeId, ...]:
+    """Who must be what the record says: replicas it believes in, and read replicas that say they stand there."""
+    there = [
+        node
+        for node in partition.members
+        if node not in partition.accountable
+        and isinstance(account := accounts.get(node), ReplicaDescription)
+        and account.generation == record.generation
+    ]
+    return (*consistent_nodes(record, partition), *there)
 
 
 def _report(

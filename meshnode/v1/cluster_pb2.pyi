@@ -2,6 +2,7 @@ from meshnode.v1 import annotations_pb2 as _annotations_pb2
 from meshnode.v1 import cluster_audit_pb2 as _cluster_audit_pb2
 from meshnode.v1 import cluster_settings_pb2 as _cluster_settings_pb2
 from meshnode.v1 import cluster_join_pb2 as _cluster_join_pb2
+from meshnode.v1 import cluster_replicas_pb2 as _cluster_replicas_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -197,20 +198,24 @@ class ListPartitionsResponse(_message.Message):
     def __init__(self, partitions: _Optional[_Iterable[_Union[Partition, _Mapping]]] = ...) -> None: ...
 
 class Partition(_message.Message):
-    __slots__ = ("partition", "replicas", "joining", "leaving", "target", "factor")
+    __slots__ = ("partition", "replicas", "joining", "leaving", "target", "factor", "read_replicas", "read_replicas_wanted")
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
     JOINING_FIELD_NUMBER: _ClassVar[int]
     LEAVING_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     FACTOR_FIELD_NUMBER: _ClassVar[int]
+    READ_REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    READ_REPLICAS_WANTED_FIELD_NUMBER: _ClassVar[int]
     partition: int
     replicas: _containers.RepeatedScalarFieldContainer[str]
     joining: _containers.RepeatedScalarFieldContainer[str]
     leaving: _containers.RepeatedScalarFieldContainer[str]
     target: _containers.RepeatedScalarFieldContainer[str]
     factor: int
-    def __init__(self, partition: _Optional[int] = ..., replicas: _Optional[_Iterable[str]] = ..., joining: _Optional[_Iterable[str]] = ..., leaving: _Optional[_Iterable[str]] = ..., target: _Optional[_Iterable[str]] = ..., factor: _Optional[int] = ...) -> None: ...
+    read_replicas: _containers.RepeatedScalarFieldContainer[str]
+    read_replicas_wanted: int
+    def __init__(self, partition: _Optional[int] = ..., replicas: _Optional[_Iterable[str]] = ..., joining: _Optional[_Iterable[str]] = ..., leaving: _Optional[_Iterable[str]] = ..., target: _Optional[_Iterable[str]] = ..., factor: _Optional[int] = ..., read_replicas: _Optional[_Iterable[str]] = ..., read_replicas_wanted: _Optional[int] = ...) -> None: ...
 
 class ListNodesRequest(_message.Message):
     __slots__ = ()

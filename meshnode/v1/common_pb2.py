@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14mesh/v1/common.proto\x12\x07mesh.v1\"K\n\x0b\x43onsistency\x12(\n\x05level\x18\x01 \x01(\x0e\x32\x19.mesh.v1.ConsistencyLevel\x12\x12\n\ngeneration\x18\x02 \x01(\x04\",\n\x08Position\x12\x12\n\ngeneration\x18\x01 \x01(\x04\x12\x0c\n\x04node\x18\x02 \x01(\t\"S\n\tReference\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03oid\x18\x02 \x01(\t\x12\x17\n\x0fsymbolic_target\x18\x03 \x01(\t\x12\x12\n\npeeled_oid\x18\x04 \x01(\t\"\xde\x01\n\nRepository\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x11\n\tpartition\x18\x03 \x01(\r\x12\x12\n\ngeneration\x18\x04 \x01(\x04\x12,\n\robject_format\x18\x05 \x01(\x0e\x32\x15.mesh.v1.ObjectFormat\x12\x16\n\x0e\x66ork_parent_id\x18\x06 \x01(\t\x12\x13\n\x0brefs_digest\x18\x07 \x01(\t\x12\"\n\x08replicas\x18\x08 \x03(\x0b\x32\x10.mesh.v1.Replica\x12\x10\n\x08round_id\x18\t \x01(\t\"}\n\x07Replica\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x12\n\nconsistent\x18\x02 \x01(\x08\x12\x0e\n\x06online\x18\x03 \x01(\x08\x12\x12\n\ngeneration\x18\x04 \x01(\x04\x12\x1a\n\x12\x63onsistent_since_s\x18\x05 \x01(\x03\x12\x10\n\x08\x61\x63tivity\x18\x06 \x01(\t*\x90\x01\n\x10\x43onsistencyLevel\x12!\n\x1d\x43ONSISTENCY_LEVEL_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43ONSISTENCY_LEVEL_VERIFIED\x10\x01\x12\x1e\n\x1a\x43ONSISTENCY_LEVEL_AT_LEAST\x10\x02\x12\x19\n\x15\x43ONSISTENCY_LEVEL_ANY\x10\x03*_\n\x0cObjectFormat\x12\x1d\n\x19OBJECT_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12OBJECT_FORMAT_SHA1\x10\x01\x12\x18\n\x14OBJECT_FORMAT_SHA256\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14mesh/v1/common.proto\x12\x07mesh.v1\"K\n\x0b\x43onsistency\x12(\n\x05level\x18\x01 \x01(\x0e\x32\x19.mesh.v1.ConsistencyLevel\x12\x12\n\ngeneration\x18\x02 \x01(\x04\",\n\x08Position\x12\x12\n\ngeneration\x18\x01 \x01(\x04\x12\x0c\n\x04node\x18\x02 \x01(\t\"S\n\tReference\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03oid\x18\x02 \x01(\t\x12\x17\n\x0fsymbolic_target\x18\x03 \x01(\t\x12\x12\n\npeeled_oid\x18\x04 \x01(\t\"\xde\x01\n\nRepository\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x11\n\tpartition\x18\x03 \x01(\r\x12\x12\n\ngeneration\x18\x04 \x01(\x04\x12,\n\robject_format\x18\x05 \x01(\x0e\x32\x15.mesh.v1.ObjectFormat\x12\x16\n\x0e\x66ork_parent_id\x18\x06 \x01(\t\x12\x13\n\x0brefs_digest\x18\x07 \x01(\t\x12\"\n\x08replicas\x18\x08 \x03(\x0b\x32\x10.mesh.v1.Replica\x12\x10\n\x08round_id\x18\t \x01(\t\"\x93\x01\n\x07Replica\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x12\n\nconsistent\x18\x02 \x01(\x08\x12\x0e\n\x06online\x18\x03 \x01(\x08\x12\x12\n\ngeneration\x18\x04 \x01(\x04\x12\x1a\n\x12\x63onsistent_since_s\x18\x05 \x01(\x03\x12\x10\n\x08\x61\x63tivity\x18\x06 \x01(\t\x12\x14\n\x0cread_replica\x18\x07 \x01(\x08*\x90\x01\n\x10\x43onsistencyLevel\x12!\n\x1d\x43ONSISTENCY_LEVEL_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43ONSISTENCY_LEVEL_VERIFIED\x10\x01\x12\x1e\n\x1a\x43ONSISTENCY_LEVEL_AT_LEAST\x10\x02\x12\x19\n\x15\x43ONSISTENCY_LEVEL_ANY\x10\x03*_\n\x0cObjectFormat\x12\x1d\n\x19OBJECT_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12OBJECT_FORMAT_SHA1\x10\x01\x12\x18\n\x14OBJECT_FORMAT_SHA256\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mesh.v1.common_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONSISTENCYLEVEL']._serialized_start=594
-  _globals['_CONSISTENCYLEVEL']._serialized_end=738
-  _globals['_OBJECTFORMAT']._serialized_start=740
-  _globals['_OBJECTFORMAT']._serialized_end=835
+  _globals['_CONSISTENCYLEVEL']._serialized_start=617
+  _globals['_CONSISTENCYLEVEL']._serialized_end=761
+  _globals['_OBJECTFORMAT']._serialized_start=763
+  _globals['_OBJECTFORMAT']._serialized_end=858
   _globals['_CONSISTENCY']._serialized_start=33
   _globals['_CONSISTENCY']._serialized_end=108
   _globals['_POSITION']._serialized_start=110
@@ -43,6 +43,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REFERENCE']._serialized_end=239
   _globals['_REPOSITORY']._serialized_start=242
   _globals['_REPOSITORY']._serialized_end=464
-  _globals['_REPLICA']._serialized_start=466
-  _globals['_REPLICA']._serialized_end=591
+  _globals['_REPLICA']._serialized_start=467
+  _globals['_REPLICA']._serialized_end=614
 # @@protoc_insertion_point(module_scope)

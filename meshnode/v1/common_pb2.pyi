@@ -78,17 +78,19 @@ class Repository(_message.Message):
     def __init__(self, name: _Optional[str] = ..., id: _Optional[str] = ..., partition: _Optional[int] = ..., generation: _Optional[int] = ..., object_format: _Optional[_Union[ObjectFormat, str]] = ..., fork_parent_id: _Optional[str] = ..., refs_digest: _Optional[str] = ..., replicas: _Optional[_Iterable[_Union[Replica, _Mapping]]] = ..., round_id: _Optional[str] = ...) -> None: ...
 
 class Replica(_message.Message):
-    __slots__ = ("node", "consistent", "online", "generation", "consistent_since_s", "activity")
+    __slots__ = ("node", "consistent", "online", "generation", "consistent_since_s", "activity", "read_replica")
     NODE_FIELD_NUMBER: _ClassVar[int]
     CONSISTENT_FIELD_NUMBER: _ClassVar[int]
     ONLINE_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     CONSISTENT_SINCE_S_FIELD_NUMBER: _ClassVar[int]
     ACTIVITY_FIELD_NUMBER: _ClassVar[int]
+    READ_REPLICA_FIELD_NUMBER: _ClassVar[int]
     node: str
     consistent: bool
     online: bool
     generation: int
     consistent_since_s: int
     activity: str
-    def __init__(self, node: _Optional[str] = ..., consistent: _Optional[bool] = ..., online: _Optional[bool] = ..., generation: _Optional[int] = ..., consistent_since_s: _Optional[int] = ..., activity: _Optional[str] = ...) -> None: ...
+    read_replica: bool
+    def __init__(self, node: _Optional[str] = ..., consistent: _Optional[bool] = ..., online: _Optional[bool] = ..., generation: _Optional[int] = ..., consistent_since_s: _Optional[int] = ..., activity: _Optional[str] = ..., read_replica: _Optional[bool] = ...) -> None: ...

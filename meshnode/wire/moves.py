@@ -49,6 +49,8 @@ def partition_message(partition: Partition) -> cluster_pb2.Partition:
         leaving=partition.leaving,
         target=partition.target,
         factor=partition.factor or 0,
+        read_replicas=partition.read_replicas,
+        read_replicas_wanted=partition.read_replicas_wanted,
     )
 
 

@@ -51,13 +51,16 @@ def repository_message(
     believed = set(consistent_nodes(record, partition))
     for node in partition.members:
         replica = message.replicas.add(node=node, consistent=node in believed, online=node in online)
+        replica.read_replica = node not in partition.accountable
         account = (accounts or {}).get(node)
         if isinstance(account, str):
             replica.activity = account
         elif account is not None:
             replica.generation = account.generation
+            if replica.read_replica:
+                replica.consistent = account.generation >= record.generation
             replica.consistent_since_s = account.consistent_since_ms // 1_000
-            replica.activity = account.activity or ("consistent" if node in believed else "waiting for repair")
+            replica.activity = account.activity or ("consistent" if replica.consistent else "waiting for repair")
     return message
 
 

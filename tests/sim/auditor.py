@@ -6,7 +6,8 @@
                       it promised; I9 its references are those of its generation
     a message goes    I5 Commit only of what is published, Abort only of what never was
     a read answers    I1 the references of a published generation, not older than the level allows; I7 by a replica that
-                      the record did not list at some moment of the call
+                      the record did not list at some moment of the call, or by a read replica, of which it says
+                      nothing: then the generation answers for it
 
 What a broken disk or a torn write takes is excused until the record lists the node, and no longer than until it serves.
 
@@ -66,6 +67,8 @@ class Auditor:
         self.rounds_of: dict[str, list[Round]] = {}
         """Published rounds by the actor who asked for them."""
         self.partitions: dict[int, Partition] = {}
+        self.read_replicas: dict[int, set[NodeId]] = {}
+        """By partition, every node that ever had a read replica of it."""
         self.count: Callable[[str], None] = lambda _what: None
         self._catalog = catalog
         self._disks = disks
@@ -160,6 +163,10 @@ class Auditor:
     def _on_partition(self, placed: Partition) -> None:
         before = self.partitions.get(placed.partition)
         self.partitions[placed.partition] = placed
+        self.read_replicas.setdefault(placed.partition, set()).update(placed.read_replicas)
+        if before is not None and before.read_replicas != placed.read_replicas:
+            self.count("read replicas changed")
+            self._story.tell("cat", f"partition {placed.partition}: read replicas {placed.read_replicas}")
         if before is None:
             return
         if before.replicas != placed.replicas:
@@ -312,7 +319,11 @@ class Auditor:
 
         One that has just left the partition may answer too, as long as it stands where the record does.
         """
-        listed = self.truths[repository].listed
+        truth = self.truths[repository]
+        if node in self.read_replicas.get(truth.record.partition, ()):
+            self.count("verified read at a read replica")
+            return
+        listed = truth.listed
         ends = [since for since, _ in listed[1:]] + [inf]
         if all(node in nodes for (_, nodes), end in zip(listed, ends, strict=True) if end >= called_at):
             self.violate(f"I7: {node} answers a verified read of {repository[:6]}, and is listed as inconsistent")

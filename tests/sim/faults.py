@@ -66,6 +66,9 @@ class FaultInjector:
                 wanted = [*stays, *others[shift:], *others[:shift]][: world.plan.factor]
                 world.story.tell("***", f"partition {number} is wanted at {' '.join(wanted)}")
                 await world.move(number, wanted)
+            case "read_replicas":
+                number = PartitionId(fault.detail % PARTITIONS)
+                await world.set_read_replicas(number, (2, 1, 2, 0)[fault.detail // PARTITIONS % 4])
             case "leave":
                 await world.set_state(node, NodeState.DELETING)
                 await self._last(fault)

@@ -40,6 +40,9 @@ FAULT_KINDS: Final = (
     "leave",
 )
 
+READ_REPLICAS: Final = "read_replicas"
+"""An order about read replicas. Drawn apart from the others, so that seeds from before it keep their plans."""
+
 LOSING: Final = {"lost_disk", "torn_record"}
 """Faults that take what a node has promised to keep. One node of a run meets them all: what a quorum holds is safe
 only while fewer disks than that are lost."""
@@ -152,7 +155,12 @@ def make_plan(seed: int) -> Plan:
         repositories=repositories,
         clients=clients,
         weather=_weather(chance),
-        faults=tuple(sorted(_faults(chance, nodes), key=lambda fault: fault.at_ms)),
+        faults=tuple(
+            sorted(
+                [*_faults(chance, nodes), *_read_replica_orders(Random(f"read replicas {seed}"), nodes)],
+                key=lambda fault: fault.at_ms,
+            )
+        ),
         operations=tuple(_operations(chance, nodes, repositories, clients)),
     )
 
@@ -194,6 +202,22 @@ def _faults(chance: Random, nodes: tuple[str, ...]) -> list[Fault]:
             )
         )
     return faults
+
+
+def _read_replica_orders(chance: Random, nodes: tuple[str, ...]) -> list[Fault]:
+    """Orders about read replicas, in half of the runs that have nodes to spare."""
+    if len(nodes) < 4 or chance.random() < 0.5:
+        return []
+    return [
+        Fault(
+            at_ms=chance.randint(0, FAULTS_MS // 2),
+            kind=READ_REPLICAS,
+            nodes=(nodes[0],),
+            duration_ms=0,
+            detail=chance.randint(0, 40),
+        )
+        for _ in range(chance.randint(1, 4))
+    ]
 
 
 def _operations(chance: Random, nodes: tuple[str, ...], repositories: tuple[str, ...], clients: int) -> list[Operation]:

@@ -11,6 +11,7 @@ from meshnode.base.ids import Generation, NodeId, PartitionId, RepositoryName, R
 from meshnode.core import participant as participant_rules
 from meshnode.core import write as write_rules
 from meshnode.core.moves import Fill, Step, Swap
+from meshnode.core.quorum import quorum_size
 from meshnode.core.record import Partition, Record, record_rejoined
 from meshnode.core.refs import refs_after
 from meshnode.core.round import ReplicaKey, Round
@@ -88,6 +89,30 @@ class _CountsLearners(write_rules.WriteRound):
         return super()._publish(trusting, partition)
 
 
+class _CountsReadReplicas(write_rules.WriteRound):
+    """Takes a read replica's answer for a vote."""
+
+    def _is_read_replica(self, node: NodeId) -> bool:
+        del node
+        return False
+
+    def _after_vote(self) -> list[write_rules.Effect]:
+        voters = self.granted & {*self._believed(), *self.partition.read_replicas}
+        if self.own in self.granted and len(voters) >= quorum_size(len(self.partition.replicas)):
+            return self._publish(self.base, self.partition)
+        return super()._after_vote()
+
+    def _publish(self, base: Record | None, partition: Partition) -> list[write_rules.Effect]:
+        granted = set(self.granted)
+        self.granted |= set(partition.replicas)
+        (publish,) = super()._publish(base, partition)
+        self.granted = granted
+        assert isinstance(publish, write_rules.Publish)
+        away = frozenset(node for node in partition.accountable if node not in granted)
+        self.pending = replace(publish.record, inconsistent=away)
+        return [write_rules.Publish(self.pending)]
+
+
 class _RepublishesOverFences(write_rules.WriteRound):
     """Meets a fence and publishes again all the same."""
 
@@ -125,6 +150,23 @@ def _serve_while_inconsistent(engine: NodeEngine) -> None:
     async def view_at(key: ReplicaKey, record: Record) -> ReadView:
         state = await reader.participant.disk.store.load(key)
         if state is None or not state.generation:
+            raise ReplicaBehind("no replica here")
+        snapshot = await reader.participant.disk.reader.snapshot(key)
+        return ReadView(key=key, name=record.name, snapshot=snapshot, record=record)
+
+    reader._view_at = view_at  # type: ignore[method-assign]
+
+
+def _answer_wherever_it_stands(engine: NodeEngine) -> None:
+    """Believes a read replica as long as no record lists it, as if it were a replica."""
+    reader = engine.reads
+    right = reader._view_at
+
+    async def view_at(key: ReplicaKey, record: Record) -> ReadView:
+        if engine.own not in engine.membership.partition(key.partition).read_replicas:
+            return await right(key, record)
+        state = await reader.participant.disk.store.load(key)
+        if engine.own in record.inconsistent or state is None or not state.generation:
             raise ReplicaBehind("no replica here")
         snapshot = await reader.participant.disk.reader.snapshot(key)
         return ReadView(key=key, name=record.name, snapshot=snapshot, record=record)
@@ -293,6 +335,8 @@ BUGS: dict[str, Plant] = {
     "forget to exclude a laggard": _with_machine(_ForgetsLaggards),
     "abort on unknown instead of fencing": _with_machine(_AbortsOnUnknown),
     "count a learner's vote": _with_machine(_CountsLearners),
+    "count a read replica's vote": _with_machine(_CountsReadReplicas),
+    "answer at a read replica wherever it stands": _answer_wherever_it_stands,
     "publish over a fence": _with_machine(_RepublishesOverFences),
     "vote before the journal": _skip_journal,
     "serve while inconsistent": _serve_while_inconsistent,

@@ -161,7 +161,7 @@ class _Run:
     async def _read_everywhere(self) -> None:
         """Every replica of every repository shows it."""
         for number, name in enumerate(self._plan.repositories):
-            for node in self._replicas_of(name):
+            for node in self._replicas_of(name, with_read_replicas=True):
                 before = self._clients.counts.get("read: done", 0)
                 await self._clients.do(_last_operation(2_000 + number, "read", number, self._plan.nodes.index(node)))
                 if self._clients.counts.get("read: done", 0) == before:
@@ -181,9 +181,10 @@ class _Run:
             if drained in asked:
                 self._world.auditor.violate(f"{name} would send work to {drained}, which is drained")
 
-    def _replicas_of(self, name: str) -> tuple[NodeId, ...]:
+    def _replicas_of(self, name: str, *, with_read_replicas: bool = False) -> tuple[NodeId, ...]:
         record = self._world.auditor.truths[self._clients.ids[name]].record
-        return self._world.auditor.partitions[record.partition].replicas
+        partition = self._world.auditor.partitions[record.partition]
+        return partition.members if with_read_replicas else partition.replicas
 
     def _check_histories(self) -> None:
         for (repository, ref), calls in self._clients.histories.items():

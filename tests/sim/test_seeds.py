@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from tests.sim.plan import FAULT_KINDS, make_plan
+from tests.sim.plan import FAULT_KINDS, READ_REPLICAS, make_plan
 from tests.sim.pool import run_many
 from tests.sim.runs import run_seed
 from tests.sim.shrink import format_failure, shrink
@@ -72,7 +72,7 @@ def test_one_seed_is_one_run_byte_for_byte() -> None:
 
 def test_every_kind_of_fault_is_in_some_plan() -> None:
     drawn = {fault.kind for seed in range(RUNS) for fault in make_plan(seed).faults}
-    assert drawn == set(FAULT_KINDS)
+    assert drawn == {*FAULT_KINDS, READ_REPLICAS}
 
 
 def test_plans_have_three_to_seven_nodes_and_both_factors() -> None:

@@ -17,6 +17,7 @@ from meshnode.config import LimitSettings, PushSettings, RebalanceSettings, Repl
 from meshnode.core import keys
 from meshnode.core.keys import ClusterSettings, Node, NodeState
 from meshnode.core.moves import is_moving
+from meshnode.core.read_replicas import partition_with_read_replicas, plan_read_replicas
 from meshnode.core.record import Partition, RepositoryState
 from meshnode.core.refs import digest_of
 from meshnode.core.round import ReplicaKey
@@ -192,6 +193,22 @@ class World:
         if await self.catalog.transact([Compare(key, entry.revision)], [Put(key, keys.encode_partition(partition))]):
             self.auditor.look([key])
 
+    async def set_read_replicas(self, number: PartitionId, wanted: int) -> None:
+        """Be the operator who wants read replicas of a partition, as many as there are nodes for."""
+        key = keys.partition_key(number)
+        (entry,) = await self.catalog.get([key])
+        assert entry is not None
+        partition, known = keys.decode_partition(entry.value), await self._nodes()
+        chosen = plan_read_replicas(partition, known, {}, wanted=wanted)
+        partition = partition_with_read_replicas(partition, chosen, wanted=wanted, known=known)
+        self.story.tell("***", f"partition {number} is to have read replicas at {' '.join(chosen) or 'no node'}")
+        if await self.catalog.transact([Compare(key, entry.revision)], [Put(key, keys.encode_partition(partition))]):
+            self.auditor.look([key])
+
+    async def _nodes(self) -> dict[NodeId, Node]:
+        entries = await self.catalog.range(keys.NODES, after="", limit=100)
+        return {node.node: node for node in (keys.decode_node(entry.value) for entry in entries)}
+
     def step_clock(self, name: NodeId) -> None:
         """Have a node's wall clock show what `clock_offsets` says from now on."""
         if name in self.clocks:
@@ -234,14 +251,17 @@ class World:
         for number, partition in self.auditor.partitions.items():
             if is_moving(partition) or partition.leaving:
                 return f"partition {number} still moves: {partition}"
+            takers = {name for name, state in self._states.items() if state is NodeState.AVAILABLE}
+            spare = len(takers - set(partition.accountable) - set(partition.read_replicas))
+            if spare and len(partition.read_replicas) < partition.read_replicas_wanted:
+                return f"partition {number} lacks read replicas: {partition}"
         for repository, truth in self.auditor.truths.items():
             record = truth.record
             what = f"{record.name} {repository[:6]}"
             partition = self.auditor.partitions[record.partition]
-            if record.state is RepositoryState.ACTIVE and record.inconsistent.intersection(partition.members):
+            if record.state is RepositoryState.ACTIVE and record.inconsistent.intersection(partition.accountable):
                 return f"{what} goes without {sorted(record.inconsistent)}"
-            members = partition.replicas
-            for name in members:
+            for name in partition.members:
                 replica = self.disks[name].replicas.get(ReplicaKey(record.partition, repository))
                 if record.state is not RepositoryState.ACTIVE:
                     if replica is not None and not replica.state.is_deleted:

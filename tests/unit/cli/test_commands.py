@@ -28,7 +28,7 @@ from meshnode.cli.blueprint import make_cluster_files, plan_local_cluster
 from meshnode.cli.layout import ClusterFile, Layout
 from meshnode.config import ConfigError
 from meshnode.core.keys import Application, Role
-from meshnode.v1 import cluster_join_pb2, cluster_pb2, common_pb2, repository_pb2
+from meshnode.v1 import cluster_join_pb2, cluster_pb2, cluster_replicas_pb2, common_pb2, repository_pb2
 from meshnode.v1 import cluster_settings_pb2 as settings_pb2
 from tests.unit.cli.conftest import KeyShelf, find_base_port, node, run_cli
 from tests.unit.cli.signed_server import Answer, ScriptedCluster, ScriptedNode
@@ -159,6 +159,7 @@ def test_show_gives_generation_round_and_each_replica(scene: Scene) -> None:
         "online": True,
         "consistent": True,
         "generation": 3,
+        "read_replica": False,
         "consistent_since": "2023-11-14T22:13:20Z",
         "activity": "consistent",
     }
@@ -731,3 +732,57 @@ def test_invitations_are_listed_and_revoked(scene: Scene) -> None:
     assert "app:operator" in table
     assert "worthless" in scene.run("node", "invite", "--revoke", INVITED.id).stdout
     assert json.loads(scene.run("node", "invite", "--revoke", INVITED.id, "--json").stdout)["node"] == "n4"
+
+
+# ---------------------------------------------------------------- read replicas
+
+
+def script_read_replicas(scene: Scene, *present: str) -> None:
+    """The repository lives in partition 7, which has read replicas on these nodes."""
+    repository = common_pb2.Repository(name="demo/one", partition=7)
+    placed = cluster_pb2.Partition(partition=7, read_replicas=present, read_replicas_wanted=len(present))
+    scene.answer("/mesh.v1.RepositoryService/Get", lambda _: repository_pb2.GetResponse(repository=repository))
+    scene.answer(
+        CLUSTER + "ListPartitions",
+        lambda _: cluster_pb2.ListPartitionsResponse(partitions=[cluster_pb2.Partition(partition=3), placed]),
+    )
+
+    def answer(body: bytes) -> cluster_replicas_pb2.SetReadReplicasResponse:
+        request = cluster_replicas_pb2.SetReadReplicasRequest.FromString(body)
+        nodes = request.nodes or [f"n{number}" for number in range(4, 4 + request.count)]
+        return cluster_replicas_pb2.SetReadReplicasResponse(partition=request.partition, nodes=nodes)
+
+    scene.answer(CLUSTER + "SetReadReplicas", answer)
+
+
+@pytest.mark.parametrize(
+    ("present", "command", "count", "nodes"),
+    [
+        ((), ("add-read-replicas", "demo/one", "2"), 2, []),
+        (("n4",), ("add-read-replicas", "demo/one", "1"), 2, []),
+        (("n4",), ("add-read-replicas", "demo/one", "--nodes", "n5, n4"), 0, ["n4", "n5"]),
+        (("n4", "n5"), ("remove-read-replicas", "demo/one"), 0, []),
+        (("n4", "n5"), ("remove-read-replicas", "demo/one", "--nodes", "n4"), 0, ["n5"]),
+    ],
+)
+def test_read_replicas_are_added_to_and_taken_from_those_there_are(
+    scene: Scene, present: tuple[str, ...], command: tuple[str, ...], count: int, nodes: list[str]
+) -> None:
+    script_read_replicas(scene, *present)
+    shown = json.loads(scene.run("repo", *command, "--json").stdout)
+    asked = scene.nodes[0].asked(CLUSTER + "SetReadReplicas")[0]
+    request = cluster_replicas_pb2.SetReadReplicasRequest.FromString(asked)
+    assert (request.partition, request.count, list(request.nodes)) == (7, count, nodes)
+    assert shown == {"name": "demo/one", "partition": 7, "read_replicas": nodes or ["n4", "n5"][:count]}
+    text = scene.run("repo", *command).stdout
+    assert "partition 7, where demo/one lives, has" in text
+
+
+def test_read_replicas_must_be_counted_or_named_and_be_there_to_be_taken_away(scene: Scene) -> None:
+    script_read_replicas(scene, "n4")
+    assert scene.run("repo", "add-read-replicas", "demo/one").exit_code == 2
+    assert scene.run("repo", "add-read-replicas", "demo/one", "1", "--nodes", "n4").exit_code == 2
+    result = scene.run("repo", "remove-read-replicas", "demo/one", "--nodes", "n4,n9")
+    assert result.exit_code != 0
+    assert "no read replica is there" in result.stderr
+    assert not scene.nodes[0].asked(CLUSTER + "SetReadReplicas")

@@ -187,6 +187,19 @@ class FakeMoves:
 
 
 @dataclass
+class FakeReadReplicas:
+    """Takes orders down."""
+
+    orders: list[tuple[object, ...]] = field(default_factory=list)
+
+    async def set_read_replicas(
+        self, place: RepositoryName | PartitionId, *, count: int | None, nodes: Sequence[NodeId]
+    ) -> Partition:
+        self.orders.append((place, count, tuple(nodes)))
+        return replace(some_partition(), read_replicas=tuple(nodes) or (NodeId("n4"),))
+
+
+@dataclass
 class FakeRouter:
     """Says which nodes may answer."""
 

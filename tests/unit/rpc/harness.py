@@ -36,6 +36,7 @@ from meshnode.rpc.census import Census
 from meshnode.rpc.cluster import ClusterServicer
 from meshnode.rpc.cluster_audit import ClusterAuditServicer
 from meshnode.rpc.cluster_join import JoinServicer
+from meshnode.rpc.cluster_replicas import ClusterReplicas
 from meshnode.rpc.cluster_settings import ClusterSettingsServicer
 from meshnode.rpc.forward import Forwarder, UnaryForwarding
 from meshnode.rpc.forward_stream import StreamForwarder
@@ -55,6 +56,7 @@ from tests.unit.rpc.fakes import (
     FakeLosses,
     FakeMembership,
     FakeMoves,
+    FakeReadReplicas,
     FakeReads,
     FakeReplication,
     FakeRouter,
@@ -108,6 +110,7 @@ class Site:
     activity: FakeActivity = field(default_factory=FakeActivity)
     membership: FakeMembership = field(default_factory=FakeMembership)
     moves: FakeMoves = field(init=False)
+    read_replicas: FakeReadReplicas = field(default_factory=FakeReadReplicas)
     router: FakeRouter = field(default_factory=FakeRouter)
     reads: FakeReads = field(default_factory=FakeReads)
     writes: FakeWrites = field(default_factory=FakeWrites)
@@ -214,6 +217,7 @@ class Site:
                     live=self.live,
                 ),
                 JoinServicer(joins=self.joining(), access=CATALOG_ACCESS, clock=self.clock),
+                ClusterReplicas(self.read_replicas),
             ),
             "mesh.v1.MaintenanceService": MaintenanceServicer(
                 own=self.own,

@@ -1,0 +1,150 @@
+"""Read replicas on five real nodes: filled, current, asked, in nobody's way, late after a restart, and gone again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meshnode.v1 import repository_pb2
+from tests.e2e.api.caller import Api
+from tests.e2e.cluster import Cluster, git, list_refs, running_cluster
+from tests.e2e.waiting import wait_until
+
+FAST = {
+    "MESHNODE_REBALANCE__INTERVAL_MS": "100",
+    "MESHNODE_REBALANCE__DROP_AFTER_MS": "1500",
+    "MESHNODE_REPLICATION__REPAIR_SWEEP_MS": "2000",
+}
+pytestmark = pytest.mark.timeout(600)
+NAME = "storm/clones"
+SOON_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def five(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with running_cluster(tmp_path_factory.mktemp("readers") / "mesh", nodes=5, environment=FAST) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def work(five: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone whose pushes go to the repository."""
+    directory = tmp_path_factory.mktemp("work")
+    git("init", "--quiet", "--initial-branch=main", str(directory))
+    git("commit", "--quiet", "--allow-empty", "-m", "one", cwd=directory)
+    git("push", "--quiet", five.url(1, NAME), "main", cwd=directory)
+    return directory
+
+
+def shown(cluster: Cluster) -> dict[str, Any]:
+    found: dict[str, Any] = cluster.json("repo", "show", NAME)
+    return found
+
+
+def roles(cluster: Cluster) -> tuple[list[int], list[int]]:
+    """Numbers of the nodes with replicas, and of those with read replicas."""
+    members = shown(cluster)["replicas"]
+    voters = [int(one["node"][1:]) for one in members if not one["read_replica"]]
+    return voters, [int(one["node"][1:]) for one in members if one["read_replica"]]
+
+
+def push(cluster: Cluster, work: Path, node: int) -> str:
+    """Push one more commit through a node; its id."""
+    git("commit", "--quiet", "--allow-empty", "-m", "more", cwd=work)
+    git("push", "--quiet", cluster.url(node, NAME), "main", cwd=work)
+    return git("rev-parse", "HEAD", cwd=work).stdout.strip()
+
+
+def are_current(cluster: Cluster) -> bool:
+    now = shown(cluster)
+    return all(one["consistent"] and one["generation"] == now["generation"] for one in now["replicas"])
+
+
+def copies(cluster: Cluster, repository: str) -> set[int]:
+    return {n for n in cluster.numbers if list((cluster.node_path(n) / "repositories").glob(f"*/{repository}"))}
+
+
+def answers(api: Api, node: int) -> tuple[str, int]:
+    """Who answers a verified read that is asked at a node, and at which generation."""
+    request = repository_pb2.GetRequest(name=NAME)
+    position = api.call("RepositoryService/Get", request, repository_pb2.GetResponse, node=node).position
+    return position.node, position.generation
+
+
+def test_they_are_filled_and_answer_verified_reads_at_the_new_generation(five: Cluster, work: Path) -> None:
+    chosen = five.json("repo", "add-read-replicas", NAME, "2")["read_replicas"]
+    voters, readers = roles(five)
+    assert [f"n{number}" for number in readers] == chosen
+    assert (len(voters), len(readers)) == (3, 2)
+    wait_until(partial(are_current, five), deadline_s=SOON_S, what="read replicas are filled")
+    with Api(five) as api:
+        for turn in range(3):
+            tip = push(five, work, five.numbers[turn])
+            generation = shown(five)["generation"]
+            for reader in readers:
+                wait_until(
+                    lambda: answers(api, reader) == (f"n{reader}", generation),  # noqa: B023 - called at once
+                    deadline_s=SOON_S,
+                    what="the read replica answers itself",
+                )
+                assert list_refs(five.url(reader, NAME))["refs/heads/main"] == tip, "git, too"
+    assert five.json("repo", "verify", NAME)["ok"]
+    placed = next(one for one in five.json("cluster", "partitions") if one["read_replicas_wanted"])
+    assert placed["read_replicas"] == chosen
+    assert five.json("cluster", "status")["repositories_repairing"] == 0, "no record lists them"
+
+
+def test_writes_need_and_get_their_quorum_without_them(five: Cluster, work: Path) -> None:
+    voters, readers = roles(five)
+    for reader in readers:
+        five.kill(reader)
+    tip = push(five, work, voters[0])
+    assert list_refs(five.url(voters[1], NAME))["refs/heads/main"] == tip
+    assert not [one["node"] for one in shown(five)["replicas"] if not one["read_replica"] and not one["consistent"]]
+    for reader in readers:
+        five.start(reader)
+        five.wait_ready(reader)
+    wait_until(partial(are_current, five), deadline_s=SOON_S, what="they catch up after their restart")
+    with Api(five) as api:
+        for reader in readers:
+            assert answers(api, reader) == (f"n{reader}", shown(five)["generation"])
+
+
+def test_writes_are_refused_without_a_quorum_of_replicas_and_reads_go_on(five: Cluster, work: Path) -> None:
+    voters, readers = roles(five)
+    tip = push(five, work, voters[0])
+    wait_until(partial(are_current, five), deadline_s=SOON_S, what="everyone has the push")
+    for voter in voters[1:]:
+        five.kill(voter)
+    git("commit", "--quiet", "--allow-empty", "-m", "too few", cwd=work)
+    for node in (voters[0], readers[0]):
+        refused = git("push", "--quiet", five.url(node, NAME), "main", cwd=work, check=False)
+        assert refused.returncode != 0, "read replicas are no quorum"
+    for node in (voters[0], *readers):
+        assert list_refs(five.url(node, NAME))["refs/heads/main"] == tip
+    for voter in voters[1:]:
+        five.start(voter)
+        five.wait_ready(voter)
+    wait_until(
+        lambda: git("push", "--quiet", five.url(voters[0], NAME), "main", cwd=work, check=False).returncode == 0,
+        deadline_s=SOON_S,
+        what="writes go on",
+    )
+
+
+def test_those_taken_away_drop_their_copies(five: Cluster) -> None:
+    voters, readers = roles(five)
+    repository = shown(five)["id"]
+    assert copies(five, repository) == {*voters, *readers}
+    left = five.json("repo", "remove-read-replicas", NAME, "--nodes", f"n{readers[0]}")["read_replicas"]
+    assert left == [f"n{readers[1]}"]
+    assert five.json("repo", "remove-read-replicas", NAME)["read_replicas"] == []
+    wait_until(lambda: copies(five, repository) == set(voters), deadline_s=SOON_S, what="their copies go")
+    assert roles(five) == (voters, [])
+    refused = five.meshnode("repo", "add-read-replicas", NAME, "3", check=False)
+    assert refused.returncode != 0
+    assert "too few nodes for that many read replicas" in refused.stderr
