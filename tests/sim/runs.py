@@ -14,8 +14,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from meshnode.base.ids import Generation, NodeId, RepositoryName
-from meshnode.ports import Consistency, ConsistencyLevel
+from meshnode.base.errors import ReadOnly, ReplicaBehind
+from meshnode.base.ids import NodeId, RepositoryName
+from meshnode.engine.router import CandidateRouter
+from meshnode.ports import Consistency
 from tests.sim.clients import Clients, Ending
 from tests.sim.faults import FaultInjector
 from tests.sim.linearizability import Verdict, check_register
@@ -174,12 +176,23 @@ class _Run:
             return
         for name, process in self._world.processes.items():
             assert process.engine is not None
-            router, repository = process.engine.router, RepositoryName(self._plan.repositories[0])
-            verified = Consistency(ConsistencyLevel.VERIFIED, Generation(0))
-            asked = await process.spawn(router.write_candidates(repository))
-            asked += await process.spawn(router.read_candidates(repository, verified))
+            asked = await process.spawn(self._candidates(process.engine.router))
             if drained in asked:
                 self._world.auditor.violate(f"{name} would send work to {drained}, which is drained")
+
+    async def _candidates(self, router: CandidateRouter) -> list[NodeId]:
+        """Whom a node would ask, once it has heard of everyone who is up: hints may be late by eight seconds."""
+        repository = RepositoryName(self._plan.repositories[0])
+        deadline_ms = self._world.clock.monotonic_ms() + SERVE_MS
+        while True:
+            try:
+                asked = await router.write_candidates(repository)
+                return asked + await router.read_candidates(repository, Consistency())
+            except (ReadOnly, ReplicaBehind) as nobody:
+                if self._world.clock.monotonic_ms() > deadline_ms:
+                    self._world.auditor.violate(f"nobody is known to be up after all faults ended: {nobody}")
+                    return []
+                await asyncio.sleep(0.1)
 
     def _replicas_of(self, name: str, *, with_read_replicas: bool = False) -> tuple[NodeId, ...]:
         record = self._world.auditor.truths[self._clients.ids[name]].record
