@@ -439,6 +439,7 @@ class RunningNode:
             recipes=RecipeBook(revisions=revisions, settings=config.operations),
             supervisor=engine.supervisor,
             places=KeyedLocks(config.limits),
+            on_damaged=engine.reads.report_damage,
         )
 
     def _make_cluster_settings(self) -> ClusterSettingsServicer:

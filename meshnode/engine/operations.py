@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
-from meshnode.base.errors import Fenced, InvalidRequest, RefConflict
+from meshnode.base.errors import Corrupt, Fenced, InvalidRequest, RefConflict
 from meshnode.base.ids import HEAD, ObjectId, RefValue, symbolic_target
 from meshnode.core.record import Record
 from meshnode.core.refs import RefEdit
@@ -51,13 +51,29 @@ class ApiOperations:
     recipes: RecipeBook
     supervisor: Supervisor
     places: KeyedLocks
+    on_damaged: Callable[[ReplicaKey, str], None]
+    """Has this node's replica taken out."""
 
     async def run(self, target: Target, wish: Wish, parts: AsyncIterator[FilePart] | None = None) -> OperationResult:
         """Build what is wished for on the reference as it is, and write it: one round, or nothing."""
         record = await self.writer.records.find(target.repository)
         await self.writer.check_may_coordinate(record)
         key = ReplicaKey(record.partition, record.repository)
-        async with self.workshops.open(key, record.object_format) as workshop:
+        try:
+            return await self._run(target, wish, parts, key, record.object_format)
+        except Corrupt as damage:  # a workshop borrows the replica's objects
+            self.on_damaged(key, str(damage))
+            raise
+
+    async def _run(
+        self,
+        target: Target,
+        wish: Wish,
+        parts: AsyncIterator[FilePart] | None,
+        key: ReplicaKey,
+        object_format: str,
+    ) -> OperationResult:
+        async with self.workshops.open(key, object_format) as workshop:
             recipe = await self.recipes.prepare(wish, workshop, parts)
             run = _Run(self, target, key, workshop, recipe)
             task = self.supervisor.spawn("operation", run.run())

@@ -8,6 +8,7 @@ Source: git-mailsplit(1), git-mailinfo(1), git-apply(1), git's builtin/am.c.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ class GitPatches:
     """Implements `ports.Patches` in one workshop."""
 
     workshop: GitWorkshop
+    bytes_max: int = MAILBOX_BYTES_MAX
 
     async def split(self, mailbox: AsyncIterator[bytes], count_max: int) -> list[Patch]:
         """Take a mailbox in, and apart."""
@@ -36,13 +38,17 @@ class GitPatches:
         with disk_errors():
             folder.mkdir()
             file: BinaryIO = box.open("wb")
-        with file:
+        try:
             size = 0
             async for piece in mailbox:
                 size += len(piece)
-                if size > MAILBOX_BYTES_MAX:
-                    raise Overloaded("the mailbox is too large", bytes_max=MAILBOX_BYTES_MAX)
+                if size > self.bytes_max:
+                    raise Overloaded("the mailbox is too large", bytes_max=self.bytes_max)
                 await on_disk(file.write, piece)
+            await on_disk(file.flush)
+        finally:
+            with contextlib.suppress(OSError):  # what could not be written is written once more, and was reported
+                file.close()
         done = await self.workshop.git(
             ["mailsplit", "-b", f"-o{folder}", str(box)], what="take the mailbox apart", config=("core.safecrlf=false",)
         )

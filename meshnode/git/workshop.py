@@ -11,6 +11,7 @@ Source: gitrepository-layout(5) "objects/info/alternates", git-pack-objects(1); 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -146,7 +147,8 @@ class GitWorkshop:
             return await on_disk(write_loose_blob, self._own_objects, self.object_format, spool, size)
         finally:
             if spool is not None:
-                spool.close()
+                with contextlib.suppress(OSError):  # what could not be written is written once more, and was reported
+                    spool.close()
 
     async def edit_tree(self, base: ObjectId | None, actions: Sequence[TreeAction]) -> ObjectId:
         """Write the tree that `actions` make of `base`. Raises InvalidRequest, NotFound, RefConflict."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
-from meshnode.base.errors import CatalogUnavailable, Overloaded, ReplicaBehind
+from meshnode.base.errors import CatalogUnavailable, MeshError, Overloaded, ReplicaBehind
 from meshnode.base.ids import NodeId
 from meshnode.catalog.memory import CatalogCall
 from meshnode.core.keys import upkeep_key
 from meshnode.core.round import ReplicaKey
 from meshnode.core.upkeep import PackFacts
 from meshnode.engine.upkeeper import TURN_MS
+from meshnode.git.memory import MemoryReplicaStore
 from meshnode.ports import UpkeepReport
 from tests.sim.memory_cluster import MemoryCluster
 from tests.sim.virtual_time import VirtualClock, run_virtual
@@ -78,6 +80,35 @@ def test_every_replica_is_kept_by_itself() -> None:
         # Nodes that look at the same moment take turns: one a pass.
         await cluster.clock.sleep(4 * cluster.engine("n1").upkeeper.settings.interval_ms)
         assert [one.count for one in packs.values()] == [1, 1, 1]
+
+    play(story)
+
+
+class MoodyStore(MemoryReplicaStore):
+    """A store whose listings fail for as long as the test wants."""
+
+    def __init__(self, like: MemoryReplicaStore) -> None:
+        vars(self).update(vars(like))
+        self.is_failing = True
+
+    async def list_replicas(self) -> list[ReplicaKey]:
+        if self.is_failing:
+            raise MeshError("file operation failed", cause="Input/output error")
+        return await super().list_replicas()
+
+
+def test_listing_that_fails_does_not_end_the_upkeep() -> None:
+    async def story(cluster: MemoryCluster, packs: dict[str, Packs]) -> None:
+        upkeeper = cluster.engine("n1").upkeeper
+        disk = upkeeper.participant.disk
+        assert isinstance(disk.store, MemoryReplicaStore)
+        moody = MoodyStore(disk.store)
+        upkeeper.participant.disk = replace(disk, store=moody)
+        await cluster.clock.sleep(3 * upkeeper.settings.interval_ms)
+        assert packs["n1"].combined == 0
+        moody.is_failing = False
+        await cluster.clock.sleep(4 * upkeeper.settings.interval_ms)
+        assert packs["n1"].combined == 1
 
     play(story)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,16 +17,28 @@ from meshnode.auth.channel import CallFailed, SignedChannel
 from meshnode.base.errors import MeshError, OutcomeUnknown, Overloaded, QuorumLost, ReadOnly
 from meshnode.v1 import operation_pb2 as pb
 from tests.e2e.api.caller import Api
-from tests.e2e.api.workbench import MAIN, commit_files, messages, put, refused
+from tests.e2e.api.workbench import (
+    AUTHOR,
+    COMMITTER,
+    MAIN,
+    WRITTEN,
+    commit_files,
+    messages,
+    operate,
+    put,
+    refused,
+)
 from tests.e2e.cluster import Cluster, git, list_refs, running_cluster
 from tests.e2e.waiting import wait_until
 
 FILE_BYTES_MAX = 8 << 20
+COMMITS_MAX = 4
 SETTINGS = {
     "MESHNODE_OPERATIONS__FILE_BYTES_MAX": str(FILE_BYTES_MAX),
     "MESHNODE_OPERATIONS__BYTES_MAX": str(2 * FILE_BYTES_MAX),
     "MESHNODE_OPERATIONS__ACTIONS_MAX": "50",
     "MESHNODE_OPERATIONS__WORKSHOPS_MAX": "24",
+    "MESHNODE_OPERATIONS__COMMITS_MAX": str(COMMITS_MAX),
 }
 WRITERS = 16
 
@@ -233,3 +247,114 @@ def test_a_node_killed_in_the_midst_of_an_upload_sweeps_its_workshop(fragile: Cl
     fragile.start(leader)
     assert not list((fragile.node_path(leader) / "incoming").iterdir())
     fragile.wait_quiet()
+
+
+@contextlib.contextmanager
+def full_disks(cluster: Cluster) -> Iterator[list[Path]]:
+    """Every node has a megabyte for what is on its way; afterwards as much as before."""
+    with contextlib.ExitStack() as stack:
+        places = [cluster.node_path(node) / "incoming" for node in cluster.numbers]
+        for place in places:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "meshnode-test", str(place)], check=True)
+            stack.callback(subprocess.run, ["umount", "--lazy", str(place)], check=True)
+        yield places
+
+
+def test_a_full_disk_refuses_operations_and_harms_nothing(fragile: Cluster, own: Api, name: str) -> None:
+    started = commit_files(own, name, put("a", b"a"))
+    fragile.wait_consistent(name)
+    mailbox = [
+        pb.ApplyPatchesRequest(header=pb.ApplyPatchesHeader(repository=name, branch=MAIN, committer=COMMITTER)),
+        *[pb.ApplyPatchesRequest(content=b"From 0\n" + b"x" * (1 << 20))] * 3,
+    ]
+    merge = pb.MergeRequest(repository=name, branch=MAIN, revision="main~1", author=AUTHOR, message="m")
+    with full_disks(fragile) as places:
+        for large in (put("large", *[os.urandom(1 << 20)] * 3), put("small", os.urandom(1 << 20))):
+            error = refused(own, name, large, request_key="full")
+            assert isinstance(error, Overloaded), error
+            assert error.message == "no space left on device"
+        with pytest.raises(Overloaded, match="no space left"):
+            own.stream("OperationService/ApplyPatches", mailbox, pb.OperationResponse)
+        for place in places:
+            with contextlib.suppress(OSError), (place / "balloon").open("wb", buffering=0) as balloon:
+                while balloon.write(bytes(4_096)):
+                    pass
+        with pytest.raises(Overloaded, match="no space left"):
+            own.call("OperationService/Merge", merge, pb.OperationResponse)
+        for place in places:
+            (place / "balloon").unlink()
+        fragile.wait_quiet()
+    assert fragile.is_consistent(name)
+    assert list_refs(fragile.url(1, name))[MAIN] == started.oid
+    assert commit_files(own, name, put("small", b"b"), request_key="full").oid
+    assert not [kept for node in fragile.numbers for kept in (fragile.node_path(node) / "damaged").iterdir()]
+
+
+def test_more_commits_than_one_operation_takes_are_refused(fragile: Cluster, own: Api, name: str, work: Path) -> None:
+    base = git("rev-parse", "HEAD", cwd=work).stdout.strip()
+    git("switch", "--quiet", "-c", "long", cwd=work)
+    for number in range(COMMITS_MAX + 1):
+        (work / f"long-{number}").write_text("long\n")
+        git("add", ".", cwd=work)
+        git("commit", "--quiet", "-m", f"long {number}", cwd=work)
+    git("push", "--quiet", fragile.url(1, name), "long", cwd=work)
+    commit_files(own, name, put("a", b"a"))
+    fragile.wait_consistent(name)
+    before = fragile.generation(name)
+    picks = git("rev-list", "--reverse", f"{base}..long", cwd=work).stdout.split()
+    pick = pb.CherryPickRequest(repository=name, branch=MAIN, revisions=picks, committer=COMMITTER)
+    rebase = pb.RebaseRequest(repository=name, branch="refs/heads/long", onto="main", committer=COMMITTER)
+    mails = git("format-patch", "--stdout", f"{base}..long", cwd=work).stdout.encode()
+    mailbox = [
+        pb.ApplyPatchesRequest(header=pb.ApplyPatchesHeader(repository=name, branch=MAIN, committer=COMMITTER)),
+        pb.ApplyPatchesRequest(content=mails),
+    ]
+    for method, request in (("CherryPick", pick), ("Rebase", rebase)):
+        with pytest.raises(Overloaded, match="too many commits") as refusal:
+            operate(own, method, request)
+        assert refusal.value.fields["commits_max"] == COMMITS_MAX
+        assert refusal.value.fields["commits"] == COMMITS_MAX + 1
+    with pytest.raises(Overloaded, match="too many patches") as refusal:
+        own.stream("OperationService/ApplyPatches", mailbox, pb.OperationResponse)
+    assert refusal.value.fields["patches_max"] == COMMITS_MAX
+    assert fragile.generation(name) == before
+    assert (
+        operate(
+            own,
+            "CherryPick",
+            pb.CherryPickRequest(repository=name, branch=MAIN, revisions=picks[:COMMITS_MAX], committer=COMMITTER),
+        ).outcome
+        == WRITTEN
+    )
+    fragile.wait_quiet()
+
+
+def test_damage_that_an_operation_meets_takes_its_replica_out(
+    fragile: Cluster, own: Api, name: str, work: Path
+) -> None:
+    started = commit_files(own, name, put("dir/a", b"a"), put("dir/b", b"b"))
+    fragile.wait_consistent(name)
+    leader = int(started.position.node[1:])
+    replica = fragile.replica_path(leader, name)
+    for pack in (replica / "objects" / "pack").glob("*.pack"):
+        moved = pack.rename(work / pack.name)
+        pack.with_suffix(".idx").unlink()
+        with moved.open("rb") as stream:
+            subprocess.run(["git", "unpack-objects", "-q"], cwd=replica, stdin=stream, check=True)
+    tree = git("rev-parse", f"{started.oid}:dir", cwd=replica).stdout.strip()
+    (replica / "objects" / tree[:2] / tree[2:]).unlink()
+    fragile.stop(leader)  # what it holds in memory and in processes is sound
+    fragile.start(leader)
+
+    with pytest.raises(MeshError):
+        commit_files(own, name, put("dir/c", b"c"), node=leader)
+    wait_until(lambda: list((fragile.node_path(leader) / "damaged").iterdir()), what="the replica is set aside")
+    fragile.wait_consistent(name)
+    landed = commit_files(own, name, put("dir/c", b"c"), node=leader)
+    assert git(
+        "ls-tree", "--name-only", f"{landed.oid}:dir", cwd=fragile.replica_path(leader, name)
+    ).stdout.split() == [
+        "a",
+        "b",
+        "c",
+    ]
