@@ -98,6 +98,7 @@ from meshnode.rpc.pipeline import Pipeline
 from meshnode.rpc.ref import RefServicer
 from meshnode.rpc.replication import ReplicationServicer
 from meshnode.rpc.repository import RepositoryServicer
+from meshnode.rpc.repository_config import RepositoryConfigServicer
 from meshnode.rpc.server import RpcServer
 from meshnode.rpc.transport import TransportServicer
 from meshnode.rpc.verify import Verifier
@@ -390,7 +391,10 @@ class RunningNode:
         servicers["mesh.v1.RefService"] = Parts(refs, listings)
         repository = "mesh.v1.RepositoryService"
         servicers[repository] = Parts(
-            servicers[repository], git_api.repository_contents(), git_api.repository_imports()
+            servicers[repository],
+            git_api.repository_contents(),
+            git_api.repository_imports(),
+            RepositoryConfigServicer(own=own, configs=engine.configs),
         )
         replay = ReplayCache(replay_window_ms(config.auth.skew_ms), REPLAY_ENTRIES_MAX)
         pipeline = Pipeline(

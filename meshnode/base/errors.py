@@ -133,7 +133,7 @@ class Overloaded(MeshError):
 
 
 class TooLarge(MeshError):
-    """What was asked for is larger than an answer may be, on every replica. Ask for less."""
+    """What was asked for, or brought, is larger than may be, on every replica. Ask for, or bring, less."""
 
     code = "RESOURCE_EXHAUSTED"
 

@@ -8,12 +8,14 @@ from typing import Any, Final
 
 import click
 
-from meshnode.base.ids import RepositoryName, parse_repository_name
+from meshnode.base.ids import RepositoryName
 from meshnode.cli.client import ClusterClient, ask, run_client
 from meshnode.cli.maintenance import accept_data_loss, optimize, scrub
+from meshnode.cli.names import NAME
 from meshnode.cli.outcome import ExitCode
 from meshnode.cli.output import print_facts, print_json, print_table, progress, yes_no
 from meshnode.cli.read_replicas import add_read_replicas, remove_read_replicas
+from meshnode.cli.repository_config import config
 from meshnode.cli.target import Target, json_option, target_options
 from meshnode.v1 import common_pb2, repository_pb2
 
@@ -27,20 +29,6 @@ _FORMATS: Final = {
 }
 
 
-class _NameType(click.ParamType[RepositoryName]):
-    """A repository name, checked before anything is sent."""
-
-    name = "name"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> RepositoryName:
-        """Parse the text. Raises InvalidRequest."""
-        del param, ctx
-        return parse_repository_name(value)
-
-
-NAME: Final = _NameType()
-
-
 @click.group()
 def repo() -> None:
     """Create, list, inspect and change repositories. A name is project/repo or deeper."""
@@ -51,6 +39,7 @@ repo.add_command(optimize)
 repo.add_command(accept_data_loss)
 repo.add_command(add_read_replicas)
 repo.add_command(remove_read_replicas)
+repo.add_command(config)
 
 
 @repo.command()

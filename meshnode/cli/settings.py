@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -77,14 +78,7 @@ def show(target: Target, *, is_all: bool, is_json: bool) -> None:
 @json_option
 def set_settings(target: Target, assignments: tuple[str, ...], expect: int | None, *, is_json: bool) -> None:
     """Set settings for all nodes, all of them or none; running nodes follow at once."""
-    changes: dict[str, str] = {}
-    for assignment in assignments:
-        key, separator, value = assignment.partition("=")
-        if not separator or not key:
-            raise click.UsageError(f"{assignment!r} is not KEY=VALUE")
-        if key in changes:
-            raise click.UsageError(f"{key} is set twice")
-        changes[key] = value
+    changes = parse_assignments(assignments)
     _update(target, messages.UpdateSettingsRequest(set=changes, expected_version=expect), is_json=is_json)
 
 
@@ -96,6 +90,19 @@ def set_settings(target: Target, assignments: tuple[str, ...], expect: int | Non
 def unset(target: Target, keys: tuple[str, ...], expect: int | None, *, is_json: bool) -> None:
     """Have settings no longer set for the cluster: each node's own file, or the default, holds again."""
     _update(target, messages.UpdateSettingsRequest(unset=keys, expected_version=expect), is_json=is_json)
+
+
+def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
+    """Keys and values of `KEY=VALUE` texts. Raises UsageError."""
+    changes: dict[str, str] = {}
+    for assignment in assignments:
+        key, separator, value = assignment.partition("=")
+        if not separator or not key:
+            raise click.UsageError(f"{assignment!r} is not KEY=VALUE")
+        if key in changes:
+            raise click.UsageError(f"{key} is set twice")
+        changes[key] = value
+    return changes
 
 
 def _update(target: Target, request: messages.UpdateSettingsRequest, *, is_json: bool) -> None:

@@ -18,6 +18,7 @@ from meshnode.v1 import (
     maintenance_pb2,
     operation_pb2,
     ref_pb2,
+    repository_config_pb2,
     repository_pb2,
     tree_pb2,
 )
@@ -1282,6 +1283,22 @@ _REPOSITORY_DELETE: Final = Method(
     has_request_key=True,
     has_consistency=False,
 )
+_REPOSITORY_GET_CONFIG: Final = Method(
+    path="/mesh.v1.RepositoryService/GetConfig",
+    is_write=False,
+    holder=(),
+    name_field="name",
+    has_request_key=False,
+    has_consistency=False,
+)
+_REPOSITORY_SET_CONFIG: Final = Method(
+    path="/mesh.v1.RepositoryService/SetConfig",
+    is_write=True,
+    holder=(),
+    name_field="name",
+    has_request_key=False,
+    has_consistency=False,
+)
 _REPOSITORY_GET: Final = Method(
     path="/mesh.v1.RepositoryService/Get",
     is_write=False,
@@ -1471,6 +1488,27 @@ class RepositoryService:
         """
         return await self._caller.unary(
             _REPOSITORY_DELETE, request, repository_pb2.DeleteResponse, timeout_ms=timeout_ms
+        )
+
+    async def get_config(
+        self, request: repository_config_pb2.GetConfigRequest, *, timeout_ms: int = CALL_MS
+    ) -> repository_config_pb2.GetConfigResponse:
+        """What is configured for the repository."""
+        return await self._caller.unary(
+            _REPOSITORY_GET_CONFIG, request, repository_config_pb2.GetConfigResponse, timeout_ms=timeout_ms
+        )
+
+    async def set_config(
+        self, request: repository_config_pb2.SetConfigRequest, *, timeout_ms: int = CALL_MS
+    ) -> repository_config_pb2.SetConfigResponse:
+        """Configure what writes to the repository may do, pushes and calls alike, on every node: no write that is
+        acknowledged after this answer has been checked by anything older.
+
+        INVALID_ARGUMENT with every reason, and the keys there are; ABORTED where somebody else was faster. Forks
+        begin without a configuration; a rename keeps it.
+        """
+        return await self._caller.unary(
+            _REPOSITORY_SET_CONFIG, request, repository_config_pb2.SetConfigResponse, timeout_ms=timeout_ms
         )
 
     async def get(self, request: repository_pb2.GetRequest, *, timeout_ms: int = CALL_MS) -> repository_pb2.GetResponse:

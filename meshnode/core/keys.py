@@ -10,6 +10,7 @@
     records/<repository id>          Record
     names/<repository name>          NameEntry: repository id
     requests/<SHA-256>               RequestMark: the round of a request that changed names (core/request_marks.py)
+    configs/<repository id>          RepositoryConfig: what writes to the repository may do; no entry: whatever there is
     upkeep/<repository id>           the node whose replica is being optimised, bound to a lease
     invitations/<16 hex digits>      Invitation (core/joining.py): what a new machine may become, once
     listings/<number, 5 digits>      listing mark: its revision says when a record came to list a node of a move's target
@@ -67,6 +68,7 @@ PARTITIONS: Final = "partitions/"
 RECORDS: Final = "records/"
 NAMES: Final = "names/"
 REQUESTS: Final = "requests/"
+CONFIGS: Final = "configs/"
 UPKEEP: Final = "upkeep/"
 INVITATIONS: Final = "invitations/"
 LISTINGS: Final = "listings/"
@@ -161,6 +163,11 @@ def partition_key(partition: PartitionId) -> str:
 def upkeep_key(repository: RepositoryId) -> str:
     """Key that says whose replica is being optimised."""
     return UPKEEP + repository
+
+
+def config_key(repository: RepositoryId) -> str:
+    """Key of a repository's own configuration."""
+    return CONFIGS + repository
 
 
 def record_key(repository: RepositoryId) -> str:

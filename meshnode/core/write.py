@@ -101,6 +101,8 @@ class RecordRead:
 
     record: Record | None
     partition: Partition
+    has_new_config: bool = False
+    """Whether the repository is configured otherwise than when the round was checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,9 @@ class StartGrace:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """Put `record` where the record and the partition are still at the revisions last read."""
+    """Put `record` where the record and the partition are still at the revisions last read, and the repository's
+    configuration at the one that the round was checked by.
+    """
 
     record: Record
 
@@ -352,6 +356,8 @@ class WriteRound:
             case RoundOutcome.UNDECIDED if self.phase is Phase.RESOLVING:
                 self.phase = Phase.FENCING
                 return [Fence(record_fenced(event.record, self.round, self.partition.partition))]
+            case RoundOutcome.UNDECIDED if event.has_new_config:
+                return self._refuse(Outcome.FENCED, "the repository's configuration changed while votes were collected")
             case RoundOutcome.UNDECIDED:
                 return self._republish(event.record, event.partition)
             case outcome:

@@ -20,7 +20,7 @@ from meshnode.base.errors import (
     RepositoryNotFound,
 )
 from meshnode.base.ids import HEAD, PartitionId, RefName, RepositoryId, RepositoryName, symbolic
-from meshnode.core.keys import name_key
+from meshnode.core.keys import config_key, name_key
 from meshnode.core.placement import partition_of
 from meshnode.core.record import Record
 from meshnode.core.refs import RefEdit
@@ -28,6 +28,7 @@ from meshnode.core.request_marks import decode_request_mark, request_mark_key
 from meshnode.core.round import ReplicaKey, WriteKind
 from meshnode.engine.edits import new_tips, plan_changes
 from meshnode.engine.records import RecordAt
+from meshnode.engine.ref_policy import check_edits
 from meshnode.engine.rounds import NameChange
 from meshnode.engine.writer import Draft, MakeDraft, Request, Writer
 from meshnode.ports import Compare, Delete, Entry, Put, RefChange, RefsSnapshot, WriteResult
@@ -144,7 +145,10 @@ class ApiWrites:
             return Draft(
                 kind=WriteKind.DELETE,
                 name=name,
-                names=NameChange(compares=[Compare(old.key, old.revision)], writes=[Delete(old.key)]),
+                names=NameChange(
+                    compares=[Compare(old.key, old.revision)],
+                    writes=[Delete(old.key), *([Delete(config_key(record.repository))] if at.config_revision else [])],
+                ),
                 mark=mark,
             )
 
@@ -161,7 +165,7 @@ class ApiWrites:
         record = await self.writer.records.find(name)
         key = ReplicaKey(record.partition, record.repository)
 
-        async def draft(_at: RecordAt, snapshot: RefsSnapshot | None) -> Draft | None:
+        async def draft(at: RecordAt, snapshot: RefsSnapshot | None) -> Draft | None:
             assert snapshot is not None
             if await self.writer.participant.disk.reader.find_request(key, request_key) is not None:
                 raise RefConflict("the same request took effect before")
@@ -169,8 +173,10 @@ class ApiWrites:
             if not edits:
                 return None
             oids, commits = new_tips(edits)
+            packs = self.writer.participant.disk.packs
             if oids:
-                await self.writer.participant.disk.packs.check_tips(key, oids, commits=commits)
+                await packs.check_tips(key, oids, commits=commits)
+            await check_edits(packs, key, at.config, edits)
             return Draft(kind=WriteKind.UPDATE, name=record.name, edits=edits)
 
         try:

@@ -19,12 +19,16 @@ from meshnode.core.refs import RefEdit
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.edits import new_tips
 from meshnode.engine.records import RecordAt
+from meshnode.engine.ref_policy import check_input_size
 from meshnode.engine.shipping import Shipment
 from meshnode.engine.writer import Draft, Request, Writer
 from meshnode.ports import PackFix, PackIngest, RefsSnapshot, StageChunk, StageFix, WriteResult
 
 CHUNK_BYTES: Final = 512 << 10
 """Per message between nodes; a stream costs per message up to about this size (measured)."""
+
+LOOK_BYTES: Final = 16 << 20
+"""How much of a pack comes between two looks at how much may."""
 
 MakeDeliveryDraft = Callable[[RecordAt, RefsSnapshot, bool], Awaitable[Draft | None]]
 """As `writer.MakeDraft`; the last argument tells whether objects came."""
@@ -46,6 +50,9 @@ class Delivery:
         self.pack_id = ""
         """Of the pack that came; known when the draft and the request are made."""
         self.is_deciding = False
+        self.round_id = writer.new_round_id()
+        self._size_bytes = 0
+        """Of the pack, as it came."""
 
     @classmethod
     def to(cls, writer: Writer, record: Record) -> Delivery:
@@ -68,12 +75,13 @@ class Delivery:
             MeshError: as `Writer.write`.
         """
         writer, key = self._writer, self._key
-        round_id = writer.new_round_id()
+        round_id = self.round_id
         async with writer.shipment(key, round_id, self._object_format, self._record) as shipment:
             try:
                 has_pack = await self._receive(shipment, pack, edits)
 
                 async def draft(at: RecordAt, snapshot: RefsSnapshot | None) -> Draft | None:
+                    check_input_size(at.config, self._size_bytes)
                     return await make_draft(at, snapshot or self._nothing(), has_pack)
 
                 return await writer.write(
@@ -100,7 +108,7 @@ class Delivery:
             return False
         ingest = await disk.packs.open_ingest(self._key, shipment.round_id, self._object_format)
         try:
-            fix = await _ingest(ingest, pack, shipment)
+            fix = await self._ingest(ingest, pack, shipment)
             if oids:
                 await ingest.check_connected(oids, commits=commits)
             if fix is None:
@@ -111,14 +119,20 @@ class Delivery:
         finally:
             await ingest.close()
 
+    async def _ingest(self, ingest: PackIngest, pack: AsyncIterator[bytes], shipment: Shipment) -> PackFix | None:
+        try:
+            async for data in pack:
+                await self._count(len(data))
+                for start in range(0, len(data), CHUNK_BYTES):
+                    chunk = data[start : start + CHUNK_BYTES]
+                    await ingest.write(chunk)
+                    await shipment.offer(StageChunk(chunk))
+            return await ingest.finish()
+        except InvalidRequest as error:
+            raise PackRefused(error.message, **error.fields) from error
 
-async def _ingest(ingest: PackIngest, pack: AsyncIterator[bytes], shipment: Shipment) -> PackFix | None:
-    try:
-        async for data in pack:
-            for start in range(0, len(data), CHUNK_BYTES):
-                chunk = data[start : start + CHUNK_BYTES]
-                await ingest.write(chunk)
-                await shipment.offer(StageChunk(chunk))
-        return await ingest.finish()
-    except InvalidRequest as error:
-        raise PackRefused(error.message, **error.fields) from error
+    async def _count(self, size_bytes: int) -> None:
+        """Look now and then how large a pack may be while it comes. The write slot decides; this saves the bytes."""
+        before, self._size_bytes = self._size_bytes, self._size_bytes + size_bytes
+        if self._record is not None and self._size_bytes // LOOK_BYTES != before // LOOK_BYTES:
+            check_input_size((await self._writer.records.read(self._key)).config, self._size_bytes)

@@ -41,6 +41,7 @@ from meshnode.engine.records import Records
 from meshnode.engine.recovery import CATALOG_PAUSE_MS, Recovery
 from meshnode.engine.removal import Removal
 from meshnode.engine.repairer import Repairer
+from meshnode.engine.repository_configs import RepositoryConfigs
 from meshnode.engine.rounds import RoundDriver
 from meshnode.engine.router import CandidateRouter
 from meshnode.engine.scrubber import Scrubber
@@ -215,6 +216,7 @@ class NodeEngine:
             entropy=world.entropy,
         )
         self.writes = ApiWrites(writer=self.writer)
+        self.configs = RepositoryConfigs(catalog=world.catalog, records=self.records)
         self.imports = ApiImports(writes=self.writes, supervisor=self.supervisor)
         self.router = CandidateRouter(own=own, records=self.records, membership=self.membership, entropy=world.entropy)
         self.reads = Reader(

@@ -27,6 +27,7 @@ from meshnode.engine.delivery import Delivery
 from meshnode.engine.edits import EditPlan
 from meshnode.engine.recipes import RecipeBook
 from meshnode.engine.records import RecordAt
+from meshnode.engine.ref_policy import check_edits
 from meshnode.engine.slots import KeyedLocks
 from meshnode.engine.supervisor import Supervisor
 from meshnode.engine.writer import Draft, Request, Writer
@@ -178,7 +179,10 @@ class _Run:
             plan = EditPlan(snapshot)
             plan.add(target.ref, old, new)
             plan.point_head_at_first_branch()
-            return Draft(kind=WriteKind.UPDATE, name=at.record.name, edits=plan.result(), has_pack=has_pack)
+            edits = plan.result()
+            packs = self._writer.participant.disk.packs
+            await check_edits(packs, self._key, at.config, edits, round_id=delivery.round_id)
+            return Draft(kind=WriteKind.UPDATE, name=at.record.name, edits=edits, has_pack=has_pack)
 
         async def deliver(pack: AsyncIterator[bytes] | None) -> OperationResult:
             edits = [RefEdit(target.ref, old, new)]

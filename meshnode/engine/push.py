@@ -20,6 +20,7 @@ from meshnode.core.round import ReplicaKey, WriteKind
 from meshnode.engine.delivery import Delivery, PackRefused
 from meshnode.engine.edits import plan_push
 from meshnode.engine.records import RecordAt
+from meshnode.engine.ref_policy import find_denials
 from meshnode.engine.writer import Draft, Request, Writer
 from meshnode.ports import CommandResult, Push, PushProtocol, RefsSnapshot, WriteResult
 
@@ -96,6 +97,8 @@ class PushRun:
         """Edits inside the write slot; a push that is wholly a repetition of an applied one is answered as done."""
         assert at.record is not None
         errors = dict(self._errors)
+        for name, reason in (await self._denials(at, snapshot)).items():
+            errors.setdefault(name, reason)
         edits = plan_push(snapshot, self._push.commands, errors, is_atomic=self._push.is_atomic)
         if len(errors) > len(self._errors):
             done = await self._writer.participant.disk.reader.find_request(self._key, self._request_key())
@@ -109,6 +112,16 @@ class PushRun:
         if not edits:
             return None
         return Draft(kind=WriteKind.UPDATE, name=at.record.name, edits=edits, has_pack=has_pack)
+
+    async def _denials(self, at: RecordAt, snapshot: RefsSnapshot) -> dict[RefName, str]:
+        """Why the repository does not allow some of the commands; of those that will be refused otherwise, nothing."""
+        edits = []
+        for command in self._push.commands:
+            old = None if command.old is None else RefValue(command.old)
+            if not command.refusal and snapshot.refs.get(command.name) == old:
+                edits.append(RefEdit(command.name, old, None if command.new is None else RefValue(command.new)))
+        packs = self._writer.participant.disk.packs
+        return await find_denials(packs, self._key, at.config, edits, self._delivery.round_id)
 
     def _request_key(self) -> str:
         """The same for a push and its repetition by the client's transport: who, what, and the very same objects."""

@@ -16,10 +16,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from meshnode.base.errors import MeshError, RepositoryNotFound
+from meshnode.base.errors import Corrupt, MeshError, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import PartitionId, RepositoryId, RepositoryName, parse_repository_id
-from meshnode.core.keys import decode_partition, decode_record, listing_key, name_key, partition_key, record_key
+from meshnode.core.keys import (
+    config_key,
+    decode_partition,
+    decode_record,
+    listing_key,
+    name_key,
+    partition_key,
+    record_key,
+)
 from meshnode.core.record import Partition, Record, RepositoryState, comes_to_list
+from meshnode.core.repository_config import NO_CONFIG, RepositoryConfig, decode_repository_config
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.supervisor import Supervisor
 from meshnode.ports import Catalog, Entry, Put
@@ -36,6 +45,24 @@ class RecordAt:
     record_revision: int
     partition: Partition
     partition_revision: int
+    config_entry: bytes | None = None
+    """What is configured for the repository, as it is stored."""
+    config_revision: int = 0
+
+    @property
+    def config(self) -> RepositoryConfig:
+        """What is configured for the repository.
+
+        Raises ReplicaBehind where this node cannot keep to it: a newer one wrote it, and may lead the write.
+        """
+        if self.config_entry is None:
+            return NO_CONFIG
+        try:
+            return decode_repository_config(self.config_entry)
+        except Corrupt as error:
+            raise ReplicaBehind(
+                "this node does not know how the repository is configured", reason=str(error)
+            ) from error
 
 
 def listing_mark(before: Record | None, after: Record, partition: Partition) -> list[Put]:
@@ -144,7 +171,9 @@ class Records:
 
     async def read_at(self, repository: RepositoryId, partition: PartitionId) -> RecordAt:
         """Record and partition by their ids, at one revision, fresh."""
-        record, placed = await self.get([record_key(repository), partition_key(partition)])
+        record, placed, config = await self.get(
+            [record_key(repository), partition_key(partition), config_key(repository)]
+        )
         if placed is None:
             raise RepositoryNotFound("no such partition in the catalog", partition=partition)
         return RecordAt(
@@ -152,6 +181,8 @@ class Records:
             record_revision=0 if record is None else record.revision,
             partition=decode_partition(placed.value),
             partition_revision=placed.revision,
+            config_entry=None if config is None else config.value,
+            config_revision=0 if config is None else config.revision,
         )
 
     def _decode(self, entry: Entry | None) -> Record | None:

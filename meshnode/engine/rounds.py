@@ -19,7 +19,7 @@ from meshnode.base.errors import CatalogUnavailable, MeshError, OutcomeUnknown
 from meshnode.base.ids import NodeId
 from meshnode.config import ReplicationSettings
 from meshnode.core import write as rules
-from meshnode.core.keys import encode_record, partition_key, record_key
+from meshnode.core.keys import config_key, encode_record, partition_key, record_key
 from meshnode.core.record import Record
 from meshnode.core.round import Round
 from meshnode.core.write import Finish, WriteRound
@@ -93,6 +93,8 @@ class _Run:
         self._at = at
         self._shipment = shipment
         self._names = names
+        self._config = Compare(config_key(round_.repository), at.config_revision)
+        """Of the configuration that the round was checked by, whatever is read later."""
         self._events: asyncio.Queue[rules.Event] = asyncio.Queue()
         self._voting: asyncio.Task[None] | None = None
         self._begun_ms = driver.clock.monotonic_ms()
@@ -175,6 +177,7 @@ class _Run:
                 [
                     Compare(key, at.record_revision),
                     Compare(partition_key(at.partition.partition), at.partition_revision),
+                    self._config,
                     *self._names.compares,
                 ],
                 [
@@ -205,7 +208,8 @@ class _Run:
                     return
                 await self._driver.clock.sleep(REREAD_PAUSE_MS)
             else:
-                self._events.put_nowait(rules.RecordRead(self._at.record, self._at.partition))
+                has_new_config = self._at.config_revision != self._config.revision
+                self._events.put_nowait(rules.RecordRead(self._at.record, self._at.partition, has_new_config))
                 return
 
     async def _fence(self, record: Record) -> None:

@@ -34,6 +34,8 @@ class MemoryDisk:
     replicas: dict[ReplicaKey, MemoryReplica] = field(default_factory=dict)
     damaged: list[tuple[ReplicaKey, str, MemoryReplica]] = field(default_factory=list)
     """Replicas set aside, with the reason."""
+    parents: dict[ObjectId, ObjectId] = field(default_factory=dict)
+    """Commits and the commit each stands on, as far as a test says so."""
     is_full: bool = False
     """Whether every write finds no space left; a test sets it."""
 

@@ -144,6 +144,16 @@ class MemoryPackStore:
         objects = self._disk.objects_of(key) if key in self._disk.replicas else set()
         return [oid for oid in oids if oid not in objects]
 
+    async def is_ancestor(
+        self, key: ReplicaKey, ancestor: ObjectId, descendant: ObjectId, *, round_id: RoundId | None = None
+    ) -> bool:
+        """By what the disk was told of parents: objects in memory say nothing."""
+        del key, round_id
+        here: ObjectId | None = descendant
+        while here is not None and here != ancestor:
+            here = self._disk.parents.get(here)
+        return here is not None
+
     async def check_tips(
         self, key: ReplicaKey, tips: Collection[ObjectId], *, commits: Collection[ObjectId] = ()
     ) -> None:

@@ -16,11 +16,13 @@ from meshnode.git import durable
 from meshnode.git.connectivity import Connectivity
 from meshnode.git.disk import NO_SPACE_IN_GIT, disk_full
 from meshnode.git.ingest import PACK_DEADLINE_MS, GitIngest, index_arguments
-from meshnode.git.quarantine import open_quarantine
+from meshnode.git.quarantine import open_quarantine, quarantine_environment
 from meshnode.git.receive import GitReceive
 from meshnode.git.replicas import Replicas
 from meshnode.ports import PackIngest, PackReceive
 
+ANCESTRY_MS: Final = 60_000
+"""Looking whether a branch is moved forward; the write slot waits for it."""
 _PLAIN: Final = {"GIT_NO_REPLACE_OBJECTS": "1"}
 
 
@@ -107,6 +109,22 @@ class GitPackStore:
         if completed.returncode != 0 or len(answers) != len(oids) + 1:
             raise _broken(completed.stderr.decode(errors="replace"))
         return [oid for oid, answer in zip(oids, answers, strict=False) if answer != oid]
+
+    async def is_ancestor(
+        self, key: ReplicaKey, ancestor: ObjectId, descendant: ObjectId, *, round_id: RoundId | None = None
+    ) -> bool:
+        """Walk with git, over the quarantine too. Raises Corrupt, DeadlineExceeded."""
+        git_dir = self._replicas.layout.repository(key)
+        path = None if round_id is None else self._replicas.quarantine(key, round_id)
+        completed = await self._commands.run(
+            ["merge-base", "--is-ancestor", ancestor, descendant],
+            git_dir=git_dir,
+            environment=_PLAIN if path is None else quarantine_environment(path, git_dir),
+            deadline_ms=ANCESTRY_MS,
+        )
+        if completed.returncode > 1:
+            raise _broken(completed.stderr.decode(errors="replace"))
+        return completed.returncode == 0
 
     async def check_tips(
         self, key: ReplicaKey, tips: Collection[ObjectId], *, commits: Collection[ObjectId] = ()

@@ -41,11 +41,7 @@ class Quarantine:
 
     def environment(self) -> dict[str, str]:
         """What lets git read the repository's objects and write to the quarantine. Source: git(1)."""
-        return {
-            **_READ_RULES,
-            "GIT_OBJECT_DIRECTORY": str(self.path / "objects"),
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(self.git_dir / "objects"),
-        }
+        return quarantine_environment(self.path, self.git_dir)
 
     def is_superseded(self) -> bool:
         """Whether a later stream of the same round collects its objects elsewhere, or the round is dropped."""
@@ -55,6 +51,15 @@ class Quarantine:
         """Remove it with all that is in it. Idempotent."""
         self.replicas.end_quarantine(self.key, self.round_id, self.path)
         await on_disk(remove_tree, self.path)
+
+
+def quarantine_environment(path: Path, git_dir: Path) -> dict[str, str]:
+    """`Quarantine.environment` of the quarantine at `path`, for a repository that exists."""
+    return {
+        **_READ_RULES,
+        "GIT_OBJECT_DIRECTORY": str(path / "objects"),
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(git_dir / "objects"),
+    }
 
 
 async def open_quarantine(

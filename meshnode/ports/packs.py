@@ -115,6 +115,15 @@ class PackStore(Protocol):
         """Those of `oids` that this replica does not have as objects (a missing replica has none)."""
         ...
 
+    async def is_ancestor(
+        self, key: ReplicaKey, ancestor: ObjectId, descendant: ObjectId, *, round_id: RoundId | None = None
+    ) -> bool:
+        """Whether a commit is reachable from another one, which may be in the quarantine of `round_id`.
+
+        Raises Corrupt where git cannot read one of them.
+        """
+        ...
+
     async def check_tips(
         self, key: ReplicaKey, tips: Collection[ObjectId], *, commits: Collection[ObjectId] = ()
     ) -> None:

@@ -167,6 +167,12 @@ class _Packs:
         await self._process.gate()
         return await self._inner.missing(key, oids)
 
+    async def is_ancestor(
+        self, key: ReplicaKey, ancestor: ObjectId, descendant: ObjectId, *, round_id: RoundId | None = None
+    ) -> bool:
+        await self._process.gate()
+        return await self._inner.is_ancestor(key, ancestor, descendant, round_id=round_id)
+
     async def check_tips(
         self, key: ReplicaKey, tips: Collection[ObjectId], *, commits: Collection[ObjectId] = ()
     ) -> None:

@@ -30,6 +30,7 @@ from meshnode.config import ConfigError
 from meshnode.core.keys import Application, Role
 from meshnode.v1 import cluster_join_pb2, cluster_pb2, cluster_replicas_pb2, common_pb2, repository_pb2
 from meshnode.v1 import cluster_settings_pb2 as settings_pb2
+from meshnode.v1 import repository_config_pb2 as config_pb2
 from tests.unit.cli.conftest import KeyShelf, find_base_port, node, run_cli
 from tests.unit.cli.signed_server import Answer, ScriptedCluster, ScriptedNode
 
@@ -786,3 +787,38 @@ def test_read_replicas_must_be_counted_or_named_and_be_there_to_be_taken_away(sc
     assert result.exit_code != 0
     assert "no read replica is there" in result.stderr
     assert not scene.nodes[0].asked(CLUSTER + "SetReadReplicas")
+
+
+def config_answer(version: int, **values: str) -> config_pb2.SetConfigResponse:
+    settings = [
+        config_pb2.RepositorySetting(key=f"receive.{key}", value=value, default_value="false")
+        for key, value in values.items()
+    ]
+    return config_pb2.SetConfigResponse(settings=settings, version=version)
+
+
+def test_a_repository_is_configured_and_shown(scene: Scene) -> None:
+    answer = config_answer(4, denyDeletes="true", denyNonFastForwards="false")
+    scene.answer(REPOSITORY + "SetConfig", lambda _: answer)
+    shown = config_pb2.GetConfigResponse(settings=answer.settings, version=answer.version)
+    scene.answer(REPOSITORY + "GetConfig", lambda _: shown)
+    told = json.loads(scene.run("repo", "config", "demo/requests", "--json").stdout)
+    assert told == {
+        "name": "demo/requests",
+        "version": 4,
+        "config": {"receive.denyDeletes": "true", "receive.denyNonFastForwards": "false"},
+    }
+    one = scene.run("repo", "config", "demo/requests", "get", "receive.denydeletes").stdout
+    assert "receive.denyDeletes" in one
+    assert "receive.denyNonFastForwards" not in one
+    scene.run("repo", "config", "demo/requests", "set", "receive.denyDeletes=true", "--expect", "3")
+    scene.run("repo", "config", "demo/requests", "unset", "receive.denyDeletes")
+    bodies = scene.nodes[0].asked(REPOSITORY + "SetConfig")
+    requests = [config_pb2.SetConfigRequest.FromString(body) for body in bodies]
+    assert [(dict(one.set), list(one.unset)) for one in requests] == [
+        ({"receive.denyDeletes": "true"}, []),
+        ({}, ["receive.denyDeletes"]),
+    ]
+    assert [(one.HasField("expected_version"), one.expected_version) for one in requests] == [(True, 3), (False, 0)]
+    for wrong in (("set",), ("unset",), ("set", "x"), ("get", "receive.other"), ("get", "--expect", "1"), ("drop",)):
+        assert scene.run("repo", "config", "demo/requests", *wrong).exit_code == 2

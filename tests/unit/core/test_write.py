@@ -228,6 +228,17 @@ def test_a_partition_whose_replicas_changed_is_published_to_with_a_quorum_of_the
     assert publish.record.inconsistent == {N4}, "n4 was not asked, n3 is out"
 
 
+def test_a_round_checked_by_an_older_configuration_is_given_up() -> None:
+    machine = new_round()
+    published(machine)
+    feed(machine, PublishConflict())
+    effects = feed(machine, RecordRead(a_record(), a_partition(), has_new_config=True))
+    assert isinstance(effects[0], TellAbort)
+    assert isinstance(effects[1], Finish)
+    assert effects[1].outcome is Outcome.FENCED
+    assert "configuration changed" in effects[1].reason
+
+
 def test_a_partition_that_got_a_learner_meanwhile_lists_it() -> None:
     (publish,) = met_another_partition(replace(a_partition(joining=(N4,)), epoch=1))
     assert isinstance(publish, Publish)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from meshnode.base.errors import InvalidRequest
+from meshnode.base.errors import Corrupt, InvalidRequest
 from meshnode.base.ids import ObjectId, RefName, RoundId
 from meshnode.git.command import GitCommands
 from meshnode.git.connectivity import REFERENCES_MIN
@@ -156,3 +156,22 @@ async def test_cancelled_check_ends_its_processes(git_disk: GitTestDisk) -> None
     with pytest.raises(asyncio.CancelledError):
         await running
     assert children() == []
+
+
+async def test_ancestors_are_found_in_the_replica_and_in_the_quarantine_of_a_round(git_disk: GitTestDisk) -> None:
+    stores, _ = await replica(git_disk)
+    first, second, third = git_disk.objects.first, git_disk.objects.second, git_disk.objects.third
+    packs = stores.packs
+    arriving = await packs.open_ingest(KEY, ROUND, "sha1")
+    await arriving.write(git_disk.pack([third], [first]))
+    await arriving.finish()
+    await arriving.close()
+    assert await packs.is_ancestor(KEY, first, third, round_id=ROUND)
+    assert await packs.is_ancestor(KEY, second, third, round_id=ROUND)
+    assert not await packs.is_ancestor(KEY, third, first, round_id=ROUND)
+    assert await packs.is_ancestor(KEY, first, first)
+    with pytest.raises(Corrupt):
+        await packs.is_ancestor(KEY, first, third)  # not in the replica itself
+    await stores.store.discard(KEY, ROUND)
+    with pytest.raises(Corrupt):
+        await packs.is_ancestor(KEY, first, third, round_id=ROUND)

@@ -26,6 +26,8 @@ from meshnode.core.keys import Application, Node, Role
 from meshnode.engine.audit import AuditTrail
 from meshnode.engine.joining import Joining
 from meshnode.engine.pack_admission import PackAdmission
+from meshnode.engine.records import Records
+from meshnode.engine.repository_configs import RepositoryConfigs
 from meshnode.engine.settings_orders import SettingsOrders
 from meshnode.engine.supervisor import Supervisor
 from meshnode.ports import Clock, Entropy
@@ -48,6 +50,7 @@ from meshnode.rpc.pipeline import Pipeline
 from meshnode.rpc.ref import RefServicer
 from meshnode.rpc.replication import ReplicationServicer
 from meshnode.rpc.repository import RepositoryServicer
+from meshnode.rpc.repository_config import RepositoryConfigServicer
 from meshnode.rpc.server import RpcServer
 from meshnode.rpc.transport import TransportServicer
 from meshnode.rpc.verify import Verifier
@@ -199,7 +202,15 @@ class Site:
         listings = api.ref_listings()
         return {
             **api.servicers(),
-            "mesh.v1.RepositoryService": Parts(repository, api.repository_contents(), api.repository_imports()),
+            "mesh.v1.RepositoryService": Parts(
+                repository,
+                api.repository_contents(),
+                api.repository_imports(),
+                RepositoryConfigServicer(
+                    own=self.own,
+                    configs=RepositoryConfigs(catalog=self.catalog, records=Records(self.catalog, self.supervisor)),
+                ),
+            ),
             "mesh.v1.RefService": Parts(
                 RefServicer(own=self.own, reads=self.reads, writes=self.writes, forwarder=forwarder, listings=listings),
                 listings,
