@@ -46,6 +46,7 @@ from meshnode.catalog.open import open_catalog
 from meshnode.config import Config, Loaded
 from meshnode.config.live import LiveSettings
 from meshnode.core.keys import CLUSTER, Application, Node, decode_node, decode_settings, node_key
+from meshnode.engine.hot import HotCounter
 from meshnode.engine.joining import Joining
 from meshnode.engine.node import NodeEngine, World
 from meshnode.engine.operations import ApiOperations
@@ -83,6 +84,7 @@ from meshnode.rpc.answer_cache import AnswerCache
 from meshnode.rpc.census import Census
 from meshnode.rpc.cluster import ClusterServicer
 from meshnode.rpc.cluster_audit import ClusterAuditServicer
+from meshnode.rpc.cluster_hot import ClusterHotServicer
 from meshnode.rpc.cluster_join import JoinServicer
 from meshnode.rpc.cluster_replicas import ClusterReplicas
 from meshnode.rpc.cluster_settings import ClusterSettingsServicer
@@ -206,7 +208,8 @@ class RunningNode:
         self._registry = KeyRegistry()
         self._signer = TokenSigner(identity.issuer, identity.key, self._clock)
         self._metrics = Metrics(node=identity.node, version=__version__)
-        self._access = AccessLog(self._metrics)
+        self._hot = HotCounter(identity.node, self._clock)
+        self._access = AccessLog(self._metrics, self._hot.note)
         self._packs = PackAdmission(config.limits)
         self._commands = GitCommands()
         layout = Layout(config.node.data)
@@ -338,6 +341,14 @@ class RunningNode:
                     own=own, census=census, membership=engine.membership, activity=engine.activity, moves=engine.moves
                 ),
                 ClusterAuditServicer(engine.audit),
+                ClusterHotServicer(
+                    own=own,
+                    hot=self._hot,
+                    reads=engine.reads,
+                    membership=engine.membership,
+                    remote=self._peers,
+                    clock=self._clock,
+                ),
                 self._make_cluster_settings(),
                 self._make_joins(),
                 ClusterReplicas(engine.read_replicas),

@@ -11,6 +11,7 @@ import click
 from meshnode.base.errors import PeerUnavailable
 from meshnode.cli.audit import audit
 from meshnode.cli.client import ClusterClient, ask, run_client
+from meshnode.cli.hot import hot
 from meshnode.cli.invite import invitations, invite
 from meshnode.cli.join import join
 from meshnode.cli.moves import describe_moves, factor, moves_fact, partitions, print_moves, rebalance, remove
@@ -37,7 +38,7 @@ def cluster() -> None:
     """Look at the cluster as a whole, and say where replicas are to be."""
 
 
-for command in (audit, factor, partitions, rebalance, settings):
+for command in (audit, factor, hot, partitions, rebalance, settings):
     cluster.add_command(command)
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from meshnode.client.caller import CALL_MS, STREAM_MS, Caller, Method
 from meshnode.v1 import (
     cluster_audit_pb2,
+    cluster_hot_pb2,
     cluster_join_pb2,
     cluster_pb2,
     cluster_replicas_pb2,
@@ -153,6 +154,14 @@ _CLUSTER_GET_NODE_ACTIVITY: Final = Method(
 )
 _CLUSTER_LIST_AUDIT: Final = Method(
     path="/mesh.v1.ClusterService/ListAudit",
+    is_write=False,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_GET_HOT_REPOSITORIES: Final = Method(
+    path="/mesh.v1.ClusterService/GetHotRepositories",
     is_write=False,
     holder=(),
     name_field="",
@@ -319,6 +328,14 @@ class ClusterService:
         """Administrative acts, newest first: who did what, when, and how it ended."""
         return await self._caller.unary(
             _CLUSTER_LIST_AUDIT, request, cluster_audit_pb2.ListAuditResponse, timeout_ms=timeout_ms
+        )
+
+    async def get_hot_repositories(
+        self, request: cluster_hot_pb2.GetHotRepositoriesRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_hot_pb2.GetHotRepositoriesResponse:
+        """The busiest repositories: what was read and written, how much, and how long git worked for it."""
+        return await self._caller.unary(
+            _CLUSTER_GET_HOT_REPOSITORIES, request, cluster_hot_pb2.GetHotRepositoriesResponse, timeout_ms=timeout_ms
         )
 
 

@@ -24,12 +24,13 @@ _sym_db = _symbol_database.Default()
 
 from meshnode.v1 import annotations_pb2 as mesh_dot_v1_dot_annotations__pb2
 from meshnode.v1 import cluster_audit_pb2 as mesh_dot_v1_dot_cluster__audit__pb2
+from meshnode.v1 import cluster_hot_pb2 as mesh_dot_v1_dot_cluster__hot__pb2
 from meshnode.v1 import cluster_settings_pb2 as mesh_dot_v1_dot_cluster__settings__pb2
 from meshnode.v1 import cluster_join_pb2 as mesh_dot_v1_dot_cluster__join__pb2
 from meshnode.v1 import cluster_replicas_pb2 as mesh_dot_v1_dot_cluster__replicas__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mesh/v1/cluster.proto\x12\x07mesh.v1\x1a\x19mesh/v1/annotations.proto\x1a\x1bmesh/v1/cluster_audit.proto\x1a\x1emesh/v1/cluster_settings.proto\x1a\x1amesh/v1/cluster_join.proto\x1a\x1emesh/v1/cluster_replicas.proto\"\xa9\x01\n\x04Node\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08grpc_url\x18\x02 \x01(\t\x12\x10\n\x08http_url\x18\x03 \x01(\t\x12\x0c\n\x04zone\x18\x04 \x01(\t\x12\x0e\n\x06weight\x18\x05 \x01(\r\x12!\n\x05state\x18\x06 \x01(\x0e\x32\x12.mesh.v1.NodeState\x12\x0e\n\x06online\x18\x07 \x01(\x08\x12\x0f\n\x07key_ids\x18\x08 \x03(\t\x12\x0f\n\x07version\x18\t \x01(\t\"\x12\n\x10GetStatusRequest\"\x99\x02\n\x11GetStatusResponse\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x16\n\x0e\x66ormat_version\x18\x02 \x01(\r\x12\x12\n\npartitions\x18\x03 \x01(\r\x12\x1a\n\x12replication_factor\x18\x04 \x01(\r\x12\x1c\n\x05nodes\x18\x05 \x03(\x0b\x32\r.mesh.v1.Node\x12\x14\n\x0crepositories\x18\x06 \x01(\x04\x12\x1e\n\x16repositories_repairing\x18\x07 \x01(\x04\x12\x1e\n\x16repositories_read_only\x18\x08 \x01(\x04\x12\x10\n\x08\x63omplete\x18\t \x01(\x08\x12\"\n\x05moves\x18\n \x01(\x0b\x32\x13.mesh.v1.MoveStatus\"\xa1\x01\n\nMoveStatus\x12\x0e\n\x06paused\x18\x01 \x01(\x08\x12\x12\n\npartitions\x18\x02 \x01(\r\x12\x0f\n\x07planner\x18\x03 \x01(\t\x12\r\n\x05\x61ge_s\x18\x04 \x01(\r\x12\x1c\n\x05moves\x18\x05 \x03(\x0b\x32\r.mesh.v1.Move\x12\x0e\n\x06left_s\x18\x06 \x01(\x03\x12\x0f\n\x07\x62locked\x18\x07 \x03(\t\x12\x10\n\x08warnings\x18\x08 \x03(\t\"\x95\x01\n\x04Move\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\x13\n\x0bpredecessor\x18\x04 \x01(\t\x12\x14\n\x0crepositories\x18\x05 \x01(\x04\x12\x0c\n\x04left\x18\x06 \x01(\x04\x12\x12\n\nsize_bytes\x18\x07 \x01(\x04\x12\x11\n\trunning_s\x18\x08 \x01(\r\"!\n\x11RemoveNodeRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\"E\n\x12RemoveNodeResponse\x12\x1b\n\x04node\x18\x01 \x01(\x0b\x32\r.mesh.v1.Node\x12\x12\n\npartitions\x18\x02 \x01(\r\"#\n\x10RebalanceRequest\x12\x0f\n\x07\x64ry_run\x18\x01 \x01(\x08\"o\n\x11RebalanceResponse\x12#\n\x05moves\x18\x01 \x03(\x0b\x32\x14.mesh.v1.PlannedMove\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x0f\n\x07\x62locked\x18\x03 \x03(\t\x12\x10\n\x08warnings\x18\x04 \x03(\t\"W\n\x0bPlannedMove\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x10\n\x08\x65ntering\x18\x02 \x03(\t\x12\x0f\n\x07leaving\x18\x03 \x03(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\"#\n\x11PauseMovesRequest\x12\x0e\n\x06paused\x18\x01 \x01(\x08\"$\n\x12PauseMovesResponse\x12\x0e\n\x06paused\x18\x01 \x01(\x08\"S\n\x1bSetReplicationFactorRequest\x12\x0e\n\x06\x66\x61\x63tor\x18\x01 \x01(\r\x12\x16\n\tpartition\x18\x02 \x01(\rH\x00\x88\x01\x01\x42\x0c\n\n_partition\"@\n\x1cSetReplicationFactorResponse\x12\x0e\n\x06\x66\x61\x63tor\x18\x01 \x01(\r\x12\x10\n\x08warnings\x18\x02 \x03(\t\"\x17\n\x15ListPartitionsRequest\"@\n\x16ListPartitionsResponse\x12&\n\npartitions\x18\x01 \x03(\x0b\x32\x12.mesh.v1.Partition\"\xa7\x01\n\tPartition\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x10\n\x08replicas\x18\x02 \x03(\t\x12\x0f\n\x07joining\x18\x03 \x03(\t\x12\x0f\n\x07leaving\x18\x04 \x03(\t\x12\x0e\n\x06target\x18\x05 \x03(\t\x12\x0e\n\x06\x66\x61\x63tor\x18\x06 \x01(\r\x12\x15\n\rread_replicas\x18\x07 \x03(\t\x12\x1c\n\x14read_replicas_wanted\x18\x08 \x01(\r\"\x12\n\x10ListNodesRequest\"1\n\x11ListNodesResponse\x12\x1c\n\x05nodes\x18\x01 \x03(\x0b\x32\r.mesh.v1.Node\"F\n\x13SetNodeStateRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12!\n\x05state\x18\x02 \x01(\x0e\x32\x12.mesh.v1.NodeState\"3\n\x14SetNodeStateResponse\x12\x1b\n\x04node\x18\x01 \x01(\x0b\x32\r.mesh.v1.Node\"\x18\n\x16GetNodeActivityRequest\"\x97\x01\n\x17GetNodeActivityResponse\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05ready\x18\x02 \x01(\x08\x12\x10\n\x08\x64raining\x18\x03 \x01(\x08\x12\x1a\n\x12requests_in_flight\x18\x04 \x01(\r\x12 \n\x07repairs\x18\x05 \x03(\x0b\x32\x0f.mesh.v1.Repair\x12\x0f\n\x07\x64rained\x18\x06 \x01(\x08\"O\n\x06Repair\x12\x15\n\rrepository_id\x18\x01 \x01(\t\x12\r\n\x05phase\x18\x02 \x01(\t\x12\x0f\n\x07percent\x18\x03 \x01(\x05\x12\x0e\n\x06source\x18\x04 \x01(\t*\x8c\x01\n\tNodeState\x12\x1a\n\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14NODE_STATE_AVAILABLE\x10\x01\x12\x17\n\x13NODE_STATE_DRAINING\x10\x02\x12\x17\n\x13NODE_STATE_DISABLED\x10\x03\x12\x17\n\x13NODE_STATE_DELETING\x10\x04\x32\xe6\x0b\n\x0e\x43lusterService\x12L\n\tGetStatus\x12\x19.mesh.v1.GetStatusRequest\x1a\x1a.mesh.v1.GetStatusResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12L\n\tListNodes\x12\x19.mesh.v1.ListNodesRequest\x1a\x1a.mesh.v1.ListNodesResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12U\n\x0cSetNodeState\x12\x1c.mesh.v1.SetNodeStateRequest\x1a\x1d.mesh.v1.SetNodeStateResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12O\n\nInviteNode\x12\x1a.mesh.v1.InviteNodeRequest\x1a\x1b.mesh.v1.InviteNodeResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12^\n\x0fListInvitations\x12\x1f.mesh.v1.ListInvitationsRequest\x1a .mesh.v1.ListInvitationsResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x03\x12\x61\n\x10RevokeInvitation\x12 .mesh.v1.RevokeInvitationRequest\x1a!.mesh.v1.RevokeInvitationResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12R\n\x0bJoinCluster\x12\x1b.mesh.v1.JoinClusterRequest\x1a\x1c.mesh.v1.JoinClusterResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x05\x12O\n\nRemoveNode\x12\x1a.mesh.v1.RemoveNodeRequest\x1a\x1b.mesh.v1.RemoveNodeResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12L\n\tRebalance\x12\x19.mesh.v1.RebalanceRequest\x1a\x1a.mesh.v1.RebalanceResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12O\n\nPauseMoves\x12\x1a.mesh.v1.PauseMovesRequest\x1a\x1b.mesh.v1.PauseMovesResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12m\n\x14SetReplicationFactor\x12$.mesh.v1.SetReplicationFactorRequest\x1a%.mesh.v1.SetReplicationFactorResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12R\n\x0bGetSettings\x12\x1b.mesh.v1.GetSettingsRequest\x1a\x1c.mesh.v1.GetSettingsResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12[\n\x0eUpdateSettings\x12\x1e.mesh.v1.UpdateSettingsRequest\x1a\x1f.mesh.v1.UpdateSettingsResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12[\n\x0eListPartitions\x12\x1e.mesh.v1.ListPartitionsRequest\x1a\x1f.mesh.v1.ListPartitionsResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12^\n\x0fSetReadReplicas\x12\x1f.mesh.v1.SetReadReplicasRequest\x1a .mesh.v1.SetReadReplicasResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12^\n\x0fGetNodeActivity\x12\x1f.mesh.v1.GetNodeActivityRequest\x1a .mesh.v1.GetNodeActivityResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12L\n\tListAudit\x12\x19.mesh.v1.ListAuditRequest\x1a\x1a.mesh.v1.ListAuditResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mesh/v1/cluster.proto\x12\x07mesh.v1\x1a\x19mesh/v1/annotations.proto\x1a\x1bmesh/v1/cluster_audit.proto\x1a\x19mesh/v1/cluster_hot.proto\x1a\x1emesh/v1/cluster_settings.proto\x1a\x1amesh/v1/cluster_join.proto\x1a\x1emesh/v1/cluster_replicas.proto\"\xa9\x01\n\x04Node\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08grpc_url\x18\x02 \x01(\t\x12\x10\n\x08http_url\x18\x03 \x01(\t\x12\x0c\n\x04zone\x18\x04 \x01(\t\x12\x0e\n\x06weight\x18\x05 \x01(\r\x12!\n\x05state\x18\x06 \x01(\x0e\x32\x12.mesh.v1.NodeState\x12\x0e\n\x06online\x18\x07 \x01(\x08\x12\x0f\n\x07key_ids\x18\x08 \x03(\t\x12\x0f\n\x07version\x18\t \x01(\t\"\x12\n\x10GetStatusRequest\"\x99\x02\n\x11GetStatusResponse\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x16\n\x0e\x66ormat_version\x18\x02 \x01(\r\x12\x12\n\npartitions\x18\x03 \x01(\r\x12\x1a\n\x12replication_factor\x18\x04 \x01(\r\x12\x1c\n\x05nodes\x18\x05 \x03(\x0b\x32\r.mesh.v1.Node\x12\x14\n\x0crepositories\x18\x06 \x01(\x04\x12\x1e\n\x16repositories_repairing\x18\x07 \x01(\x04\x12\x1e\n\x16repositories_read_only\x18\x08 \x01(\x04\x12\x10\n\x08\x63omplete\x18\t \x01(\x08\x12\"\n\x05moves\x18\n \x01(\x0b\x32\x13.mesh.v1.MoveStatus\"\xa1\x01\n\nMoveStatus\x12\x0e\n\x06paused\x18\x01 \x01(\x08\x12\x12\n\npartitions\x18\x02 \x01(\r\x12\x0f\n\x07planner\x18\x03 \x01(\t\x12\r\n\x05\x61ge_s\x18\x04 \x01(\r\x12\x1c\n\x05moves\x18\x05 \x03(\x0b\x32\r.mesh.v1.Move\x12\x0e\n\x06left_s\x18\x06 \x01(\x03\x12\x0f\n\x07\x62locked\x18\x07 \x03(\t\x12\x10\n\x08warnings\x18\x08 \x03(\t\"\x95\x01\n\x04Move\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\x13\n\x0bpredecessor\x18\x04 \x01(\t\x12\x14\n\x0crepositories\x18\x05 \x01(\x04\x12\x0c\n\x04left\x18\x06 \x01(\x04\x12\x12\n\nsize_bytes\x18\x07 \x01(\x04\x12\x11\n\trunning_s\x18\x08 \x01(\r\"!\n\x11RemoveNodeRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\"E\n\x12RemoveNodeResponse\x12\x1b\n\x04node\x18\x01 \x01(\x0b\x32\r.mesh.v1.Node\x12\x12\n\npartitions\x18\x02 \x01(\r\"#\n\x10RebalanceRequest\x12\x0f\n\x07\x64ry_run\x18\x01 \x01(\x08\"o\n\x11RebalanceResponse\x12#\n\x05moves\x18\x01 \x03(\x0b\x32\x14.mesh.v1.PlannedMove\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x0f\n\x07\x62locked\x18\x03 \x03(\t\x12\x10\n\x08warnings\x18\x04 \x03(\t\"W\n\x0bPlannedMove\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x10\n\x08\x65ntering\x18\x02 \x03(\t\x12\x0f\n\x07leaving\x18\x03 \x03(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\"#\n\x11PauseMovesRequest\x12\x0e\n\x06paused\x18\x01 \x01(\x08\"$\n\x12PauseMovesResponse\x12\x0e\n\x06paused\x18\x01 \x01(\x08\"S\n\x1bSetReplicationFactorRequest\x12\x0e\n\x06\x66\x61\x63tor\x18\x01 \x01(\r\x12\x16\n\tpartition\x18\x02 \x01(\rH\x00\x88\x01\x01\x42\x0c\n\n_partition\"@\n\x1cSetReplicationFactorResponse\x12\x0e\n\x06\x66\x61\x63tor\x18\x01 \x01(\r\x12\x10\n\x08warnings\x18\x02 \x03(\t\"\x17\n\x15ListPartitionsRequest\"@\n\x16ListPartitionsResponse\x12&\n\npartitions\x18\x01 \x03(\x0b\x32\x12.mesh.v1.Partition\"\xa7\x01\n\tPartition\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x10\n\x08replicas\x18\x02 \x03(\t\x12\x0f\n\x07joining\x18\x03 \x03(\t\x12\x0f\n\x07leaving\x18\x04 \x03(\t\x12\x0e\n\x06target\x18\x05 \x03(\t\x12\x0e\n\x06\x66\x61\x63tor\x18\x06 \x01(\r\x12\x15\n\rread_replicas\x18\x07 \x03(\t\x12\x1c\n\x14read_replicas_wanted\x18\x08 \x01(\r\"\x12\n\x10ListNodesRequest\"1\n\x11ListNodesResponse\x12\x1c\n\x05nodes\x18\x01 \x03(\x0b\x32\r.mesh.v1.Node\"F\n\x13SetNodeStateRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12!\n\x05state\x18\x02 \x01(\x0e\x32\x12.mesh.v1.NodeState\"3\n\x14SetNodeStateResponse\x12\x1b\n\x04node\x18\x01 \x01(\x0b\x32\r.mesh.v1.Node\"\x18\n\x16GetNodeActivityRequest\"\x97\x01\n\x17GetNodeActivityResponse\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05ready\x18\x02 \x01(\x08\x12\x10\n\x08\x64raining\x18\x03 \x01(\x08\x12\x1a\n\x12requests_in_flight\x18\x04 \x01(\r\x12 \n\x07repairs\x18\x05 \x03(\x0b\x32\x0f.mesh.v1.Repair\x12\x0f\n\x07\x64rained\x18\x06 \x01(\x08\"O\n\x06Repair\x12\x15\n\rrepository_id\x18\x01 \x01(\t\x12\r\n\x05phase\x18\x02 \x01(\t\x12\x0f\n\x07percent\x18\x03 \x01(\x05\x12\x0e\n\x06source\x18\x04 \x01(\t*\x8c\x01\n\tNodeState\x12\x1a\n\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14NODE_STATE_AVAILABLE\x10\x01\x12\x17\n\x13NODE_STATE_DRAINING\x10\x02\x12\x17\n\x13NODE_STATE_DISABLED\x10\x03\x12\x17\n\x13NODE_STATE_DELETING\x10\x04\x32\xcf\x0c\n\x0e\x43lusterService\x12L\n\tGetStatus\x12\x19.mesh.v1.GetStatusRequest\x1a\x1a.mesh.v1.GetStatusResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12L\n\tListNodes\x12\x19.mesh.v1.ListNodesRequest\x1a\x1a.mesh.v1.ListNodesResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12U\n\x0cSetNodeState\x12\x1c.mesh.v1.SetNodeStateRequest\x1a\x1d.mesh.v1.SetNodeStateResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12O\n\nInviteNode\x12\x1a.mesh.v1.InviteNodeRequest\x1a\x1b.mesh.v1.InviteNodeResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12^\n\x0fListInvitations\x12\x1f.mesh.v1.ListInvitationsRequest\x1a .mesh.v1.ListInvitationsResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x03\x12\x61\n\x10RevokeInvitation\x12 .mesh.v1.RevokeInvitationRequest\x1a!.mesh.v1.RevokeInvitationResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12R\n\x0bJoinCluster\x12\x1b.mesh.v1.JoinClusterRequest\x1a\x1c.mesh.v1.JoinClusterResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x05\x12O\n\nRemoveNode\x12\x1a.mesh.v1.RemoveNodeRequest\x1a\x1b.mesh.v1.RemoveNodeResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12L\n\tRebalance\x12\x19.mesh.v1.RebalanceRequest\x1a\x1a.mesh.v1.RebalanceResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12O\n\nPauseMoves\x12\x1a.mesh.v1.PauseMovesRequest\x1a\x1b.mesh.v1.PauseMovesResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12m\n\x14SetReplicationFactor\x12$.mesh.v1.SetReplicationFactorRequest\x1a%.mesh.v1.SetReplicationFactorResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12R\n\x0bGetSettings\x12\x1b.mesh.v1.GetSettingsRequest\x1a\x1c.mesh.v1.GetSettingsResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12[\n\x0eUpdateSettings\x12\x1e.mesh.v1.UpdateSettingsRequest\x1a\x1f.mesh.v1.UpdateSettingsResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12[\n\x0eListPartitions\x12\x1e.mesh.v1.ListPartitionsRequest\x1a\x1f.mesh.v1.ListPartitionsResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12^\n\x0fSetReadReplicas\x12\x1f.mesh.v1.SetReadReplicasRequest\x1a .mesh.v1.SetReadReplicasResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12^\n\x0fGetNodeActivity\x12\x1f.mesh.v1.GetNodeActivityRequest\x1a .mesh.v1.GetNodeActivityResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12L\n\tListAudit\x12\x19.mesh.v1.ListAuditRequest\x1a\x1a.mesh.v1.ListAuditResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x03\x12g\n\x12GetHotRepositories\x12\".mesh.v1.GetHotRepositoriesRequest\x1a#.mesh.v1.GetHotRepositoriesResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -70,56 +71,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLUSTERSERVICE'].methods_by_name['GetNodeActivity']._serialized_options = b'\210\347\030\001\220\347\030\001'
   _globals['_CLUSTERSERVICE'].methods_by_name['ListAudit']._loaded_options = None
   _globals['_CLUSTERSERVICE'].methods_by_name['ListAudit']._serialized_options = b'\210\347\030\001\220\347\030\003'
-  _globals['_NODESTATE']._serialized_start=2264
-  _globals['_NODESTATE']._serialized_end=2404
-  _globals['_NODE']._serialized_start=183
-  _globals['_NODE']._serialized_end=352
-  _globals['_GETSTATUSREQUEST']._serialized_start=354
-  _globals['_GETSTATUSREQUEST']._serialized_end=372
-  _globals['_GETSTATUSRESPONSE']._serialized_start=375
-  _globals['_GETSTATUSRESPONSE']._serialized_end=656
-  _globals['_MOVESTATUS']._serialized_start=659
-  _globals['_MOVESTATUS']._serialized_end=820
-  _globals['_MOVE']._serialized_start=823
-  _globals['_MOVE']._serialized_end=972
-  _globals['_REMOVENODEREQUEST']._serialized_start=974
-  _globals['_REMOVENODEREQUEST']._serialized_end=1007
-  _globals['_REMOVENODERESPONSE']._serialized_start=1009
-  _globals['_REMOVENODERESPONSE']._serialized_end=1078
-  _globals['_REBALANCEREQUEST']._serialized_start=1080
-  _globals['_REBALANCEREQUEST']._serialized_end=1115
-  _globals['_REBALANCERESPONSE']._serialized_start=1117
-  _globals['_REBALANCERESPONSE']._serialized_end=1228
-  _globals['_PLANNEDMOVE']._serialized_start=1230
-  _globals['_PLANNEDMOVE']._serialized_end=1317
-  _globals['_PAUSEMOVESREQUEST']._serialized_start=1319
-  _globals['_PAUSEMOVESREQUEST']._serialized_end=1354
-  _globals['_PAUSEMOVESRESPONSE']._serialized_start=1356
-  _globals['_PAUSEMOVESRESPONSE']._serialized_end=1392
-  _globals['_SETREPLICATIONFACTORREQUEST']._serialized_start=1394
-  _globals['_SETREPLICATIONFACTORREQUEST']._serialized_end=1477
-  _globals['_SETREPLICATIONFACTORRESPONSE']._serialized_start=1479
-  _globals['_SETREPLICATIONFACTORRESPONSE']._serialized_end=1543
-  _globals['_LISTPARTITIONSREQUEST']._serialized_start=1545
-  _globals['_LISTPARTITIONSREQUEST']._serialized_end=1568
-  _globals['_LISTPARTITIONSRESPONSE']._serialized_start=1570
-  _globals['_LISTPARTITIONSRESPONSE']._serialized_end=1634
-  _globals['_PARTITION']._serialized_start=1637
-  _globals['_PARTITION']._serialized_end=1804
-  _globals['_LISTNODESREQUEST']._serialized_start=1806
-  _globals['_LISTNODESREQUEST']._serialized_end=1824
-  _globals['_LISTNODESRESPONSE']._serialized_start=1826
-  _globals['_LISTNODESRESPONSE']._serialized_end=1875
-  _globals['_SETNODESTATEREQUEST']._serialized_start=1877
-  _globals['_SETNODESTATEREQUEST']._serialized_end=1947
-  _globals['_SETNODESTATERESPONSE']._serialized_start=1949
-  _globals['_SETNODESTATERESPONSE']._serialized_end=2000
-  _globals['_GETNODEACTIVITYREQUEST']._serialized_start=2002
-  _globals['_GETNODEACTIVITYREQUEST']._serialized_end=2026
-  _globals['_GETNODEACTIVITYRESPONSE']._serialized_start=2029
-  _globals['_GETNODEACTIVITYRESPONSE']._serialized_end=2180
-  _globals['_REPAIR']._serialized_start=2182
-  _globals['_REPAIR']._serialized_end=2261
-  _globals['_CLUSTERSERVICE']._serialized_start=2407
-  _globals['_CLUSTERSERVICE']._serialized_end=3917
+  _globals['_CLUSTERSERVICE'].methods_by_name['GetHotRepositories']._loaded_options = None
+  _globals['_CLUSTERSERVICE'].methods_by_name['GetHotRepositories']._serialized_options = b'\210\347\030\001\220\347\030\003'
+  _globals['_NODESTATE']._serialized_start=2291
+  _globals['_NODESTATE']._serialized_end=2431
+  _globals['_NODE']._serialized_start=210
+  _globals['_NODE']._serialized_end=379
+  _globals['_GETSTATUSREQUEST']._serialized_start=381
+  _globals['_GETSTATUSREQUEST']._serialized_end=399
+  _globals['_GETSTATUSRESPONSE']._serialized_start=402
+  _globals['_GETSTATUSRESPONSE']._serialized_end=683
+  _globals['_MOVESTATUS']._serialized_start=686
+  _globals['_MOVESTATUS']._serialized_end=847
+  _globals['_MOVE']._serialized_start=850
+  _globals['_MOVE']._serialized_end=999
+  _globals['_REMOVENODEREQUEST']._serialized_start=1001
+  _globals['_REMOVENODEREQUEST']._serialized_end=1034
+  _globals['_REMOVENODERESPONSE']._serialized_start=1036
+  _globals['_REMOVENODERESPONSE']._serialized_end=1105
+  _globals['_REBALANCEREQUEST']._serialized_start=1107
+  _globals['_REBALANCEREQUEST']._serialized_end=1142
+  _globals['_REBALANCERESPONSE']._serialized_start=1144
+  _globals['_REBALANCERESPONSE']._serialized_end=1255
+  _globals['_PLANNEDMOVE']._serialized_start=1257
+  _globals['_PLANNEDMOVE']._serialized_end=1344
+  _globals['_PAUSEMOVESREQUEST']._serialized_start=1346
+  _globals['_PAUSEMOVESREQUEST']._serialized_end=1381
+  _globals['_PAUSEMOVESRESPONSE']._serialized_start=1383
+  _globals['_PAUSEMOVESRESPONSE']._serialized_end=1419
+  _globals['_SETREPLICATIONFACTORREQUEST']._serialized_start=1421
+  _globals['_SETREPLICATIONFACTORREQUEST']._serialized_end=1504
+  _globals['_SETREPLICATIONFACTORRESPONSE']._serialized_start=1506
+  _globals['_SETREPLICATIONFACTORRESPONSE']._serialized_end=1570
+  _globals['_LISTPARTITIONSREQUEST']._serialized_start=1572
+  _globals['_LISTPARTITIONSREQUEST']._serialized_end=1595
+  _globals['_LISTPARTITIONSRESPONSE']._serialized_start=1597
+  _globals['_LISTPARTITIONSRESPONSE']._serialized_end=1661
+  _globals['_PARTITION']._serialized_start=1664
+  _globals['_PARTITION']._serialized_end=1831
+  _globals['_LISTNODESREQUEST']._serialized_start=1833
+  _globals['_LISTNODESREQUEST']._serialized_end=1851
+  _globals['_LISTNODESRESPONSE']._serialized_start=1853
+  _globals['_LISTNODESRESPONSE']._serialized_end=1902
+  _globals['_SETNODESTATEREQUEST']._serialized_start=1904
+  _globals['_SETNODESTATEREQUEST']._serialized_end=1974
+  _globals['_SETNODESTATERESPONSE']._serialized_start=1976
+  _globals['_SETNODESTATERESPONSE']._serialized_end=2027
+  _globals['_GETNODEACTIVITYREQUEST']._serialized_start=2029
+  _globals['_GETNODEACTIVITYREQUEST']._serialized_end=2053
+  _globals['_GETNODEACTIVITYRESPONSE']._serialized_start=2056
+  _globals['_GETNODEACTIVITYRESPONSE']._serialized_end=2207
+  _globals['_REPAIR']._serialized_start=2209
+  _globals['_REPAIR']._serialized_end=2288
+  _globals['_CLUSTERSERVICE']._serialized_start=2434
+  _globals['_CLUSTERSERVICE']._serialized_end=4049
 # @@protoc_insertion_point(module_scope)

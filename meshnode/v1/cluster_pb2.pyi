@@ -1,5 +1,6 @@
 from meshnode.v1 import annotations_pb2 as _annotations_pb2
 from meshnode.v1 import cluster_audit_pb2 as _cluster_audit_pb2
+from meshnode.v1 import cluster_hot_pb2 as _cluster_hot_pb2
 from meshnode.v1 import cluster_settings_pb2 as _cluster_settings_pb2
 from meshnode.v1 import cluster_join_pb2 as _cluster_join_pb2
 from meshnode.v1 import cluster_replicas_pb2 as _cluster_replicas_pb2

@@ -24,6 +24,7 @@ from meshnode.config.live import LiveSettings
 from meshnode.config.loading import parse_settings
 from meshnode.core.keys import Application, Node, Role
 from meshnode.engine.audit import AuditTrail
+from meshnode.engine.hot import HotCounter
 from meshnode.engine.joining import Joining
 from meshnode.engine.pack_admission import PackAdmission
 from meshnode.engine.records import Records
@@ -37,6 +38,7 @@ from meshnode.rpc.admission import Admission
 from meshnode.rpc.census import Census
 from meshnode.rpc.cluster import ClusterServicer
 from meshnode.rpc.cluster_audit import ClusterAuditServicer
+from meshnode.rpc.cluster_hot import ClusterHotServicer
 from meshnode.rpc.cluster_join import JoinServicer
 from meshnode.rpc.cluster_replicas import ClusterReplicas
 from meshnode.rpc.cluster_settings import ClusterSettingsServicer
@@ -146,6 +148,7 @@ class Site:
         ]
         assert self.registry.replace(nodes, applications) == ()
         self.supervisor = Supervisor()
+        self.hot = HotCounter(self.own, self.clock)
         self.audit = AuditTrail(catalog=self.catalog, clock=self.clock, supervisor=self.supervisor)
         self.admission = Admission(self.activity, calls_max=self.calls_max)
 
@@ -222,6 +225,14 @@ class Site:
                     own=self.own, census=census, membership=self.membership, activity=self.activity, moves=self.moves
                 ),
                 ClusterAuditServicer(self.audit),
+                ClusterHotServicer(
+                    own=self.own,
+                    hot=self.hot,
+                    reads=self.reads,
+                    membership=self.membership,
+                    remote=self.remote,  # type: ignore[arg-type]
+                    clock=self.clock,
+                ),
                 ClusterSettingsServicer(
                     own=self.own,
                     orders=SettingsOrders(catalog=self.catalog, membership=self.membership, clock=self.clock),
