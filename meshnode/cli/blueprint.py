@@ -59,6 +59,7 @@ class NodeBlueprint:
     """URL under which clients reach it."""
     data: Path
     """Its data directory as the node itself sees it."""
+    zone: str = NodeSettings.zone
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,7 +140,7 @@ def check_same(cluster: ClusterFile, blueprint: ClusterBlueprint) -> None:
     differences = [
         (what, found, wanted)
         for what, found, wanted in (
-            ("nodes", [(node.node, node.grpc, node.http) for node in cluster.nodes], _addresses(blueprint)),
+            ("nodes", [(node.node, node.grpc, node.http, node.zone) for node in cluster.nodes], _places(blueprint)),
             ("catalog", cluster.catalog_url, blueprint.catalog_url),
             ("replication factor", cluster.replication_factor, blueprint.replication_factor),
         )
@@ -172,7 +173,7 @@ def nodes_of(cluster: ClusterFile) -> list[Node]:
             node=entry.node,
             grpc_url=entry.grpc,
             http_url=entry.http,
-            zone="default",
+            zone=entry.zone,
             weight=100,
             state=NodeState.AVAILABLE,
             public_keys=(entry.public_key,),
@@ -187,8 +188,8 @@ def operator_of(layout: Layout) -> Application:
     return Application(application=OPERATOR, role=Role.ADMINISTRATOR, public_keys=(key.public_pem,))
 
 
-def _addresses(blueprint: ClusterBlueprint) -> list[tuple[NodeId, str, str]]:
-    return [(node.node, node.grpc, node.http) for node in blueprint.nodes]
+def _places(blueprint: ClusterBlueprint) -> list[tuple[NodeId, str, str, str]]:
+    return [(node.node, node.grpc, node.http, node.zone) for node in blueprint.nodes]
 
 
 def _make_cluster_file(layout: Layout, blueprint: ClusterBlueprint) -> ClusterFile:
@@ -204,6 +205,7 @@ def _make_cluster_file(layout: Layout, blueprint: ClusterBlueprint) -> ClusterFi
                 grpc=node.grpc,
                 http=node.http,
                 public_key=load_or_create_private_key(layout.key_file(node.node)).public_pem,
+                zone=node.zone,
             )
             for node in blueprint.nodes
         ),
@@ -227,7 +229,7 @@ def _check_keys(layout: Layout, cluster: ClusterFile) -> None:
 
 def _config_of(blueprint: ClusterBlueprint, node: NodeBlueprint) -> Config:
     return Config(
-        node=NodeSettings(id=node.node, data=node.data),
+        node=NodeSettings(id=node.node, data=node.data, zone=node.zone),
         listen=ListenSettings(grpc=node.listen_grpc, http=node.listen_http, grpc_url=node.grpc, http_url=node.http),
         catalog=CatalogSettings(url=blueprint.catalog_url),
         tls=_tls_of(blueprint),

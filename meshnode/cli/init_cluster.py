@@ -7,7 +7,7 @@ again, it changes nothing, so an init container may run it at every start.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import click
@@ -18,30 +18,46 @@ from meshnode.cli.blueprint import REPLICATION_FACTOR, ClusterBlueprint, NodeBlu
 from meshnode.cli.launch import check_catalog_free, fill_catalog
 from meshnode.cli.layout import Layout, read_cluster_file
 from meshnode.cli.output import progress
+from meshnode.config import NodeSettings
+from meshnode.wire.joining import check_zone
 
 _HTTP_PORT: Final = 80
 
 
-class _NodeType(click.ParamType[tuple[str, str, str]]):
-    """`n1=grpc-host:port,http://host:port`."""
+class NodeWish(NamedTuple):
+    """A node as the command line names it."""
+
+    name: str
+    grpc: str
+    """host:port"""
+    http: str
+    """URL"""
+    zone: str
+
+
+class _NodeType(click.ParamType[NodeWish]):
+    """`n1=grpc-host:port,http://host:port,zone`; the zone may be left out."""
 
     name = "node"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str, str]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> NodeWish:
         """Split and check. Fails with a usage error."""
-        name, separator, addresses = str(value).partition("=")
-        grpc, comma, http = addresses.partition(",")
+        name, separator, places = str(value).partition("=")
+        grpc, comma, rest = places.partition(",")
+        http, has_zone, zone = rest.partition(",")
         host, colon, port = grpc.rpartition(":")
         url = urlsplit(http)
         if not (separator and comma and host and colon and port.isdecimal()) or url.scheme not in {"http", "https"}:
-            self.fail(f"{value!r} is not NODE=HOST:PORT,http://HOST:PORT", param, ctx)
+            self.fail(f"{value!r} is not NODE=HOST:PORT,http://HOST:PORT or NODE=HOST:PORT,URL,ZONE", param, ctx)
         try:
             parse_node_id(name)
             if not url.hostname or (url.port or _HTTP_PORT) < 1:
                 self.fail(f"{http!r} has no host and port", param, ctx)
+            if has_zone and not check_zone(zone):
+                self.fail("the zone has no name", param, ctx)
         except (InvalidRequest, ValueError) as error:
             self.fail(str(error), param, ctx)
-        return name, grpc, http.rstrip("/")
+        return NodeWish(name, grpc, http.rstrip("/"), zone or NodeSettings.zone)
 
 
 @click.command("init-cluster")
@@ -58,8 +74,8 @@ class _NodeType(click.ParamType[tuple[str, str, str]]):
     type=_NodeType(),
     multiple=True,
     required=True,
-    metavar="NODE=HOST:PORT,URL",
-    help="A node: id, gRPC address and HTTP URL under which others reach it. Repeat for each.",
+    metavar="NODE=HOST:PORT,URL[,ZONE]",
+    help="A node: id, gRPC address and HTTP URL under which others reach it, failure domain. Repeat for each.",
 )
 @click.option("--factor", type=click.IntRange(1, 9), help="Replicas per partition.  [default: 3, fewer nodes: all]")
 @click.option(
@@ -79,7 +95,7 @@ class _NodeType(click.ParamType[tuple[str, str, str]]):
 def init_cluster(
     output: Path,
     catalog_url: str,
-    nodes: tuple[tuple[str, str, str], ...],
+    nodes: tuple[NodeWish, ...],
     factor: int | None,
     data_path: Path | None,
     *,
@@ -89,7 +105,7 @@ def init_cluster(
     open_introspection: bool,
 ) -> None:
     """Prepare a cluster whose nodes run elsewhere: keys, settings, catalog. Starts nothing."""
-    if len({name for name, _, _ in nodes}) != len(nodes):
+    if len({node.name for node in nodes}) != len(nodes):
         raise click.UsageError("--node names a node twice")
     if factor is not None and factor > len(nodes):
         raise click.UsageError(f"--factor {factor} needs as many nodes, not {len(nodes)}")
@@ -115,14 +131,14 @@ def init_cluster(
     click.echo(f"cluster {cluster.cluster_id}: {len(cluster.nodes)} nodes, {written} catalog keys written")
 
 
-def _plan_node(layout: Layout, node: tuple[str, str, str], data_path: Path | None) -> NodeBlueprint:
-    name, grpc, http = node
-    node_id = parse_node_id(name)
+def _plan_node(layout: Layout, node: NodeWish, data_path: Path | None) -> NodeBlueprint:
+    node_id = parse_node_id(node.name)
     return NodeBlueprint(
         node=node_id,
-        listen_grpc=f"0.0.0.0:{grpc.rpartition(':')[2]}",
-        listen_http=f"0.0.0.0:{urlsplit(http).port or _HTTP_PORT}",
-        grpc=grpc,
-        http=http,
+        listen_grpc=f"0.0.0.0:{node.grpc.rpartition(':')[2]}",
+        listen_http=f"0.0.0.0:{urlsplit(node.http).port or _HTTP_PORT}",
+        grpc=node.grpc,
+        http=node.http,
+        zone=node.zone,
         data=data_path or layout.node_directory(node_id),
     )

@@ -26,6 +26,7 @@ from typing import Final
 from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import NodeId, parse_node_id
 from meshnode.cli.outcome import CommandError, ExitCode
+from meshnode.config import NodeSettings
 from meshnode.core.decoding import Fields
 
 CLUSTER_FORMAT: Final = 1
@@ -52,6 +53,8 @@ class ClusterNode:
     """URL of the HTTP server, without a slash at the end."""
     public_key: str
     """PEM."""
+    zone: str = NodeSettings.zone
+    """Its failure domain when the cluster was made."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,7 +197,13 @@ def write_cluster_file(layout: Layout, cluster: ClusterFile) -> None:
         "replication_factor": cluster.replication_factor,
         "base_port": cluster.base_port,
         "nodes": [
-            {"node": entry.node, "grpc": entry.grpc, "http": entry.http, "public_key": entry.public_key}
+            {
+                "node": entry.node,
+                "grpc": entry.grpc,
+                "http": entry.http,
+                "public_key": entry.public_key,
+                "zone": entry.zone,
+            }
             for entry in cluster.nodes
         ],
     }
@@ -249,6 +258,7 @@ def _parse_cluster(fields: Fields) -> ClusterFile:
                 grpc=entry.text("grpc"),
                 http=entry.text("http"),
                 public_key=entry.text("public_key"),
+                zone=entry.text("zone") if entry.has("zone") else NodeSettings.zone,
             )
             for entry in map(Fields, fields.items("nodes"))
         ),

@@ -422,7 +422,7 @@ def _record(fields: Fields) -> Record:
         fork_root=fields.parsed("fork_root", parse_repository_id),
         fork_parent=fields.optional("fork_parent", parse_repository_id),
         fence=fields.number("fence"),
-        returned=fields.all_parsed("returned", parse_node_id),
+        returned=fields.all_parsed("returned", parse_node_id) if fields.has("returned") else (),
     )
 
 

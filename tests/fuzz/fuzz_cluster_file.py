@@ -16,7 +16,9 @@ from tests.fuzz.fuzz_catalog_values import CHANGES, changed
 from tests.fuzz.inputs import directory
 from tests.fuzz.values import NODES, WORDS
 
-_NODES = st.lists(st.builds(ClusterNode, node=NODES, grpc=WORDS, http=WORDS, public_key=WORDS), max_size=2).map(tuple)
+_NODES = st.lists(
+    st.builds(ClusterNode, node=NODES, grpc=WORDS, http=WORDS, public_key=WORDS, zone=WORDS), max_size=2
+).map(tuple)
 _FILES = st.builds(
     ClusterFile, cluster_id=WORDS, catalog_url=WORDS, partition_count=st.integers(1, 64),
     replication_factor=st.integers(1, 5), nodes=_NODES, base_port=st.none() | st.integers(1, 65_535),

@@ -51,6 +51,26 @@ def test_nodes_listen_everywhere_and_are_found_by_the_given_addresses(layout: La
     ]
 
 
+def test_zones_are_told_to_nodes_and_catalog_and_spread_replicas(layout: Layout) -> None:
+    zones = ("east", "east", "west", "north")
+    given = [f"--node=n{k}=h{k}:7777,http://h{k}:7780,{zone}" for k, zone in enumerate(zones, 1)]
+    result = init(layout, "--allow-plaintext", nodes=given)
+    assert result.exit_code == 0, result.output
+    assert [entry.zone for entry in read_nodes(layout)] == list(zones)
+    assert load_config(layout.config_file(node("n3")), {}).node.zone == "west"
+    assert init(layout, "--allow-plaintext", nodes=given).exit_code == 0
+    moved = init(layout, "--allow-plaintext", nodes=[one.replace("west", "north") for one in given])
+    assert moved.exit_code == 5
+    assert "other nodes" in moved.stderr
+
+
+def test_a_zone_without_a_name_is_refused(layout: Layout) -> None:
+    result = init(layout, "--allow-plaintext", nodes=["--node", "n1=h:7777,http://h:7780,"])
+    assert result.exit_code == 2
+    assert "zone has no name" in result.stderr
+    assert not layout.cluster_file.exists()
+
+
 def test_a_second_run_changes_nothing(layout: Layout) -> None:
     init(layout, "--allow-plaintext")
     before = {path: path.read_bytes() for path in layout.data.rglob("*") if path.suffix in {".pem", ".toml", ".json"}}
