@@ -83,6 +83,8 @@ class MemoryCluster:
         self.entropy = SeededEntropy(seed)
         self.nodes = {NodeId(name): MemoryNode(MemoryDisk()) for name in names}
         self.hooks: dict[NodeId, FaultHook] = {}
+        self.settings: dict[NodeId, list[bytes | None]] = {}
+        """What each node was told of the cluster's settings, in order."""
         self._factor = factor
         self._rebalance = rebalance
         self._zones = zones or {}
@@ -139,6 +141,7 @@ class MemoryCluster:
                 fetch_protocol=_unused_fetch(),
                 meter=NullMeter(),
                 make_peers=lambda _membership: (MemoryPeers(self.replications, own, self.links), _unused_remote()),
+                on_settings=self.settings.setdefault(own, []).append,
             ),
             replication=SETTINGS,
             limits=LimitSettings(),
