@@ -233,7 +233,7 @@ class RunningNode:
                 make_peers=self._make_peers,
                 disk_space=disk_space_of(config.node.data),
                 on_keys=self._on_keys,
-                on_settings=settings.take,
+                on_settings=self._on_settings,
                 meter=self._metrics,
             ),
             replication=config.replication,
@@ -479,6 +479,10 @@ class RunningNode:
 
         self._peers = GrpcPeers(self._identity.node, membership, open_channel)
         return self._peers, GrpcTransport(self._peers, self._config.limits)
+
+    def _on_settings(self, entry: bytes | None) -> None:
+        self._settings.take(entry)
+        self._metrics.set_settings_version(self._settings.now.shared.version)
 
     def _on_keys(self, nodes: Sequence[Node], applications: Sequence[Application]) -> None:
         for refused in self._registry.replace(nodes, applications):

@@ -149,7 +149,11 @@ def _facts(message: Message, prefix: str, depth: int) -> Iterator[tuple[str, str
                 yield name, REDACTED
         elif field.is_repeated:
             if len(value):
-                items = [str(item) if is_message else _text(field, item) for item in list(value)[:LISTED_MAX]]
+                if field.message_type is not None and field.message_type.GetOptions().map_entry:
+                    listed = [f"{key}={value[key]}" for key in sorted(value)]
+                else:
+                    listed = [str(item) if is_message else _text(field, item) for item in list(value)[:LISTED_MAX]]
+                items = listed[:LISTED_MAX]
                 more = f" and {len(value) - LISTED_MAX} more" if len(value) > LISTED_MAX else ""
                 yield name, redact(", ".join(items)) + more
         elif is_message:

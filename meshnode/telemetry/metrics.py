@@ -124,6 +124,11 @@ class Metrics:
             registry=registry,
         )
         self._replicas = Gauge("meshnode_replicas", "Replicas on this node, by state.", ["state"], registry=registry)
+        self._settings_version = Gauge(
+            "meshnode_settings_version",
+            "Version of the cluster's settings that this node runs with.",
+            registry=registry,
+        )
         Gauge(
             "meshnode_log_lines_lost", "Log lines that could not be written, since the start.", registry=registry
         ).set_function(lines_lost)
@@ -223,6 +228,10 @@ class Metrics:
         """So many replicas of this node are in each state now."""
         self._replicas.labels("consistent").set(consistent)
         self._replicas.labels("inconsistent").set(inconsistent)
+
+    def set_settings_version(self, version: int) -> None:
+        """This node runs with this version of the cluster's settings now."""
+        self._settings_version.set(version)
 
     def render(self) -> bytes:
         """Everything in Prometheus's text format; serve it as `CONTENT_TYPE`."""

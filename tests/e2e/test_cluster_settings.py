@@ -59,6 +59,9 @@ def test_a_setting_changed_at_one_node_takes_effect_on_another_without_a_restart
     assert (shown["changed_by"], setting(shown, "push.commands_max")["origin"]) == ("app:operator", "cluster")
     assert [three.pid(node) for node in three.numbers] == pids
 
+    act = next(one for one in three.json("cluster", "audit") if one["method"].endswith("/UpdateSettings"))
+    assert act["request"]["set"] == "push.commands_max=1, scrub.slots=2"
+
     wrong = three.meshnode("cluster", "settings", "set", "push.commandsmax=1", "scrub.slots=0", check=False)
     assert wrong.returncode != 0
     assert "did you mean push.commands_max?" in wrong.stderr

@@ -19,7 +19,7 @@ from meshnode.rpc.call import peer_of
 from meshnode.rpc.method import CallerRole, Kind, methods_of
 from meshnode.rpc.server import SERVICES
 from meshnode.telemetry.logs import close_logging, configure_logging
-from meshnode.v1 import cluster_audit_pb2, cluster_pb2, ref_pb2, repository_pb2
+from meshnode.v1 import cluster_audit_pb2, cluster_pb2, cluster_settings_pb2, ref_pb2, repository_pb2
 from tests.unit.rpc.harness import Site, key_of
 
 PAUSE = cluster_pb2.PauseMovesRequest(paused=False)
@@ -205,6 +205,8 @@ def test_facts_of_a_request_hold_no_secret_and_stay_small() -> None:
     assert request_facts(factor) == {"factor": "0", "partition": "0"}
     state = cluster_pb2.SetNodeStateRequest(node="n1", state=cluster_pb2.NODE_STATE_DRAINING)
     assert request_facts(state) == {"node": "n1", "state": "NODE_STATE_DRAINING"}
+    settings = cluster_settings_pb2.UpdateSettingsRequest(set={"b": "2", "a": "1"}, unset=["c"])
+    assert request_facts(settings) == {"set": "a=1, b=2", "unset": "c"}
     nested = cluster_audit_pb2.ListAuditResponse(
         entries=[cluster_audit_pb2.AuditEntry(who=f"app:{number}") for number in range(20)]
     )
