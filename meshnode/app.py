@@ -60,12 +60,14 @@ from meshnode.engine.usage import disk_space_of
 from meshnode.git.command import GitCommands
 from meshnode.git.commit_sources import open_commits
 from meshnode.git.contents import GitContents
+from meshnode.git.diff_processes import DiffProcesses
 from meshnode.git.diffs import GitDiffs
 from meshnode.git.layout import Layout
 from meshnode.git.merges import GitMerges
 from meshnode.git.object_pool import ObjectPool
 from meshnode.git.patches import GitPatches
 from meshnode.git.queries import Queries
+from meshnode.git.range_diff import DEADLINE_MS, NICENESS
 from meshnode.git.receive_pack import ReceivePackProtocol
 from meshnode.git.revisions import GitRevisions
 from meshnode.git.store import open_stores
@@ -215,6 +217,7 @@ class RunningNode:
         layout = Layout(config.node.data)
         self._queries = Queries(self._commands, layout)
         self._objects = ObjectPool(self._commands, layout)
+        self._diffs = DiffProcesses(self._commands, layout, deadline_ms=DEADLINE_MS, niceness=NICENESS)
         stores = open_stores(config.node.data, self._commands, config.push, config.replication)
         self._replicas = stores.replicas
         self._workshops = GitWorkshops(stores.replicas, self._objects, config.operations, GitMerges, GitPatches)
@@ -293,6 +296,7 @@ class RunningNode:
             await self._rpc.stop(0)
         await self.engine.close()
         await self._objects.close()
+        await self._diffs.close()
         if self._peers is not None:
             await self._peers.close()
 
@@ -388,7 +392,7 @@ class RunningNode:
             replicas=engine.world.disk.reader,
             clock=self._clock,
             trees=trees,
-            diffs=GitDiffs(self._queries),
+            diffs=GitDiffs(self._queries, self._diffs),
             commits=open_commits(self._objects, self._queries, trees),
             operations=self._make_operations(revisions),
             imports=engine.imports,

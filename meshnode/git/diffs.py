@@ -4,6 +4,8 @@
     count          --raw --numstat
     changed_paths  --raw --stdin, a pair of trees a line
 
+The first two ask processes that stay (`git/diff_processes.py`).
+
 A diff is as heavy as its files are large, so it must not stand in the way: git runs at `NICENESS`, and a node reads
 one slice of one diff after the other (`_turns`), whatever else its loop has to do in between.
 """
@@ -19,6 +21,7 @@ from meshnode.base.ids import ObjectId
 from meshnode.core.round import ReplicaKey
 from meshnode.git.diff_counts import CountReader
 from meshnode.git.diff_parts import PORTION_FILES, DiffParts
+from meshnode.git.diff_processes import WHAT, DiffProcesses
 from meshnode.git.patch_reader import PatchReader
 from meshnode.git.queries import Queries
 from meshnode.git.range_diff import DEADLINE_MS, NICENESS, compare_series
@@ -38,7 +41,6 @@ from meshnode.ports import (
 SLICE_BYTES: Final = 48 << 10
 """Read at once: about 1,000 lines, well below 1 ms."""
 PATHS_PORTION: Final = 1_000
-WHAT: Final = "compare trees"
 
 _COMMAND: Final = (
     *("diff-tree", "-r", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv"),
@@ -61,8 +63,9 @@ _WHITESPACE: Final = {
 class GitDiffs:
     """Implements `ports.Diffs`."""
 
-    def __init__(self, queries: Queries) -> None:
+    def __init__(self, queries: Queries, processes: DiffProcesses) -> None:
         self._queries = queries
+        self._processes = processes
         self._turns = asyncio.Lock()
 
     async def compare(
@@ -71,7 +74,7 @@ class GitDiffs:
         """Changed files with hunks."""
         reader = PatchReader()
         parts = DiffParts(reader.files, limits)
-        async with aclosing(self._slices(self._run(key, ["-z", "--raw", "-p"], [old, new], options))) as slices:
+        async with aclosing(self._slices(self._pair(key, ["-z", "--raw", "-p"], old, new, options))) as slices:
             async for chunk in slices:
                 for event in reader.feed(chunk):
                     for portion in parts.on(event):
@@ -91,7 +94,7 @@ class GitDiffs:
     ) -> AsyncGenerator[list[DiffPart] | DiffSummary, None]:
         """Changed files with counts."""
         reader = CountReader()
-        async with aclosing(self._slices(self._run(key, ["-z", "--raw", "--numstat"], [old, new], options))) as slices:
+        async with aclosing(self._slices(self._pair(key, ["-z", "--raw", "--numstat"], old, new, options))) as slices:
             async for chunk in slices:
                 reader.feed(chunk)
         reader.end()
@@ -161,6 +164,15 @@ class GitDiffs:
     ) -> AsyncIterator[CommitPair]:
         """Two series of commits, commit by commit."""
         return compare_series(self._queries, key, old, new, creation_factor=creation_factor)
+
+    def _pair(
+        self, key: ReplicaKey, form: Sequence[str], old: ObjectId, new: ObjectId, options: DiffOptions
+    ) -> AsyncGenerator[bytes, None]:
+        """By a process that stays, unless it would be one for these paths alone."""
+        if options.paths:
+            return self._run(key, form, [old, new], options)
+        arguments = (*_COMMAND, *form, *_arguments(options, is_patch="-p" in form))
+        return self._processes.compare(key, arguments, old, new)
 
     def _run(
         self,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from pathlib import Path
 from typing import Final, TypeAlias
 
 from meshnode.core.round import ReplicaKey
@@ -30,6 +31,15 @@ Source: TypeAlias = tuple[ReplicaKey, Birth | None]
 
 _FOR_EVER: Final = re.compile(r"(?:[0-9a-f]{64}|[0-9a-f]{40})(?![0-9a-f])")
 """A name that starts from a whole object id."""
+
+
+def birth_of(repository: Path) -> Birth | None:
+    """The birth of the directory that is there now; None where there is none."""
+    try:
+        found = (repository / "config").stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_ctime_ns
 
 
 class ObjectCache:

@@ -26,7 +26,7 @@ from meshnode.core.round import ReplicaKey
 from meshnode.git.command import GitCommands
 from meshnode.git.failure import failure_of
 from meshnode.git.layout import Layout
-from meshnode.git.object_cache import Birth, ObjectCache
+from meshnode.git.object_cache import Birth, ObjectCache, birth_of
 from meshnode.git.process import GitProcess
 from meshnode.git.queries import CHUNK_BYTES, PLAIN
 from meshnode.ports import ObjectInfo, ObjectKind, RawObject
@@ -173,11 +173,7 @@ class ObjectPool:
         return _Batch(process, path, self._birth(key))
 
     def _birth(self, key: ReplicaKey) -> Birth | None:
-        try:
-            found = (self._layout.repository(key) / "config").stat()
-        except OSError:
-            return None
-        return found.st_ino, found.st_ctime_ns
+        return birth_of(self._layout.repository(key))
 
 
 class _Batch:

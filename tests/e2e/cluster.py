@@ -227,12 +227,12 @@ class Cluster:
         return leftovers_below(self.node_path(node))
 
     def git_processes(self, node: int) -> list[str]:
-        """Command lines of git processes at work for a node; its idle object readers stay and do not count."""
+        """Command lines of git processes at work for a node; its idle readers of objects and trees stay and do not count."""
         root = self.pid(node)
         return [
             line
             for pid, line in descendants(root)
-            if "git" in line.split(" ")[0] and "cat-file --batch-command" not in line and is_running(pid)
+            if "git" in line.split(" ")[0] and not _is_idle_reader(line) and is_running(pid)
         ]
 
     def wait_quiet(self, *, deadline_s: float = 30) -> None:
@@ -247,6 +247,10 @@ class Cluster:
         if remains:
             raise AssertionError(f"left behind: {remains[:5]}")
         return remains
+
+
+def _is_idle_reader(line: str) -> bool:
+    return "cat-file --batch-command" in line or ("diff-tree" in line and line.rstrip().endswith(" --stdin --"))
 
 
 @contextlib.contextmanager

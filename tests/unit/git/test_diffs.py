@@ -19,10 +19,12 @@ from meshnode.base.ids import ObjectId, PartitionId, RepositoryId, empty_tree
 from meshnode.base.paths import TreePath
 from meshnode.core.round import ReplicaKey
 from meshnode.git.command import GitCommands
+from meshnode.git.diff_processes import DiffProcesses
 from meshnode.git.diffs import GitDiffs
 from meshnode.git.layout import Layout
 from meshnode.git.patch_reader import LINE_BYTES_MAX, HunkLines, PatchReader, first_line
 from meshnode.git.queries import Queries
+from meshnode.git.range_diff import DEADLINE_MS, NICENESS
 from meshnode.ports import (
     ChangedFile,
     ChangeKind,
@@ -60,7 +62,9 @@ class Disk:
         self.zero = "0" * (64 if object_format == "sha256" else 40)
         self.nothing = empty_tree(object_format)
         git("init", "-q", "--bare", f"--object-format={object_format}", ".", path=self.path)
-        self.diffs = GitDiffs(Queries(GitCommands(), layout))
+        commands = GitCommands()
+        self.processes = DiffProcesses(commands, layout, deadline_ms=DEADLINE_MS, niceness=NICENESS, idle_max=2)
+        self.diffs = GitDiffs(Queries(commands, layout), self.processes)
         self._blobs: dict[bytes, str] = {}
 
     def tree(self, content: Content) -> ObjectId:
@@ -146,7 +150,10 @@ async def gathered(portions: AsyncIterator[list[DiffPart] | DiffSummary]) -> tup
 @contextlib.asynccontextmanager
 async def opened(data: Path, object_format: str = "sha1") -> AsyncIterator[Disk]:
     disk = Disk(data, object_format)
-    yield disk
+    try:
+        yield disk
+    finally:
+        await disk.processes.close()
     assert children() == []
 
 

@@ -12,11 +12,13 @@ from meshnode.core.round import ReplicaKey
 from meshnode.git.command import GitCommands
 from meshnode.git.commit_sources import open_commits
 from meshnode.git.contents import GitContents
+from meshnode.git.diff_processes import DiffProcesses
 from meshnode.git.diffs import GitDiffs
 from meshnode.git.layout import Layout
 from meshnode.git.memory_disk import MemoryDisk
 from meshnode.git.memory_reader import MemoryReplicaReader
 from meshnode.git.queries import Queries
+from meshnode.git.range_diff import DEADLINE_MS, NICENESS
 from meshnode.git.revisions import GitRevisions
 from meshnode.git.snapshot import SnapshotCache
 from meshnode.git.trees import GitTrees
@@ -146,6 +148,9 @@ def git_api(
         membership=membership,
         workshops=NoWorkshops(),
         trees=trees,
-        diffs=GitDiffs(queries),
+        diffs=GitDiffs(
+            queries,
+            DiffProcesses(GitCommands(), Layout(Path("/nonexistent")), deadline_ms=DEADLINE_MS, niceness=NICENESS),
+        ),
         commits=open_commits(objects, queries, trees),
     )
