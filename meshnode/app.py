@@ -355,7 +355,7 @@ class RunningNode:
                 ),
                 self._make_cluster_settings(),
                 self._make_joins(),
-                ClusterReplicas(engine.read_replicas),
+                ClusterReplicas(engine.read_replicas, engine.factors),
             ),
             "mesh.v1.MaintenanceService": MaintenanceServicer(
                 own=own,

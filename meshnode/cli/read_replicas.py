@@ -1,4 +1,4 @@
-"""`meshnode repo add-read-replicas` and `remove-read-replicas`: copies that answer reads and never vote."""
+"""`meshnode repo add-read-replicas`, `remove-read-replicas` and `factor`: how many copies a repository has."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Final
 import click
 
 from meshnode.base.errors import InvalidRequest, NotFound
-from meshnode.cli.client import ClusterClient, run_client
+from meshnode.cli.client import ClusterClient, ask, run_client
+from meshnode.cli.moves import print_warnings
 from meshnode.cli.output import print_json
 from meshnode.cli.target import Target, json_option, target_options
 from meshnode.v1 import cluster_pb2, cluster_replicas_pb2, repository_pb2
@@ -66,6 +67,43 @@ def remove_read_replicas(target: Target, name: str, nodes: str, *, is_json: bool
         return await _set(client, request)
 
     _print(run_client(target, change), name, is_json=is_json)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("replicas", type=click.IntRange(0, 9))
+@click.option("--with-others", is_flag=True, help="Whoever else lives in its partition gets the factor too.")
+@target_options
+@json_option
+def factor(target: Target, name: str, replicas: int, *, with_others: bool, is_json: bool) -> None:
+    """Have that many REPLICAS of repository NAME and its forks; 0: as many as the cluster's setting says.
+
+    Replicas belong to the partition that the repository lives in, and it does not change its partition. Where others
+    live there, say --with-others, or create a repository with --replication-factor and push to that.
+    """
+    request = cluster_replicas_pb2.SetRepositoryFactorRequest(repository=name, factor=replicas, with_others=with_others)
+    answer = ask(
+        target,
+        _CLUSTER + "SetRepositoryFactor",
+        request,
+        cluster_replicas_pb2.SetRepositoryFactorResponse,
+        is_write=True,
+    )
+    if is_json:
+        print_json(
+            {
+                "name": name,
+                "partition": answer.partition,
+                "factor": answer.factor,
+                "others": answer.others,
+                "warnings": list(answer.warnings),
+            }
+        )
+        return
+    many = f"{answer.factor} replicas" if answer.factor else "as many replicas as the cluster"
+    also = f", and {answer.others} other repositories with it" if answer.others else ""
+    click.echo(f"{name} is to have {many}{also}; see `meshnode cluster status`")
+    print_warnings(answer.warnings)
 
 
 async def _partition_of(client: ClusterClient, name: str) -> cluster_pb2.Partition:

@@ -14,7 +14,7 @@ from meshnode.cli.maintenance import accept_data_loss, optimize, scrub
 from meshnode.cli.names import NAME
 from meshnode.cli.outcome import ExitCode
 from meshnode.cli.output import print_facts, print_json, print_table, progress, yes_no
-from meshnode.cli.read_replicas import add_read_replicas, remove_read_replicas
+from meshnode.cli.read_replicas import add_read_replicas, factor, remove_read_replicas
 from meshnode.cli.repository_config import config
 from meshnode.cli.target import Target, json_option, target_options
 from meshnode.v1 import common_pb2, repository_pb2
@@ -40,21 +40,37 @@ repo.add_command(accept_data_loss)
 repo.add_command(add_read_replicas)
 repo.add_command(remove_read_replicas)
 repo.add_command(config)
+repo.add_command(factor)
 
 
 @repo.command()
 @click.argument("name", type=NAME)
 @click.option("--object-format", type=click.Choice(list(_FORMATS)), default="sha1", show_default=True)
 @click.option("--default-branch", default="main", show_default=True, help="Branch that HEAD points to.")
+@click.option(
+    "--replication-factor",
+    type=click.IntRange(1, 9),
+    default=None,
+    help="Replicas of it and its forks, whatever the cluster's setting becomes.",
+)
 @target_options
 @json_option
-def create(target: Target, name: RepositoryName, object_format: str, default_branch: str, *, is_json: bool) -> None:
+def create(
+    target: Target,
+    name: RepositoryName,
+    object_format: str,
+    default_branch: str,
+    replication_factor: int | None,
+    *,
+    is_json: bool,
+) -> None:
     """Create an empty repository."""
     request = repository_pb2.CreateRequest(
         name=name,
         object_format=_FORMATS[object_format],
         default_branch=default_branch,
         request_key=secrets.token_hex(16),
+        replication_factor=replication_factor or 0,
     )
     answer = ask(target, _SERVICE + "Create", request, repository_pb2.CreateResponse, is_write=True)
     _print_written("created", answer.repository, answer.position, is_json=is_json)

@@ -144,6 +144,14 @@ _CLUSTER_SET_READ_REPLICAS: Final = Method(
     has_request_key=False,
     has_consistency=False,
 )
+_CLUSTER_SET_REPOSITORY_FACTOR: Final = Method(
+    path="/mesh.v1.ClusterService/SetRepositoryFactor",
+    is_write=True,
+    holder=(),
+    name_field="repository",
+    has_request_key=False,
+    has_consistency=False,
+)
 _CLUSTER_GET_NODE_ACTIVITY: Final = Method(
     path="/mesh.v1.ClusterService/GetNodeActivity",
     is_write=False,
@@ -312,6 +320,21 @@ class ClusterService:
         """
         return await self._caller.unary(
             _CLUSTER_SET_READ_REPLICAS, request, cluster_replicas_pb2.SetReadReplicasResponse, timeout_ms=timeout_ms
+        )
+
+    async def set_repository_factor(
+        self, request: cluster_replicas_pb2.SetRepositoryFactorRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_replicas_pb2.SetRepositoryFactorResponse:
+        """Want more or fewer replicas of one repository and its forks.
+
+        INVALID_ARGUMENT where others live in its partition, unless they may get it too: a repository does not change
+        its partition.
+        """
+        return await self._caller.unary(
+            _CLUSTER_SET_REPOSITORY_FACTOR,
+            request,
+            cluster_replicas_pb2.SetRepositoryFactorResponse,
+            timeout_ms=timeout_ms,
         )
 
     async def get_node_activity(

@@ -375,6 +375,7 @@ class WriteRound:
         fence = 0 if record is None else record.fence
         base_fence = 0 if self.base is None else self.base.fence
         has_moved_on = partition.epoch > self.partition.epoch + 1
+        has_moved_on |= self.base is None and partition.factor != self.partition.factor  # not where it was to live
         if fence != base_fence or has_moved_on or self.publishes >= REPUBLISH_MAX:
             return self._refuse(Outcome.FENCED, "the record changed while votes were collected")
         if record is not None and self.base is not None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from meshnode.base.errors import (
     InvalidRequest,
@@ -19,13 +18,13 @@ from meshnode.base.errors import (
     RepositoryExists,
     RepositoryNotFound,
 )
-from meshnode.base.ids import HEAD, PartitionId, RefName, RepositoryId, RepositoryName, symbolic
+from meshnode.base.ids import HEAD, RefName, RepositoryId, RepositoryName, symbolic
 from meshnode.core.keys import config_key, name_key
-from meshnode.core.placement import partition_of
 from meshnode.core.record import Record
 from meshnode.core.refs import RefEdit
 from meshnode.core.request_marks import decode_request_mark, request_mark_key
 from meshnode.core.round import ReplicaKey, WriteKind
+from meshnode.engine.birthplaces import Birthplaces
 from meshnode.engine.edits import new_tips, plan_changes
 from meshnode.engine.records import RecordAt
 from meshnode.engine.ref_policy import check_edits
@@ -33,25 +32,32 @@ from meshnode.engine.rounds import NameChange
 from meshnode.engine.writer import Draft, MakeDraft, Request, Writer
 from meshnode.ports import Compare, Delete, Entry, Put, RefChange, RefsSnapshot, WriteResult
 
-IDS_TRIED_MAX: Final = 10_000
-"""Ids drawn until one lies in a partition of this node; with 1,000 nodes and factor 3 the mean is 333."""
-
 
 @dataclass(kw_only=True)
 class ApiWrites:
     """Implements `ports.Writes`."""
 
     writer: Writer
+    places: Birthplaces
 
     async def create(
-        self, name: RepositoryName, *, object_format: str, default_branch: RefName, request_key: str, actor: str
+        self,
+        name: RepositoryName,
+        *,
+        object_format: str,
+        default_branch: RefName,
+        request_key: str,
+        actor: str,
+        replication_factor: int = 0,
     ) -> WriteResult:
         """Create an empty repository."""
-        key = self.new_key()
+        place = await self.places.choose(replication_factor)
+        key = place.key
         head = RefEdit(HEAD, None, symbolic(default_branch))
         mark = request_mark_key(WriteKind.CREATE, (name,), request_key=request_key, actor=actor)
 
-        async def draft(_at: RecordAt, _snapshot: RefsSnapshot | None) -> Draft:
+        async def draft(at: RecordAt, _snapshot: RefsSnapshot | None) -> Draft:
+            place.check(at.partition)
             return Draft(
                 kind=WriteKind.CREATE,
                 name=name,
@@ -250,13 +256,3 @@ class ApiWrites:
         if done is None:
             raise refusal
         return WriteResult(record=record, round_id=done.round_id, generation=done.generation, is_repetition=True)
-
-    def new_key(self) -> ReplicaKey:
-        """A new id whose partition this node keeps a replica of, so that it can lead the create."""
-        count = self.writer.membership.settings().partition_count
-        for _ in range(IDS_TRIED_MAX):
-            repository = RepositoryId(self.writer.entropy.new_id())
-            partition: PartitionId = partition_of(repository, count)
-            if self.writer.own in self.writer.membership.partition(partition).replicas:
-                return ReplicaKey(partition, repository)
-        raise ReplicaBehind("this node keeps no partition to create a repository in", node=self.writer.own)

@@ -40,14 +40,16 @@ class ApiImports:
         actor: str,
     ) -> WriteResult:
         """Create a repository with everything that `source` has."""
-        key = self.writes.new_key()
+        place = self.writes.places.draw()
+        key = place.key
         head = default_branch or source.default_branch or FIRST_BRANCHES[0]
         edits = (RefEdit(HEAD, None, symbolic(head)), *_edits(source))
         delivery = Delivery(self.writes.writer, None, key, source.object_format)
         request = Request(request_key, actor)
         mark = request_mark_key(WriteKind.CREATE, (name,), request_key=request_key, actor=actor)
 
-        async def draft(_at: RecordAt, _snapshot: RefsSnapshot, has_pack: bool) -> Draft:
+        async def draft(at: RecordAt, _snapshot: RefsSnapshot, has_pack: bool) -> Draft:
+            place.check(at.partition)
             return Draft(
                 kind=WriteKind.CREATE,
                 name=name,

@@ -22,6 +22,7 @@ from meshnode.core.round import ReplicaKey
 from meshnode.engine.activity import NodeActivity
 from meshnode.engine.api_writes import ApiWrites
 from meshnode.engine.audit import AuditTrail
+from meshnode.engine.birthplaces import Birthplaces
 from meshnode.engine.departure import Departure
 from meshnode.engine.feed import Feed
 from meshnode.engine.forgetting import Forgetting
@@ -42,6 +43,7 @@ from meshnode.engine.recovery import CATALOG_PAUSE_MS, Recovery
 from meshnode.engine.removal import Removal
 from meshnode.engine.repairer import Repairer
 from meshnode.engine.repository_configs import RepositoryConfigs
+from meshnode.engine.repository_factors import RepositoryFactors
 from meshnode.engine.rounds import RoundDriver
 from meshnode.engine.router import CandidateRouter
 from meshnode.engine.scrubber import Scrubber
@@ -215,7 +217,28 @@ class NodeEngine:
             clock=world.clock,
             entropy=world.entropy,
         )
-        self.writes = ApiWrites(writer=self.writer)
+        steps = MoveSteps(world.catalog, self.records)
+        self.mover = Mover(
+            own=own,
+            catalog=world.catalog,
+            membership=self.membership,
+            steps=steps,
+            removal=Removal(catalog=world.catalog, steps=steps),
+            lease=PlannerLease(own=own, catalog=world.catalog, lease_ms=replication.lease_ms),
+            forgetting=Forgetting(catalog=world.catalog, clock=world.clock),
+            clock=world.clock,
+            supervisor=self.supervisor,
+            settings=rebalance,
+        )
+        self.moves = MoveOrders(catalog=world.catalog, membership=self.membership, mover=self.mover, clock=world.clock)
+        self.read_replicas = ReadReplicaOrders(records=self.records, membership=self.membership, mover=self.mover)
+        self.factors = RepositoryFactors(
+            catalog=world.catalog, records=self.records, membership=self.membership, orders=self.moves
+        )
+        places = Birthplaces(
+            own=own, catalog=world.catalog, membership=self.membership, orders=self.moves, entropy=world.entropy
+        )
+        self.writes = ApiWrites(writer=self.writer, places=places)
         self.configs = RepositoryConfigs(catalog=world.catalog, records=self.records)
         self.imports = ApiImports(writes=self.writes, supervisor=self.supervisor)
         self.router = CandidateRouter(own=own, records=self.records, membership=self.membership, entropy=world.entropy)
@@ -240,21 +263,6 @@ class NodeEngine:
             supervisor=self.supervisor,
             readers=self.participant.readers,
         )
-        steps = MoveSteps(world.catalog, self.records)
-        self.mover = Mover(
-            own=own,
-            catalog=world.catalog,
-            membership=self.membership,
-            steps=steps,
-            removal=Removal(catalog=world.catalog, steps=steps),
-            lease=PlannerLease(own=own, catalog=world.catalog, lease_ms=replication.lease_ms),
-            forgetting=Forgetting(catalog=world.catalog, clock=world.clock),
-            clock=world.clock,
-            supervisor=self.supervisor,
-            settings=rebalance,
-        )
-        self.moves = MoveOrders(catalog=world.catalog, membership=self.membership, mover=self.mover, clock=world.clock)
-        self.read_replicas = ReadReplicaOrders(records=self.records, membership=self.membership, mover=self.mover)
         self.departure = Departure(
             own=own,
             catalog=world.catalog,

@@ -123,5 +123,21 @@ async def _tally(catalog: Catalog, partitions: dict[PartitionId, PartitionAt]) -
     ]
 
 
+async def families(catalog: Catalog) -> dict[PartitionId, Counter[RepositoryId]]:
+    """How many active repositories each fork family has, by the partitions that anyone lives in."""
+    found: dict[PartitionId, Counter[RepositoryId]] = {}
+    after = ""
+    while True:
+        page = await catalog.range(RECORDS, after=after, limit=PAGE)
+        for entry in page:
+            record = decode_record(entry.value)
+            if record.state is RepositoryState.ACTIVE:
+                found.setdefault(record.partition, Counter())[record.fork_root] += 1
+        if len(page) < PAGE:
+            return found
+        after = page[-1].key
+        await asyncio.sleep(0)
+
+
 def _is_to_be_listed(partition: Partition, record: Record) -> bool:
     return any(node not in record.inconsistent for node in partition.joining if node not in partition.listed)

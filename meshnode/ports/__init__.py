@@ -121,6 +121,7 @@ from meshnode.ports.peers import (
 )
 from meshnode.ports.read_replicas import ReadReplicas
 from meshnode.ports.replicas import Inspection, RefsSnapshot, ReplicaReader, ReplicaState, ReplicaStore
+from meshnode.ports.repository_factors import FactorOfRepository, RepositoryFactors
 from meshnode.ports.services import (
     Activity,
     Membership,
@@ -199,6 +200,7 @@ __all__ = [
     "EntryKind",
     "Event",
     "Events",
+    "FactorOfRepository",
     "Favour",
     "FetchProtocol",
     "FileEnd",
@@ -274,6 +276,7 @@ __all__ = [
     "ReplicaState",
     "ReplicaStore",
     "Replication",
+    "RepositoryFactors",
     "ResolveConflicts",
     "Revisions",
     "Router",

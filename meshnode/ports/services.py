@@ -38,9 +38,22 @@ class Writes(Protocol):
     """Writes with this node as coordinator. Each is one round; an error with `nothing_written` promises so."""
 
     async def create(
-        self, name: RepositoryName, *, object_format: str, default_branch: RefName, request_key: str, actor: str
+        self,
+        name: RepositoryName,
+        *,
+        object_format: str,
+        default_branch: RefName,
+        request_key: str,
+        actor: str,
+        replication_factor: int = 0,
     ) -> WriteResult:
-        """Create an empty repository. Raises RepositoryExists."""
+        """Create an empty repository, in a partition with a factor of its own where one is given (0: none).
+
+        Raises:
+            RepositoryExists.
+            InvalidRequest: fewer nodes than that can have replicas, or the factor is not 0 to 9.
+            ReplicaBehind: this node has no partition for it; another may.
+        """
         ...
 
     async def fork(self, source: RepositoryName, name: RepositoryName, *, request_key: str, actor: str) -> WriteResult:

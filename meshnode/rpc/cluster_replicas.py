@@ -1,10 +1,10 @@
-"""Serves ClusterService's part about read replicas."""
+"""Serves ClusterService's part about read replicas, and about the factor of one repository."""
 
 from __future__ import annotations
 
 from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import PartitionId, RepositoryName, parse_node_id, parse_partition_id, parse_repository_name
-from meshnode.ports import ReadReplicas
+from meshnode.ports import ReadReplicas, RepositoryFactors
 from meshnode.rpc.call import Answer, Call
 from meshnode.v1 import cluster_replicas_pb2
 
@@ -12,8 +12,21 @@ from meshnode.v1 import cluster_replicas_pb2
 class ClusterReplicas:
     """A part of mesh.v1.ClusterService."""
 
-    def __init__(self, read_replicas: ReadReplicas) -> None:
+    def __init__(self, read_replicas: ReadReplicas, factors: RepositoryFactors) -> None:
         self._read_replicas = read_replicas
+        self._factors = factors
+
+    async def set_repository_factor(
+        self, request: cluster_replicas_pb2.SetRepositoryFactorRequest, call: Call
+    ) -> Answer:
+        """Want other numbers of replicas of one repository."""
+        name = parse_repository_name(request.repository)
+        call.facts["repository"] = name
+        call.facts["factor"] = request.factor
+        done = await self._factors.set_factor(name, request.factor, with_others=request.with_others)
+        return cluster_replicas_pb2.SetRepositoryFactorResponse(
+            partition=done.partition, factor=done.factor, others=done.others, warnings=done.warnings
+        )
 
     async def set_read_replicas(self, request: cluster_replicas_pb2.SetReadReplicasRequest, call: Call) -> Answer:
         """Want read replicas of a partition."""

@@ -135,6 +135,7 @@ class RepositoryServicer:
             default_branch=branch,
             request_key=key_of(request.request_key),
             actor=call.actor,
+            replication_factor=request.replication_factor,
         )
         return repository_pb2.CreateResponse(**self._written(result, call))
 

@@ -11,16 +11,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CreateRequest(_message.Message):
-    __slots__ = ("name", "object_format", "default_branch", "request_key")
+    __slots__ = ("name", "object_format", "default_branch", "request_key", "replication_factor")
     NAME_FIELD_NUMBER: _ClassVar[int]
     OBJECT_FORMAT_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_BRANCH_FIELD_NUMBER: _ClassVar[int]
     REQUEST_KEY_FIELD_NUMBER: _ClassVar[int]
+    REPLICATION_FACTOR_FIELD_NUMBER: _ClassVar[int]
     name: str
     object_format: _common_pb2.ObjectFormat
     default_branch: str
     request_key: str
-    def __init__(self, name: _Optional[str] = ..., object_format: _Optional[_Union[_common_pb2.ObjectFormat, str]] = ..., default_branch: _Optional[str] = ..., request_key: _Optional[str] = ...) -> None: ...
+    replication_factor: int
+    def __init__(self, name: _Optional[str] = ..., object_format: _Optional[_Union[_common_pb2.ObjectFormat, str]] = ..., default_branch: _Optional[str] = ..., request_key: _Optional[str] = ..., replication_factor: _Optional[int] = ...) -> None: ...
 
 class CreateResponse(_message.Message):
     __slots__ = ("repository", "position")

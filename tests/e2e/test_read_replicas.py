@@ -148,3 +148,25 @@ def test_those_taken_away_drop_their_copies(five: Cluster) -> None:
     refused = five.meshnode("repo", "add-read-replicas", NAME, "3", check=False)
     assert refused.returncode != 0
     assert "too few nodes for that many read replicas" in refused.stderr
+
+
+def test_a_repository_with_a_factor_of_its_own_gets_its_replicas_online(five: Cluster, work: Path) -> None:
+    """Created with five, lowered to one, raised to the cluster's number; pushes go on."""
+    name = "storm/five"
+
+    def replicas() -> set[str]:
+        placed = {one["partition"]: one for one in five.json("cluster", "partitions")}
+        now = placed[five.json("repo", "show", name)["partition"]]
+        return set() if now["target"] or now["joining"] else set(now["replicas"])
+
+    five.meshnode("repo", "create", name, "--replication-factor", "5")
+    git("push", "--quiet", five.url(2, name), "main", cwd=work)
+    tip = git("rev-parse", "HEAD", cwd=work).stdout.strip()
+    for wanted, count in ((None, 5), (1, 1), (0, 3)):
+        if wanted is not None:
+            assert five.json("repo", "factor", name, str(wanted))["others"] == 0
+        wait_until(lambda: len(replicas()) == count, deadline_s=SOON_S, what=f"{count} replicas")  # noqa: B023
+        assert list_refs(five.url(4, name))["refs/heads/main"] == tip
+    refused = five.meshnode("repo", "create", "storm/nine", "--replication-factor", "9", check=False)
+    assert refused.returncode != 0
+    assert "too few nodes for the replication factor" in refused.stderr

@@ -822,3 +822,29 @@ def test_a_repository_is_configured_and_shown(scene: Scene) -> None:
     assert [(one.HasField("expected_version"), one.expected_version) for one in requests] == [(True, 3), (False, 0)]
     for wrong in (("set",), ("unset",), ("set", "x"), ("get", "receive.other"), ("get", "--expect", "1"), ("drop",)):
         assert scene.run("repo", "config", "demo/requests", *wrong).exit_code == 2
+
+
+def test_a_repository_gets_a_factor_of_its_own(scene: Scene) -> None:
+    def answer(body: bytes) -> cluster_replicas_pb2.SetRepositoryFactorResponse:
+        request = cluster_replicas_pb2.SetRepositoryFactorRequest.FromString(body)
+        others = 2 if request.with_others else 0
+        return cluster_replicas_pb2.SetRepositoryFactorResponse(
+            partition=7, factor=request.factor, others=others, warnings=["beware"]
+        )
+
+    scene.answer(CLUSTER + "SetRepositoryFactor", answer)
+    shared = scene.run("repo", "factor", "demo/one", "5", "--with-others")
+    assert "demo/one is to have 5 replicas, and 2 other repositories with it" in shared.stdout
+    assert "beware" in shared.stderr
+    assert "as many replicas as the cluster;" in scene.run("repo", "factor", "demo/one", "0").stdout
+    shown = json.loads(scene.run("repo", "factor", "demo/one", "5", "--json").stdout)
+    assert shown == {"name": "demo/one", "partition": 7, "factor": 5, "others": 0, "warnings": ["beware"]}
+    assert scene.run("repo", "factor", "demo/one", "10").exit_code == 2
+
+
+def test_create_sends_the_factor_that_is_wished_for(scene: Scene) -> None:
+    scene.answer(REPOSITORY + "Create", lambda _: repository_pb2.CreateResponse(repository=DEMO, position=POSITION))
+    for arguments, factor in (((), 0), (("--replication-factor", "5"), 5)):
+        assert scene.run("repo", "create", "demo/requests", *arguments).exit_code == 0
+        request = repository_pb2.CreateRequest.FromString(scene.nodes[0].asked(REPOSITORY + "Create")[-1])
+        assert request.replication_factor == factor

@@ -26,6 +26,7 @@ from meshnode.core.round import ReplicaKey, Round
 from meshnode.core.scrub import Verdict
 from meshnode.ports import (
     Consistency,
+    FactorOfRepository,
     GitService,
     LossPlan,
     LostRound,
@@ -200,6 +201,17 @@ class FakeReadReplicas:
 
 
 @dataclass
+class FakeFactors:
+    """Takes orders down."""
+
+    orders: list[tuple[object, ...]] = field(default_factory=list)
+
+    async def set_factor(self, name: RepositoryName, factor: int, *, with_others: bool) -> FactorOfRepository:
+        self.orders.append((name, factor, with_others))
+        return FactorOfRepository(partition=PartitionId(7), factor=factor, others=3, warnings=("beware",))
+
+
+@dataclass
 class FakeRouter:
     """Says which nodes may answer."""
 
@@ -277,9 +289,17 @@ class FakeWrites:
         return WriteResult(record=some_record(), round_id=ROUND_ID, generation=Generation(42))
 
     async def create(
-        self, name: RepositoryName, *, object_format: str, default_branch: RefName, request_key: str, actor: str
+        self,
+        name: RepositoryName,
+        *,
+        object_format: str,
+        default_branch: RefName,
+        request_key: str,
+        actor: str,
+        replication_factor: int = 0,
     ) -> WriteResult:
-        return self._note("create", (name, object_format, default_branch), request_key, actor)
+        wish = (replication_factor,) if replication_factor else ()
+        return self._note("create", (name, object_format, default_branch, *wish), request_key, actor)
 
     async def fork(self, source: RepositoryName, name: RepositoryName, *, request_key: str, actor: str) -> WriteResult:
         return self._note("fork", (source, name), request_key, actor)

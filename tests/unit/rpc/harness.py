@@ -58,6 +58,7 @@ from meshnode.rpc.transport import TransportServicer
 from meshnode.rpc.verify import Verifier
 from tests.unit.rpc.fakes import (
     FakeActivity,
+    FakeFactors,
     FakeLosses,
     FakeMembership,
     FakeMoves,
@@ -116,6 +117,7 @@ class Site:
     membership: FakeMembership = field(default_factory=FakeMembership)
     moves: FakeMoves = field(init=False)
     read_replicas: FakeReadReplicas = field(default_factory=FakeReadReplicas)
+    factors: FakeFactors = field(default_factory=FakeFactors)
     router: FakeRouter = field(default_factory=FakeRouter)
     reads: FakeReads = field(default_factory=FakeReads)
     writes: FakeWrites = field(default_factory=FakeWrites)
@@ -239,7 +241,7 @@ class Site:
                     live=self.live,
                 ),
                 JoinServicer(joins=self.joining(), access=CATALOG_ACCESS, clock=self.clock),
-                ClusterReplicas(self.read_replicas),
+                ClusterReplicas(self.read_replicas, self.factors),
             ),
             "mesh.v1.MaintenanceService": MaintenanceServicer(
                 own=self.own,

@@ -7,6 +7,7 @@ import pytest
 from meshnode.auth.answers import CallFailed
 from meshnode.core.record import consistent_nodes
 from meshnode.v1 import cluster_replicas_pb2 as pb
+from meshnode.v1 import repository_pb2
 from meshnode.wire.records import repository_message
 from tests.unit.core.builders import N1, N2, N3, N4, a_partition, a_record
 from tests.unit.rpc.harness import Site
@@ -47,6 +48,24 @@ async def test_what_is_no_order_is_refused(request_: pb.SetReadReplicasRequest, 
         with pytest.raises(CallFailed, match=reason):
             await caller.call("ClusterService/SetReadReplicas", request_, pb.SetReadReplicasResponse)
     assert site.read_replicas.orders == []
+
+
+async def test_an_order_about_one_repository_and_a_wish_at_its_creation_reach_the_engine() -> None:
+    site = Site()
+    async with site.calling("operator") as caller:
+        done = await caller.call(
+            "ClusterService/SetRepositoryFactor",
+            pb.SetRepositoryFactorRequest(repository="demo/one", factor=5, with_others=True),
+            pb.SetRepositoryFactorResponse,
+        )
+        await caller.call(
+            "RepositoryService/Create",
+            repository_pb2.CreateRequest(name="demo/two", replication_factor=5, request_key="k"),
+            repository_pb2.CreateResponse,
+        )
+    assert site.factors.orders == [("demo/one", 5, True)]
+    assert (done.partition, done.factor, done.others, list(done.warnings)) == (7, 5, 3, ["beware"])
+    assert 5 in site.writes.calls[-1][1]
 
 
 def test_a_repository_shows_them_as_what_they_are() -> None:
