@@ -53,6 +53,7 @@ from meshnode.engine.operations import ApiOperations
 from meshnode.engine.pack_admission import PackAdmission
 from meshnode.engine.participant import Disk
 from meshnode.engine.recipes import RecipeBook
+from meshnode.engine.round_trips import RoundTrips
 from meshnode.engine.settings_orders import SettingsOrders
 from meshnode.engine.slots import KeyedLocks
 from meshnode.engine.system import SystemClock, SystemEntropy
@@ -106,6 +107,7 @@ from meshnode.rpc.repository_config import RepositoryConfigServicer
 from meshnode.rpc.server import RpcServer
 from meshnode.rpc.transport import TransportServicer
 from meshnode.rpc.verify import Verifier
+from meshnode.rpc.ways import Ways
 from meshnode.telemetry.access import AccessLog
 from meshnode.telemetry.logs import configure_logging
 from meshnode.telemetry.metrics import Metrics
@@ -277,6 +279,7 @@ class RunningNode:
         self._rpc = self._make_rpc(audiences)
         await self._rpc.start()
         await engine.serve()
+        self._make_round_trips().start()
 
     async def drain(self) -> None:
         """Finish what is in flight, take nothing new."""
@@ -342,7 +345,17 @@ class RunningNode:
             "mesh.v1.ReplicationService": ReplicationServicer(replication=engine.participant, accounts=accounts),
             "mesh.v1.ClusterService": Parts(
                 ClusterServicer(
-                    own=own, census=census, membership=engine.membership, activity=engine.activity, moves=engine.moves
+                    own=own,
+                    census=census,
+                    membership=engine.membership,
+                    activity=engine.activity,
+                    moves=engine.moves,
+                    ways=Ways(
+                        catalog=engine.world.catalog,
+                        membership=engine.membership,
+                        clock=self._clock,
+                        settings=config.replication,
+                    ),
                 ),
                 ClusterAuditServicer(engine.audit),
                 ClusterHotServicer(
@@ -449,6 +462,20 @@ class RunningNode:
             username=config.catalog.username,
         )
         return JoinServicer(joins=joining, access=access, clock=self._clock)
+
+    def _make_round_trips(self) -> RoundTrips:
+        assert self._peers is not None
+        return RoundTrips(
+            own=self._identity.node,
+            membership=self.engine.membership,
+            catalog=self.engine.world.catalog,
+            ping=self._peers.ping,
+            clock=self._clock,
+            entropy=SystemEntropy(),
+            supervisor=self.engine.supervisor,
+            settings=self._config.replication,
+            metrics=self._metrics,
+        )
 
     def _make_operations(self, revisions: Revisions) -> ApiOperations:
         config, engine = self._config, self.engine

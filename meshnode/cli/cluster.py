@@ -14,9 +14,19 @@ from meshnode.cli.client import ClusterClient, ask, run_client
 from meshnode.cli.hot import hot
 from meshnode.cli.invite import invitations, invite
 from meshnode.cli.join import join
-from meshnode.cli.moves import describe_moves, factor, moves_fact, partitions, print_moves, rebalance, remove
+from meshnode.cli.moves import (
+    describe_moves,
+    factor,
+    moves_fact,
+    partitions,
+    print_moves,
+    print_warnings,
+    rebalance,
+    remove,
+)
 from meshnode.cli.outcome import CommandError, ExitCode
 from meshnode.cli.output import print_facts, print_json, print_table, yes_no
+from meshnode.cli.round_trips import describe_round_trip, print_round_trips
 from meshnode.cli.settings import settings
 from meshnode.cli.target import Target, json_option, target_options
 from meshnode.v1 import cluster_pb2
@@ -71,6 +81,8 @@ def status(target: Target, *, is_json: bool) -> None:
                 "complete": answer.complete,
                 "moves": describe_moves(answer.moves),
                 "nodes": nodes,
+                "round_trips": [describe_round_trip(trip) for trip in answer.round_trips],
+                "warnings": list(answer.warnings),
             }
         )
         return
@@ -87,7 +99,9 @@ def status(target: Target, *, is_json: bool) -> None:
         ]
     )
     _print_nodes(nodes)
+    print_round_trips(answer.round_trips)
     print_moves(answer.moves)
+    print_warnings(answer.warnings)
 
 
 @node.command("list")

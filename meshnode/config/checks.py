@@ -47,6 +47,8 @@ RANGES: Final[dict[str, tuple[int, int]]] = {
     "replication.repair_slots": (1, 256),
     "replication.repair_sweep_ms": (100, 3_600_000),
     "replication.history_rounds": (1, 100_000),
+    "replication.round_trip_interval_ms": (100, 3_600_000),
+    "replication.round_trip_warn_ms": (1, 60_000),
     "scrub.interval_ms": (0, 90 * _DAY_MS),
     "scrub.quick_interval_ms": (0, _DAY_MS),
     "scrub.bytes_per_s_max": (1 << 16, 1 << 40),

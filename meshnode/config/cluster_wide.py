@@ -33,6 +33,8 @@ CLUSTER_WIDE: Final[frozenset[str]] = frozenset(
         "replication.repair_slots",
         "replication.repair_sweep_ms",
         "replication.history_rounds",
+        "replication.round_trip_interval_ms",
+        "replication.round_trip_warn_ms",
     }
     | {f"{section}.{key}" for section in _ALL for key in KEYS[section]}
 )

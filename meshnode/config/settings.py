@@ -165,6 +165,10 @@ class ReplicationSettings:
     """How often a node looks for repositories to repair, besides being told."""
     history_rounds: int = 1_000
     """Applied rounds each replica keeps for peers to catch up from."""
+    round_trip_interval_ms: int = 5_000
+    """From one measurement of the way to each peer to the next."""
+    round_trip_warn_ms: int = 5
+    """Way to a peer and back from which on `cluster status` warns: each write waits for a quorum's slowest."""
 
 
 @dataclass(frozen=True, kw_only=True)

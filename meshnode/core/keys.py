@@ -15,6 +15,7 @@
     invitations/<16 hex digits>      Invitation (core/joining.py): what a new machine may become, once
     listings/<number, 5 digits>      listing mark: its revision says when a record came to list a node of a move's target
     usage/<node>                     NodeUsage: what the node's replicas take on its disk
+    round_trips/<node>               RoundTripReport: how far its peers are, in the node's words
     moves/control                    MoveControl: whether moves are paused
     moves/planner                    who plans now, bound to that node's lease
     moves/progress                   MoveProgress: how far moves are, in the planner's words
@@ -73,6 +74,7 @@ UPKEEP: Final = "upkeep/"
 INVITATIONS: Final = "invitations/"
 LISTINGS: Final = "listings/"
 USAGE: Final = "usage/"
+ROUND_TRIPS: Final = "round_trips/"
 MOVE_CONTROL: Final = "moves/control"
 MOVE_PLANNER: Final = "moves/planner"
 MOVE_PROGRESS: Final = "moves/progress"
@@ -183,6 +185,11 @@ def name_key(name: RepositoryName) -> str:
 def listing_key(partition: PartitionId) -> str:
     """Key of a partition's listing mark; only its revision says anything."""
     return f"{LISTINGS}{partition:05d}"
+
+
+def round_trips_key(node: NodeId) -> str:
+    """Key of what a node says of the way to its peers."""
+    return ROUND_TRIPS + node
 
 
 def usage_key(node: NodeId) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from meshnode.base.errors import OutcomeUnknown
 from meshnode.base.ids import NodeId
-from meshnode.core.keys import NodeState, decode_node, node_key, usage_key
+from meshnode.core.keys import NodeState, decode_node, node_key, round_trips_key, usage_key
 from meshnode.core.moves import partition_dropped
 from meshnode.core.record import Partition
 from meshnode.core.targets import Cluster
@@ -53,7 +53,8 @@ class Removal:
                 return False
         try:
             done = await self.catalog.transact(
-                [Compare(entry.key, entry.revision)], [Delete(entry.key), Delete(usage_key(node))]
+                [Compare(entry.key, entry.revision)],
+                [Delete(entry.key), Delete(usage_key(node)), Delete(round_trips_key(node))],
             )
         except OutcomeUnknown:
             return False

@@ -13,7 +13,7 @@ from typing import Final
 
 from meshnode.auth.answers import CallFailed
 from meshnode.auth.stream import SignedStream
-from meshnode.base.errors import InvalidRequest, PeerUnavailable
+from meshnode.base.errors import InvalidRequest, MeshError, PeerUnavailable
 from meshnode.base.ids import Generation, NodeId, ObjectId, RoundId
 from meshnode.core.round import ReplicaKey, Round
 from meshnode.peer.channels import ChannelFactory, Channels
@@ -35,6 +35,7 @@ from meshnode.wire.rounds import RoundAssembler, key_message
 from meshnode.wire.stage import open_message, stage_messages, vote_of
 from meshnode.wire.status import error_from_call
 
+_HEALTH: Final = "/grpc.health.v1.Health/Check"
 _SERVICE: Final = "/mesh.v1.ReplicationService/"
 
 OIDS_PER_MESSAGE: Final = 20_000
@@ -46,6 +47,8 @@ ROUNDS_MAX: Final = 10_000
 class PeerTimeouts:
     """How long calls to other nodes may take, in milliseconds; whoever calls may stop waiting sooner."""
 
+    ping_ms: int = 2_000
+    """A health call, to measure the way; it must not outlast the interval by much."""
     call_ms: int = 10_000
     """Commit, abort, describe: applying a round of many references takes seconds."""
     deep_ms: int = 600_000
@@ -162,6 +165,15 @@ class GrpcPeers:
         """A stream to `node`, for the git transport and for calls handed on; the caller closes it and maps its errors."""
         channel = await self._channels.to(node)
         return channel.stream(method, messages, timeout_ms=timeout_ms, metadata=metadata)
+
+    async def ping(self, node: NodeId) -> None:
+        """Ask a node for nothing but an answer, whatever it says of its health. Raises PeerUnavailable."""
+        try:
+            await self.forward_unary(node, _HEALTH, b"", (), timeout_ms=self._timeouts.ping_ms)
+        except PeerUnavailable:
+            raise
+        except MeshError as error:
+            raise PeerUnavailable("node gave no answer to a health call", node=node, detail=error.message) from error
 
     async def close(self) -> None:
         """Close all connections. Idempotent."""

@@ -7,6 +7,7 @@ from meshnode.core.keys import Node, NodeState
 from meshnode.ports import Activity, Membership, Moves
 from meshnode.rpc.call import Answer, Call
 from meshnode.rpc.census import Census
+from meshnode.rpc.ways import Ways
 from meshnode.v1 import cluster_pb2
 from meshnode.wire.moves import move_status_message, partition_message, plan_message
 from meshnode.wire.records import node_message, node_state_of
@@ -16,17 +17,19 @@ class ClusterServicer:
     """mesh.v1.ClusterService."""
 
     def __init__(
-        self, *, own: NodeId, census: Census, membership: Membership, activity: Activity, moves: Moves
+        self, *, own: NodeId, census: Census, membership: Membership, activity: Activity, moves: Moves, ways: Ways
     ) -> None:
         self._own = own
         self._census = census
         self._membership = membership
         self._activity = activity
         self._moves = moves
+        self._ways = ways
 
     async def get_status(self, _: cluster_pb2.GetStatusRequest, __: Call) -> Answer:
         """The cluster at a glance."""
         counts = await self._census.counts()
+        ways = await self._ways.read()
         settings = self._membership.settings()
         return cluster_pb2.GetStatusResponse(
             cluster_id=settings.cluster_id,
@@ -39,6 +42,8 @@ class ClusterServicer:
             repositories_read_only=counts.read_only,
             complete=counts.is_complete,
             moves=move_status_message(await self._moves.overview()),
+            round_trips=ways.messages,
+            warnings=ways.warnings,
         )
 
     async def list_nodes(self, _: cluster_pb2.ListNodesRequest, __: Call) -> Answer:

@@ -1,7 +1,8 @@
 """Counts what a node does, for Prometheus: one `Metrics` per node with a registry of its own.
 
 Rule: labels have few values that the code chooses (method, status, phase, outcome); never a name, an id or an
-address, which would make a series for each. Names follow Prometheus: base units, `_total`, `_seconds`, `_bytes`.
+address, which would make a series for each. The one exception is `peer`: nodes are few, and one that goes is forgotten.
+Names follow Prometheus: base units, `_total`, `_seconds`, `_bytes`.
 Source: https://prometheus.io/docs/practices/naming/
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -129,6 +130,15 @@ class Metrics:
             "Version of the cluster's settings that this node runs with.",
             registry=registry,
         )
+        self._round_trips = Gauge(
+            "meshnode_peer_round_trip_seconds",
+            "Signed call to a peer and back, best of two minutes.",
+            ["peer"],
+            registry=registry,
+        )
+        self._unreachable = Gauge(
+            "meshnode_peer_unreachable", "1 while a peer gives no answer.", ["peer"], registry=registry
+        )
         Gauge(
             "meshnode_log_lines_lost", "Log lines that could not be written, since the start.", registry=registry
         ).set_function(lines_lost)
@@ -233,9 +243,27 @@ class Metrics:
         """This node runs with this version of the cluster's settings now."""
         self._settings_version.set(version)
 
+    def set_round_trip(self, peer: str, seconds: float | None) -> None:
+        """The way to a peer, None while it cannot be reached."""
+        self._unreachable.labels(peer).set(seconds is None)
+        if seconds is not None:
+            self._round_trips.labels(peer).set(seconds)
+        else:
+            self._forget(self._round_trips, peer)
+
+    def forget_round_trip(self, peer: str) -> None:
+        """The peer is no longer there."""
+        self._forget(self._round_trips, peer)
+        self._forget(self._unreachable, peer)
+
     def render(self) -> bytes:
         """Everything in Prometheus's text format; serve it as `CONTENT_TYPE`."""
         return generate_latest(self.registry)
+
+    @staticmethod
+    def _forget(gauge: Gauge, peer: str) -> None:
+        with suppress(KeyError):
+            gauge.remove(peer)
 
     def _method(self, method: str) -> str:
         if method in self._methods:

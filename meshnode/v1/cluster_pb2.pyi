@@ -1,6 +1,7 @@
 from meshnode.v1 import annotations_pb2 as _annotations_pb2
 from meshnode.v1 import cluster_audit_pb2 as _cluster_audit_pb2
 from meshnode.v1 import cluster_hot_pb2 as _cluster_hot_pb2
+from meshnode.v1 import cluster_round_trips_pb2 as _cluster_round_trips_pb2
 from meshnode.v1 import cluster_settings_pb2 as _cluster_settings_pb2
 from meshnode.v1 import cluster_join_pb2 as _cluster_join_pb2
 from meshnode.v1 import cluster_replicas_pb2 as _cluster_replicas_pb2
@@ -53,7 +54,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("cluster_id", "format_version", "partitions", "replication_factor", "nodes", "repositories", "repositories_repairing", "repositories_read_only", "complete", "moves")
+    __slots__ = ("cluster_id", "format_version", "partitions", "replication_factor", "nodes", "repositories", "repositories_repairing", "repositories_read_only", "complete", "moves", "round_trips", "warnings")
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
     FORMAT_VERSION_FIELD_NUMBER: _ClassVar[int]
     PARTITIONS_FIELD_NUMBER: _ClassVar[int]
@@ -64,6 +65,8 @@ class GetStatusResponse(_message.Message):
     REPOSITORIES_READ_ONLY_FIELD_NUMBER: _ClassVar[int]
     COMPLETE_FIELD_NUMBER: _ClassVar[int]
     MOVES_FIELD_NUMBER: _ClassVar[int]
+    ROUND_TRIPS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     cluster_id: str
     format_version: int
     partitions: int
@@ -74,7 +77,9 @@ class GetStatusResponse(_message.Message):
     repositories_read_only: int
     complete: bool
     moves: MoveStatus
-    def __init__(self, cluster_id: _Optional[str] = ..., format_version: _Optional[int] = ..., partitions: _Optional[int] = ..., replication_factor: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ..., repositories: _Optional[int] = ..., repositories_repairing: _Optional[int] = ..., repositories_read_only: _Optional[int] = ..., complete: _Optional[bool] = ..., moves: _Optional[_Union[MoveStatus, _Mapping]] = ...) -> None: ...
+    round_trips: _containers.RepeatedCompositeFieldContainer[_cluster_round_trips_pb2.RoundTrip]
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, cluster_id: _Optional[str] = ..., format_version: _Optional[int] = ..., partitions: _Optional[int] = ..., replication_factor: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ..., repositories: _Optional[int] = ..., repositories_repairing: _Optional[int] = ..., repositories_read_only: _Optional[int] = ..., complete: _Optional[bool] = ..., moves: _Optional[_Union[MoveStatus, _Mapping]] = ..., round_trips: _Optional[_Iterable[_Union[_cluster_round_trips_pb2.RoundTrip, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class MoveStatus(_message.Message):
     __slots__ = ("paused", "partitions", "planner", "age_s", "moves", "left_s", "blocked", "warnings")

@@ -3,7 +3,8 @@
     client --up--> proxy --up--> node          stall_up_after / stall_down_after: bytes, then nothing more passes
            <-down-       <-down-               is_answer_lost: the answer to a POST never reaches the client
 
-A stalled connection goes on after `resume`, or ends when either side goes away: then both sides are closed.
+A stalled connection goes on after `resume`, or ends when either side goes away: then both sides are closed. With
+`delay_s`, which may change at any time, every piece is that late in both directions.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Proxy:
         self._stall_up_after = stall_up_after
         self._stall_down_after = stall_down_after
         self._is_answer_lost = is_answer_lost
+        self.delay_s = 0.0
         self.recorded: list[bytearray] = []
         """What clients sent, one entry a connection."""
         self.stalled = threading.Event()
@@ -113,6 +115,8 @@ class Proxy:
                     self.stalled.set()
                     if not self._wait_resumed(source, target):
                         return
+                if self.delay_s:
+                    time.sleep(self.delay_s)  # this is the slow link, not a wait for something
                 target.sendall(chunk)
                 passed += len(chunk)
         except OSError:

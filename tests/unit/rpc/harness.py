@@ -19,7 +19,7 @@ from meshnode.auth.replay import ReplayCache
 from meshnode.auth.tokens import RequestVerifier, ResponseSigner, TokenSigner, replay_window_ms
 from meshnode.base.ids import NodeId
 from meshnode.catalog.memory import MemoryCatalog
-from meshnode.config import AuthSettings, LimitSettings
+from meshnode.config import AuthSettings, LimitSettings, ReplicationSettings
 from meshnode.config.live import LiveSettings
 from meshnode.config.loading import parse_settings
 from meshnode.core.keys import Application, Node, Role
@@ -56,6 +56,7 @@ from meshnode.rpc.repository_config import RepositoryConfigServicer
 from meshnode.rpc.server import RpcServer
 from meshnode.rpc.transport import TransportServicer
 from meshnode.rpc.verify import Verifier
+from meshnode.rpc.ways import Ways
 from tests.unit.rpc.fakes import (
     FakeActivity,
     FakeFactors,
@@ -224,7 +225,17 @@ class Site:
             "mesh.v1.ReplicationService": ReplicationServicer(replication=self.replication, accounts=accounts),
             "mesh.v1.ClusterService": Parts(
                 ClusterServicer(
-                    own=self.own, census=census, membership=self.membership, activity=self.activity, moves=self.moves
+                    own=self.own,
+                    census=census,
+                    membership=self.membership,
+                    activity=self.activity,
+                    moves=self.moves,
+                    ways=Ways(
+                        catalog=self.catalog,
+                        membership=self.membership,
+                        clock=self.clock,
+                        settings=ReplicationSettings(),
+                    ),
                 ),
                 ClusterAuditServicer(self.audit),
                 ClusterHotServicer(
