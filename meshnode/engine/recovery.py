@@ -27,9 +27,9 @@ from meshnode.engine.activity import NodeActivity
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.participant import Participant, position_of
 from meshnode.engine.records import Records
-from meshnode.engine.repairer import Repairer
+from meshnode.engine.repairer import Repairer, may_be_half_applied
 from meshnode.engine.survey import read_partitions
-from meshnode.ports import Catalog, Clock, Compare, Entry, Put, ReplicaState
+from meshnode.ports import Catalog, Clock, Compare, Entry, Put
 
 log = logging.getLogger("meshnode.engine")
 
@@ -85,7 +85,7 @@ class Recovery:
                 return
             if not state.is_deleted:
                 digest = await self.participant.disk.reader.digest_on_disk(key)
-                if digest != state.refs_digest and not _may_be_half_applied(state, record):
+                if digest != state.refs_digest and not may_be_half_applied(state, record):
                     raise Corrupt("references on disk do not match the replica's state", repository=key.repository)
         except Corrupt as damage:
             if record is None:
@@ -200,11 +200,3 @@ class Recovery:
 def _fenced(entry: Entry) -> Put:
     partition = decode_partition(entry.value)
     return Put(entry.key, encode_partition(replace(partition, epoch=partition.epoch + 2)))
-
-
-def _may_be_half_applied(state: ReplicaState, record: Record) -> bool:
-    """Whether a round in the journal explains references of no generation: repair ends it, or fetches everything.
-
-    Only a published round is ever begun, so the record is past the replica's position.
-    """
-    return bool(state.prepared) and state.generation < record.generation

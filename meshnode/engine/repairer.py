@@ -365,7 +365,9 @@ class Repairer:
                     return
                 digest = await self._participant.disk.reader.digest_on_disk(key)
             if digest != at.record.refs_digest:
-                await self.set_aside(key, "references on disk do not match the record")
+                latest = (await self._records.read(key)).record
+                if latest is None or not may_be_half_applied(now, latest):
+                    await self.set_aside(key, "references on disk do not match the record")
                 return
         if await self._replace(at, record_rejoined(at.record, self._own)):
             self._activity.note_consistent(key)
@@ -390,3 +392,11 @@ class Repairer:
 
     def _show(self, key: ReplicaKey, source: NodeId | None, phase: str) -> None:
         self._activity.note_repair(RepairProgress(key=key, phase=phase, percent=-1, source=source))
+
+
+def may_be_half_applied(state: ReplicaState, record: Record) -> bool:
+    """Whether a round in the journal explains references of no generation: repair ends it, or fetches everything.
+
+    Only a published round is ever begun, so the record is past the replica's position.
+    """
+    return bool(state.prepared) and state.generation < record.generation

@@ -200,6 +200,37 @@ def test_a_second_stream_of_a_half_applied_round_leaves_no_objects_behind() -> N
     play(story)
 
 
+def test_a_round_that_is_half_applied_when_a_replica_is_to_rejoin_is_no_damage() -> None:
+    """It was published behind the back of the repair that compares references with the record (seed 4005704)."""
+
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        await cluster.wait_until_consistent(NAME)
+        node = cluster.nodes[NodeId("n3")]
+        is_full = True
+
+        def fill(step: str) -> None:
+            if step == APPLY_REFS and is_full:
+                raise Overloaded("no space left on device")
+
+        await cluster.crash("n3")
+        node.step = fill
+        engine = await cluster.restart("n3")
+        (key,) = node.disk.replicas
+        before = await engine.records.read(key)
+        state = await engine.participant.disk.store.load(key)
+        await cluster.set_ref("n1", NAME, A)
+        while not node.disk.replicas[key].refs.get(RefName(MAIN)):
+            await cluster.clock.sleep(10)
+        await engine.repairer._rejoin(key, before, state)
+        assert node.disk.damaged == []
+        is_full = False
+        await cluster.wait_until_consistent(NAME)
+        assert await cluster.read("n3", NAME) == A
+
+    play(story)
+
+
 def test_a_sync_whose_peer_goes_away_after_the_objects_came_leaves_no_objects() -> None:
     async def story(cluster: MemoryCluster) -> None:
         await cluster.create("n1", NAME)
