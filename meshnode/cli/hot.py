@@ -65,7 +65,7 @@ def _advice(one: pb.HotRepository) -> str:
         return f"add {number} read replicas: meshnode repo add-read-replicas {one.name} {number}"
     if suggestion.factor:
         number = suggestion.factor
-        return f"have {number} voting replicas: meshnode cluster factor {number} --partition {one.partition}"
+        return f"have {number} voting replicas: meshnode repo factor {one.name} {number}"
     return "nothing to do"
 
 

@@ -163,6 +163,17 @@ def _facts(message: Message, prefix: str, depth: int) -> Iterator[tuple[str, str
             yield name, redact(_text(field, value))
 
 
+def _items(field: Any, value: Any, *, is_message: bool) -> list[str]:
+    """The first items of a list, or pairs of a map, as texts."""
+    if is_message and field.message_type.GetOptions().map_entry:
+        return [f"{key}={_told(str(key), item)}" for key, item in sorted(value.items())[:LISTED_MAX]]
+    return [str(item) if is_message else _text(field, item) for item in list(value)[:LISTED_MAX]]
+
+
+def _told(name: str, value: object) -> str:
+    return REDACTED if any(word in name.lower() for word in _SECRET_WORDS) else str(value)
+
+
 def _text(field: Any, value: Any) -> str:
     if isinstance(value, bytes):
         return f"{len(value)} bytes"

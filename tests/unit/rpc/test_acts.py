@@ -207,6 +207,8 @@ def test_facts_of_a_request_hold_no_secret_and_stay_small() -> None:
     assert request_facts(state) == {"node": "n1", "state": "NODE_STATE_DRAINING"}
     settings = cluster_settings_pb2.UpdateSettingsRequest(set={"b": "2", "a": "1"}, unset=["c"])
     assert request_facts(settings) == {"set": "a=1, b=2", "unset": "c"}
+    settings = cluster_settings_pb2.UpdateSettingsRequest(set={"scrub.slots": "2", "some.password": "hidden"})
+    assert request_facts(settings)["set"] == "scrub.slots=2, some.[redacted]"
     nested = cluster_audit_pb2.ListAuditResponse(
         entries=[cluster_audit_pb2.AuditEntry(who=f"app:{number}") for number in range(20)]
     )
