@@ -2,6 +2,7 @@
 
     record changes    I4 one generation at a time, I8 a quorum of disks holds the round, I3/I5 nobody was told abort,
                       and every replica the record believes in has, or can reach from its own journal, what it says (I1)
+                      nothing is published that the repository's configuration of that moment denies
     a store changes   I2 only published rounds are applied, I6 on their own base; I3 a believed replica never loses what
                       it promised; I9 its references are those of its generation
     a message goes    I5 Commit only of what is published, Abort only of what never was
@@ -33,11 +34,19 @@ from meshnode.base.ids import (
     symbolic_target,
 )
 from meshnode.catalog.memory import MemoryCatalog
-from meshnode.core.keys import NAMES, PARTITIONS, RECORDS, decode_partition, decode_record
+from meshnode.core.keys import CONFIGS, NAMES, PARTITIONS, RECORDS, config_key, decode_partition, decode_record
 from meshnode.core.participant import Position, published_path
 from meshnode.core.quorum import quorum_size
 from meshnode.core.record import Partition, Record, RepositoryState, consistent_nodes
 from meshnode.core.refs import digest_after, refs_after
+from meshnode.core.repository_config import (
+    NO_CONFIG,
+    RepositoryConfig,
+    decode_repository_config,
+    is_deletion_denied,
+    must_fast_forward,
+    texts_of,
+)
 from meshnode.core.round import ReplicaKey, Round, WriteKind
 from meshnode.git.memory_disk import MemoryDisk
 from tests.sim.story import Story
@@ -78,6 +87,8 @@ class Auditor:
         self._revisions: dict[str, int] = {}
         self._names: dict[str, str] = {}
         self._name_changes: dict[str, int] = {}
+        self._configs: dict[str, RepositoryConfig] = {}
+        """By catalog key, what holds now."""
         self._changes: list[tuple[Collection[str], asyncio.Event]] = []
         self._lost: dict[NodeId, set[RepositoryId]] = {}
         """Replicas that went with a disk, until the record lists them or the node serves again."""
@@ -151,6 +162,10 @@ class Auditor:
                     self._names.pop(key, None)
                 else:
                     self._names[key] = entry.value.decode()
+            elif key.startswith(CONFIGS):
+                self._configs[key] = NO_CONFIG if entry is None else decode_repository_config(entry.value)
+                self._story.tell("cat", f"{key[:14]} is configured: {texts_of(self._configs[key])}")
+                self.count("repository configured")
             elif entry is not None and key.startswith(PARTITIONS):
                 self._on_partition(decode_partition(entry.value))
             elif entry is not None and key.startswith(RECORDS):
@@ -241,6 +256,10 @@ class Auditor:
         digest = digest_after(EMPTY if old is None else old.refs_digest, round_.edits)
         if digest != record.refs_digest:
             self.violate(f"I9: the edits of round {round_id[:6]} do not lead to the record's digest")
+        config = self._configs.get(config_key(record.repository), NO_CONFIG)
+        for edit in round_.edits if round_.kind is WriteKind.UPDATE else ():
+            if is_deletion_denied(config, edit) or must_fast_forward(config, edit):  # no value stands on another here
+                self.violate(f"round {round_id[:6]} changes {edit.name}, which the configuration of the moment denies")
         self.published[round_id] = round_
         self.rounds_of.setdefault(round_.actor, []).append(round_)
         truth.rounds.append(round_id)

@@ -20,6 +20,7 @@ from meshnode.base.ids import Generation, NodeId, RefName, RepositoryId, Reposit
 from meshnode.core.round import Round, WriteKind
 from meshnode.engine.node import NodeEngine
 from meshnode.ports import Consistency, ConsistencyLevel, ReadView, RefChange
+from tests.sim import plan
 from tests.sim.linearizability import Call, Kind
 from tests.sim.plan import CHURN_NAMES, REFS, Operation
 from tests.sim.pushes import Command, in_pieces, push_bytes, request
@@ -159,6 +160,8 @@ class Clients:
                 await self._named(operation, lambda engine, key, actor: engine.writes.delete(
                     RepositoryName(churn), request_key=key, actor=actor
                 ), churn)  # fmt: skip
+            case plan.CONFIGURE:
+                await self._configure(operation, name)
             case "churn_push":
                 await self._push(operation, churn, ref)
             case kind:
@@ -222,6 +225,21 @@ class Clients:
 
         async def attempt(engine: NodeEngine) -> Answer:
             await work(engine, actor, actor)
+            return Answer(Ending.DONE)
+
+        await self._attempts(operation, name, attempt, [])
+
+    async def _configure(self, operation: Operation, name: str) -> None:
+        """Deny or allow deletions and rewinds; more often allow, or little would be written."""
+        texts = {
+            "receive.denyDeletes": "true" if operation.choice % 2 else "false",
+            "receive.denyNonFastForwards": "true" if operation.choice % 3 == 0 else "false",
+        }
+        actor = f"op{operation.number}"
+
+        async def attempt(engine: NodeEngine) -> Answer:
+            configs = engine.configs
+            await configs.update(RepositoryName(name), texts, (), expected_version=None, actor=actor)
             return Answer(Ending.DONE)
 
         await self._attempts(operation, name, attempt, [])

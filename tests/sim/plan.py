@@ -13,6 +13,8 @@ FAULTS_MS: Final = 8_000
 """Virtual time in which faults begin and clients begin operations; after it everything must heal."""
 STABLE_REPOSITORIES_MAX: Final = 3
 CHURN_NAMES: Final = ("churn/a", "churn/b", "churn/c")
+CONFIGURATIONS_FROM: Final = 500
+"""Number of the first operation that configures; there are never as many others."""
 REFS: Final = ("refs/heads/main", "refs/heads/topic", "refs/tags/v1")
 
 FAULT_KINDS: Final = (
@@ -42,6 +44,9 @@ FAULT_KINDS: Final = (
 
 READ_REPLICAS: Final = "read_replicas"
 """An order about read replicas. Drawn apart from the others, so that seeds from before it keep their plans."""
+
+CONFIGURE: Final = "configure"
+"""An operation that configures a repository. Drawn apart, too."""
 
 LOSING: Final = {"lost_disk", "torn_record"}
 """Faults that take what a node has promised to keep. One node of a run meets them all: what a quorum holds is safe
@@ -161,7 +166,10 @@ def make_plan(seed: int) -> Plan:
                 key=lambda fault: fault.at_ms,
             )
         ),
-        operations=tuple(_operations(chance, nodes, repositories, clients)),
+        operations=(
+            *_operations(chance, nodes, repositories, clients),
+            *_configurations(Random(f"configurations {seed}"), nodes, repositories, clients),
+        ),
     )
 
 
@@ -217,6 +225,28 @@ def _read_replica_orders(chance: Random, nodes: tuple[str, ...]) -> list[Fault]:
             detail=chance.randint(0, 40),
         )
         for _ in range(chance.randint(1, 4))
+    ]
+
+
+def _configurations(
+    chance: Random, nodes: tuple[str, ...], repositories: tuple[str, ...], clients: int
+) -> list[Operation]:
+    """Changes of what writes to repositories may do, in a quarter of the runs."""
+    if chance.random() < 0.75:
+        return []
+    return [
+        Operation(
+            number=CONFIGURATIONS_FROM + number,
+            at_ms=chance.randint(0, FAULTS_MS),
+            client=chance.randrange(clients),
+            kind=CONFIGURE,
+            repository=chance.randrange(len(repositories)),
+            ref=0,
+            node=chance.randrange(2 * len(nodes)),
+            choice=chance.randrange(1 << 16),
+            is_repeated=chance.random() < 0.4,
+        )
+        for number in range(chance.randint(4, 30))
     ]
 
 

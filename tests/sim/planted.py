@@ -10,6 +10,7 @@ from meshnode.base.errors import CatalogUnavailable, ReplicaBehind
 from meshnode.base.ids import Generation, NodeId, PartitionId, RepositoryName, RoundId
 from meshnode.core import participant as participant_rules
 from meshnode.core import write as write_rules
+from meshnode.core.keys import record_key
 from meshnode.core.moves import Fill, Step, Swap
 from meshnode.core.quorum import quorum_size
 from meshnode.core.record import Partition, Record, record_rejoined
@@ -21,7 +22,7 @@ from meshnode.engine.rounds import NameChange, RoundDriver, _Run
 from meshnode.engine.shipping import Shipment
 from meshnode.engine.survey import Surveyed
 from meshnode.git.state import state_after
-from meshnode.ports import Consistency, ConsistencyLevel, ReadView, Vote, VoteKind
+from meshnode.ports import Compare, Consistency, ConsistencyLevel, ReadView, Vote, VoteKind
 from tests.sim.world import Plant
 
 
@@ -46,6 +47,20 @@ def _with_machine(kind: type[write_rules.WriteRound]) -> Plant:
         engine.driver = engine.writer.driver = driver
 
     return plant
+
+
+class _ForgetfulDriver(RoundDriver):
+    """Publishes by whatever configuration a round was checked."""
+
+    async def run(self, round_: Round, at: RecordAt, shipment: Shipment, names: NameChange) -> write_rules.Finish:
+        run = _Run(self, round_, at, shipment, names)
+        run._config = Compare(record_key(round_.repository), at.record_revision)
+        return await run.drive()
+
+
+def _publish_whatever_is_configured(engine: NodeEngine) -> None:
+    fields = {name: getattr(engine.driver, name) for name in RoundDriver.__dataclass_fields__}
+    engine.driver = engine.writer.driver = _ForgetfulDriver(**fields)
 
 
 class _PublishesEarly(write_rules.WriteRound):
@@ -337,6 +352,7 @@ BUGS: dict[str, Plant] = {
     "count a learner's vote": _with_machine(_CountsLearners),
     "count a read replica's vote": _with_machine(_CountsReadReplicas),
     "answer at a read replica wherever it stands": _answer_wherever_it_stands,
+    "publish whatever is configured by now": _publish_whatever_is_configured,
     "publish over a fence": _with_machine(_RepublishesOverFences),
     "vote before the journal": _skip_journal,
     "serve while inconsistent": _serve_while_inconsistent,

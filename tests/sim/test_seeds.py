@@ -32,6 +32,7 @@ EFFECTS: Final = {
     "lost on a cut way",
     "replica moved",
     "replicas lost with a disk",
+    "repository configured",
     "straggler",
 }
 """What any 125 seeds must have met; the rarest of them comes a dozen times in as many."""
