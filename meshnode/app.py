@@ -26,13 +26,14 @@ from meshnode.auth.identity import (
     Belonging,
     Identity,
     check_belonging,
-    check_key,
     check_listed,
+    choose_key,
     read_belonging,
     write_belonging,
 )
 from meshnode.auth.invitations import CatalogAccess
-from meshnode.auth.keys import load_private_key
+from meshnode.auth.key_files import KeyFiles
+from meshnode.auth.keys import PrivateKey
 from meshnode.auth.registry import KeyRegistry
 from meshnode.auth.replay import ReplayCache
 from meshnode.auth.responses import ResponseSigner
@@ -48,6 +49,7 @@ from meshnode.config.live import LiveSettings
 from meshnode.core.keys import CLUSTER, Application, Node, decode_node, decode_settings, node_key
 from meshnode.engine.hot import HotCounter
 from meshnode.engine.joining import Joining
+from meshnode.engine.key_rotation import KeyRotation
 from meshnode.engine.node import NodeEngine, World
 from meshnode.engine.operations import ApiOperations
 from meshnode.engine.pack_admission import PackAdmission
@@ -89,11 +91,13 @@ from meshnode.rpc.cluster import ClusterServicer
 from meshnode.rpc.cluster_audit import ClusterAuditServicer
 from meshnode.rpc.cluster_hot import ClusterHotServicer
 from meshnode.rpc.cluster_join import JoinServicer
+from meshnode.rpc.cluster_keys import KeysServicer
 from meshnode.rpc.cluster_replicas import ClusterReplicas
 from meshnode.rpc.cluster_settings import ClusterSettingsServicer
 from meshnode.rpc.forward import Forwarder
 from meshnode.rpc.forward_stream import StreamForwarder
 from meshnode.rpc.git_api import GitApi
+from meshnode.rpc.key_search import KeySearch
 from meshnode.rpc.maintenance import MaintenanceServicer
 from meshnode.rpc.object_reads import ObjectReads
 from meshnode.rpc.observer import Observer
@@ -193,11 +197,11 @@ async def identify(config: Config, catalog: Catalog) -> Identity:
     found = read_belonging(data)
     check_belonging(found, expected, data)
     listed = check_listed(own, None if entry is None else decode_node(entry.value), is_known_here=found is not None)
-    key = load_private_key(Path(config.auth.key_file) if config.auth.key_file else data / "node.pem")
-    check_key(listed, key)
+    files = KeyFiles(Path(config.auth.key_file) if config.auth.key_file else data / "node.pem")
+    key = choose_key(listed, files)
     if found is None:
         write_belonging(data, expected)
-    return Identity(node=own, cluster_id=expected.cluster_id, key=key)
+    return Identity(node=own, cluster_id=expected.cluster_id, key=key, files=files)
 
 
 class RunningNode:
@@ -211,6 +215,7 @@ class RunningNode:
         self._clock = SystemClock()
         self._registry = KeyRegistry()
         self._signer = TokenSigner(identity.issuer, identity.key, self._clock)
+        self._responses = ResponseSigner(identity.issuer, identity.key, self._clock)
         self._metrics = Metrics(node=identity.node, version=__version__)
         self._hot = HotCounter(identity.node, self._clock)
         self._access = AccessLog(self._metrics, self._hot.note)
@@ -247,6 +252,15 @@ class RunningNode:
             upkeep=config.upkeep,
             rebalance=config.rebalance,
         )
+        self._rotation = KeyRotation(
+            own=identity.node,
+            catalog=self.engine.world.catalog,
+            clock=self._clock,
+            supervisor=self.engine.supervisor,
+            files=identity.files,
+            use_key=self._use_key,
+            in_use=identity.key.key_id,
+        )
         self._rpc: RpcServer | None = None
         self._http: HttpServer | None = None
 
@@ -280,6 +294,7 @@ class RunningNode:
         await self._rpc.start()
         await engine.serve()
         self._make_round_trips().start()
+        self._rotation.start()
 
     async def drain(self) -> None:
         """Finish what is in flight, take nothing new."""
@@ -369,6 +384,7 @@ class RunningNode:
                 self._make_cluster_settings(),
                 self._make_joins(),
                 ClusterReplicas(engine.read_replicas, engine.factors),
+                KeysServicer(own=own, rotations=self._rotation),
             ),
             "mesh.v1.MaintenanceService": MaintenanceServicer(
                 own=own,
@@ -428,7 +444,8 @@ class RunningNode:
         pipeline = Pipeline(
             own=own,
             verifier=RequestVerifier(self._registry, audiences, self._clock, replay, config.auth),
-            signer=ResponseSigner(self._identity.issuer, self._identity.key, self._clock),
+            keys=KeySearch(engine.membership.refresh_keys, self._clock),
+            signer=self._responses,
             admission=admission,
             clock=self._clock,
             entropy=SystemEntropy(),
@@ -445,6 +462,10 @@ class RunningNode:
             address=config.listen.grpc,
             credentials=server_credentials(config.tls),
         )
+
+    def _use_key(self, key: PrivateKey) -> None:
+        self._signer.use_key(key)
+        self._responses.use_key(key)
 
     def _make_joins(self) -> JoinServicer:
         config, engine = self._config, self.engine

@@ -11,15 +11,18 @@ taken as it is found.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from meshnode.auth.keys import PrivateKey, write_private_file
+from meshnode.auth.key_files import KeyFiles
+from meshnode.auth.keys import PrivateKey, PublicKey, write_private_file
 from meshnode.base.errors import Corrupt, Forbidden, InvalidRequest
 from meshnode.base.ids import NodeId, parse_node_id
 from meshnode.core.decoding import decode
 from meshnode.core.keys import Node, encode_json
+from meshnode.core.rotation import signing_key
 
 IDENTITY_FILE: Final = "identity.json"
 _FORMAT: Final = 1
@@ -32,6 +35,8 @@ class Identity:
     node: NodeId
     cluster_id: str
     key: PrivateKey
+    """What it signs with."""
+    files: KeyFiles
 
     @property
     def issuer(self) -> str:
@@ -111,7 +116,23 @@ def check_listed(own: NodeId, entry: Node | None, *, is_known_here: bool) -> Nod
     return entry
 
 
-def check_key(entry: Node, key: PrivateKey) -> None:
-    """Check that the catalog lists this key for the node. Raises Forbidden."""
-    if key.public_pem.strip() not in {pem.strip() for pem in entry.public_keys}:
-        raise Forbidden("the catalog lists another key for this node", node=entry.node, key_id=key.key_id)
+def choose_key(entry: Node, files: KeyFiles) -> PrivateKey:
+    """The key to sign with: of those on the disk, the one that the catalog lists first.
+
+    Raises:
+        Forbidden: none of them is listed. InvalidRequest: no key, or one that cannot be used.
+    """
+    current, successor = files.load()
+    here = {key.key_id: key for key in (successor, current) if key is not None}
+    key_id = signing_key(current.key_id, None if successor is None else successor.key_id, _ids(entry))
+    if key_id is None:
+        raise Forbidden("the catalog lists another key for this node", node=entry.node, key_id=current.key_id)
+    return here[key_id]
+
+
+def _ids(entry: Node) -> list[str]:
+    ids = []
+    for pem in entry.public_keys:
+        with contextlib.suppress(InvalidRequest):
+            ids.append(PublicKey.parse(pem).key_id)
+    return ids

@@ -75,6 +75,10 @@ class ResponseSigner:
         self._encoder = JwtEncoder(key)
         self._clock = clock
 
+    def use_key(self, key: PrivateKey) -> None:
+        """Sign with another key from now on."""
+        self._encoder = JwtEncoder(key)
+
     def response_token(
         self,
         *,

@@ -44,6 +44,7 @@ __all__ = [
     "SignedRequest",
     "TokenPolicy",
     "TokenSigner",
+    "UnknownKey",
     "VerifiedRequest",
     "replay_window_ms",
     "verify_response",
@@ -101,6 +102,10 @@ class VerifiedRequest:
             raise Unauthenticated("request body is not the one that was signed", caller=self.caller.issuer)
 
 
+class UnknownKey(Unauthenticated):
+    """A token names a key that is not in the registry: nobody's, or one that was listed a moment ago."""
+
+
 def replay_window_ms(skew_ms: int) -> int:
     """How long a `ReplayCache` must remember: from first possible use to last possible acceptance."""
     return LIFETIME_MS + 2 * skew_ms
@@ -113,6 +118,10 @@ class TokenSigner:
         self.issuer = issuer
         self._encoder = JwtEncoder(key)
         self._clock = clock
+
+    def use_key(self, key: PrivateKey) -> None:
+        """Sign with another key from now on."""
+        self._encoder = JwtEncoder(key)
 
     def request_token(self, *, audience: str, method: str, first_body: bytes | None) -> SignedRequest:
         """Sign a request; takes about 250 microseconds.
@@ -231,11 +240,11 @@ class RequestVerifier:
 
 
 def find_key(registry: KeyRegistry, token: Unverified) -> KnownKey:
-    """The believed key that a token claims to be signed with. Raises Unauthenticated."""
+    """The believed key that a token claims to be signed with. Raises UnknownKey."""
     issuer = token.text("iss")
     known = registry.find(issuer, token.key_id)
     if known is None:
-        raise Unauthenticated("key is not known", issuer=printable(issuer), key_id=printable(token.key_id))
+        raise UnknownKey("key is not known", issuer=printable(issuer), key_id=printable(token.key_id))
     return known
 
 

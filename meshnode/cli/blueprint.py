@@ -176,7 +176,7 @@ def nodes_of(cluster: ClusterFile) -> list[Node]:
             zone=entry.zone,
             weight=100,
             state=NodeState.AVAILABLE,
-            public_keys=(entry.public_key,),
+            public_keys=entry.public_keys,
         )
         for entry in cluster.nodes
     ]
@@ -217,7 +217,7 @@ def _make_cluster_file(layout: Layout, blueprint: ClusterBlueprint) -> ClusterFi
 def _check_keys(layout: Layout, cluster: ClusterFile) -> None:
     for entry in cluster.nodes:
         path = layout.key_file(entry.node)
-        if not path.exists() or load_private_key(path).public_pem != entry.public_key:
+        if not path.exists() or load_private_key(path).public_pem not in entry.public_keys:
             raise CommandError(
                 "the key file of a node is not the one the cluster knows",
                 node=entry.node,

@@ -87,8 +87,9 @@ class ClusterClient:
         except DecodeError as error:
             raise PeerUnavailable("answer cannot be decoded", node=endpoint.node, method=method) from error
         if self._target.is_verbose:
-            key_id = PublicKey.parse(endpoint.public_key).key_id
-            print_note(f"{endpoint.node} ({endpoint.address}) answered {method}: signature verified, key {key_id}")
+            keys = (endpoint.public_key, *endpoint.other_keys)
+            ids = " or ".join(PublicKey.parse(pem).key_id for pem in keys)
+            print_note(f"{endpoint.node} ({endpoint.address}) answered {method}: signature verified, key {ids}")
         return message
 
     def _channel(self, endpoint: Endpoint) -> SignedChannel:
@@ -147,7 +148,7 @@ def _node_of(endpoint: Endpoint) -> Node:
         zone="",
         weight=0,
         state=NodeState.AVAILABLE,
-        public_keys=(endpoint.public_key,),
+        public_keys=(endpoint.public_key, *endpoint.other_keys),
     )
 
 

@@ -14,6 +14,7 @@ from meshnode.cli.client import ClusterClient, ask, run_client
 from meshnode.cli.hot import hot
 from meshnode.cli.invite import invitations, invite
 from meshnode.cli.join import join
+from meshnode.cli.keys import rotate_key, show_keys
 from meshnode.cli.moves import (
     describe_moves,
     factor,
@@ -57,7 +58,7 @@ def node() -> None:
     """List nodes, inspect, drain, disable, enable and remove them; let new ones in."""
 
 
-for command in (remove, invite, invitations, join):
+for command in (remove, invite, invitations, join, rotate_key, show_keys):
     node.add_command(command)
 
 

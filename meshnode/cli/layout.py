@@ -55,6 +55,13 @@ class ClusterNode:
     """PEM."""
     zone: str = NodeSettings.zone
     """Its failure domain when the cluster was made."""
+    other_keys: tuple[str, ...] = ()
+    """PEM of what else it may be believed under, while its key is being replaced."""
+
+    @property
+    def public_keys(self) -> tuple[str, ...]:
+        """All of them."""
+        return (self.public_key, *self.other_keys)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -204,6 +211,7 @@ def write_cluster_file(layout: Layout, cluster: ClusterFile) -> None:
                 "public_key": entry.public_key,
                 "zone": entry.zone,
             }
+            | ({"other_keys": list(entry.other_keys)} if entry.other_keys else {})
             for entry in cluster.nodes
         ],
     }
@@ -259,6 +267,7 @@ def _parse_cluster(fields: Fields) -> ClusterFile:
                 http=entry.text("http"),
                 public_key=entry.text("public_key"),
                 zone=entry.text("zone") if entry.has("zone") else NodeSettings.zone,
+                other_keys=entry.optional_texts("other_keys"),
             )
             for entry in map(Fields, fields.items("nodes"))
         ),

@@ -33,6 +33,9 @@ from meshnode.config import TlsSettings, load_config
 
 DATA_VARIABLE: Final = "MESHNODE_DATA"
 DATA_DEFAULT: Final = ".mesh"
+KEYS_OF_A_NODE_MAX: Final = 2
+"""The one it signs with, and the one before or after."""
+_PEM_END: Final = "-----END PUBLIC KEY-----"
 _LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -47,6 +50,8 @@ class Endpoint:
     """host:port of its gRPC server."""
     public_key: str
     """PEM its answers must be signed with."""
+    other_keys: tuple[str, ...] = ()
+    """PEM of other keys that will do, while the node's key is being replaced."""
     credentials: grpc.ChannelCredentials | None
     """None: plaintext."""
 
@@ -62,6 +67,8 @@ class Target:
     cluster_id: str
     """"" where only single nodes are known."""
     is_verbose: bool
+    layout: Layout | None = None
+    """The directory whose `cluster.json` says all this; None where the command line does."""
 
 
 def default_data() -> Path:
@@ -140,6 +147,7 @@ def target_options(command: F) -> F:
             application=application,
             cluster_id=cluster_id,
             is_verbose=verbose,
+            layout=None if servers else layout,
         )
         return command(target=target, **values)
 
@@ -162,6 +170,7 @@ def local_endpoints(layout: Layout, cluster: ClusterFile) -> tuple[Endpoint, ...
                 node=entry.node,
                 address=entry.grpc,
                 public_key=entry.public_key,
+                other_keys=entry.other_keys,
                 credentials=channel_credentials(tls),
             )
         )
@@ -186,9 +195,32 @@ def _remote_endpoint(url: str, pinned: str, tls: TlsSettings) -> Endpoint:
     if is_tls and credentials is None:
         raise click.UsageError("https:// needs --ca-file, --cert-file and --cert-key-file: TLS is mutual")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    public_key = _read_file(Path(file)).decode(errors="replace")
-    PublicKey.parse(public_key)
-    return Endpoint(node=parse_node_id(node), address=f"{host}:{port}", public_key=public_key, credentials=credentials)
+    keys = split_keys(_read_file(Path(file)).decode(errors="replace"))
+    return Endpoint(
+        node=parse_node_id(node),
+        address=f"{host}:{port}",
+        public_key=keys[0],
+        other_keys=keys[1:],
+        credentials=credentials,
+    )
+
+
+def split_keys(text: str) -> tuple[str, ...]:
+    """The public keys of a file: several, one below the other, while a node's key is being replaced.
+
+    Raises:
+        InvalidRequest: one of them cannot be used, or there are more than two.
+    """
+    *whole, rest = text.split(_PEM_END)
+    keys = tuple(part.lstrip() + _PEM_END + "\n" for part in whole)
+    if not keys or rest.strip():
+        PublicKey.parse(text)
+        return (text,)
+    if len(keys) > KEYS_OF_A_NODE_MAX:
+        raise InvalidRequest("a file has more public keys than a node", keys=len(keys), keys_max=KEYS_OF_A_NODE_MAX)
+    for key in keys:
+        PublicKey.parse(key)
+    return keys
 
 
 def _read_file(path: Path) -> bytes:

@@ -34,6 +34,8 @@ class NodeAddress:
     """gRPC: `http://host:port` (loopback, or a network you trust) or `https://host:port`."""
     public_key: str
     """PEM."""
+    other_keys: tuple[str, ...] = ()
+    """PEM of other keys that will do, while the node's key is being replaced."""
 
 
 def read_cluster_file(path: Path) -> list[NodeAddress]:
@@ -45,6 +47,7 @@ def read_cluster_file(path: Path) -> list[NodeAddress]:
                 node=entry.parsed("node", parse_node_id),
                 url=f"http://{entry.text('grpc')}",
                 public_key=entry.text("public_key"),
+                other_keys=entry.optional_texts("other_keys"),
             )
             for entry in entries
         ]
@@ -96,7 +99,7 @@ class Nodes:
         channel = self._channels.get(node)
         if channel is None:
             registry = KeyRegistry()
-            registry.replace([_entry(node, target, address.public_key)], [])
+            registry.replace([_entry(node, target, (address.public_key, *address.other_keys))], [])
             channel = self._channels[node] = SignedChannel(
                 target,
                 audience=node,
@@ -122,11 +125,12 @@ def _target(address: NodeAddress, credentials: grpc.ChannelCredentials | None) -
 
 def _checked(address: NodeAddress) -> NodeAddress:
     parse_node_id(address.node)
-    PublicKey.parse(address.public_key)
+    for key in (address.public_key, *address.other_keys):
+        PublicKey.parse(key)
     return address
 
 
-def _entry(node: NodeId, target: str, public_key: str) -> Node:
+def _entry(node: NodeId, target: str, public_keys: tuple[str, ...]) -> Node:
     return Node(
         node=node,
         grpc_url=target,
@@ -134,5 +138,5 @@ def _entry(node: NodeId, target: str, public_key: str) -> Node:
         zone="",
         weight=0,
         state=NodeState.AVAILABLE,
-        public_keys=(public_key,),
+        public_keys=public_keys,
     )

@@ -10,6 +10,7 @@ from meshnode.v1 import (
     cluster_audit_pb2,
     cluster_hot_pb2,
     cluster_join_pb2,
+    cluster_keys_pb2,
     cluster_pb2,
     cluster_replicas_pb2,
     cluster_settings_pb2,
@@ -75,6 +76,22 @@ _CLUSTER_REVOKE_INVITATION: Final = Method(
 _CLUSTER_JOIN_CLUSTER: Final = Method(
     path="/mesh.v1.ClusterService/JoinCluster",
     is_write=True,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_ROTATE_NODE_KEY: Final = Method(
+    path="/mesh.v1.ClusterService/RotateNodeKey",
+    is_write=True,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_GET_NODE_KEYS: Final = Method(
+    path="/mesh.v1.ClusterService/GetNodeKeys",
+    is_write=False,
     holder=(),
     name_field="",
     has_request_key=False,
@@ -244,6 +261,25 @@ class ClusterService:
         """
         return await self._caller.unary(
             _CLUSTER_JOIN_CLUSTER, request, cluster_join_pb2.JoinClusterResponse, timeout_ms=timeout_ms
+        )
+
+    async def rotate_node_key(
+        self, request: cluster_keys_pb2.RotateNodeKeyRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_keys_pb2.RotateNodeKeyResponse:
+        """Give the answering node another key; calls go on meanwhile."""
+        return await self._caller.unary(
+            _CLUSTER_ROTATE_NODE_KEY, request, cluster_keys_pb2.RotateNodeKeyResponse, timeout_ms=timeout_ms
+        )
+
+    async def get_node_keys(
+        self, request: cluster_keys_pb2.GetNodeKeysRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_keys_pb2.GetNodeKeysResponse:
+        """The keys under which a node's answers are to be believed.
+
+        Any node may be asked about any.
+        """
+        return await self._caller.unary(
+            _CLUSTER_GET_NODE_KEYS, request, cluster_keys_pb2.GetNodeKeysResponse, timeout_ms=timeout_ms
         )
 
     async def remove_node(

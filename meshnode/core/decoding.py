@@ -81,6 +81,10 @@ class Fields:
         """A list of texts."""
         return tuple(_text(item, name) for item in self.items(name))
 
+    def optional_texts(self, name: str) -> tuple[str, ...]:
+        """A list of texts; none where nothing of that name was written."""
+        return self.texts(name) if name in self._raw else ()
+
     def all_parsed(self, name: str, parse: Callable[[str], T]) -> tuple[T, ...]:
         """A list of texts that their parser lets through as they are."""
         return tuple(_parsed(item, name, parse) for item in self.items(name))

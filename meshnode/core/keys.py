@@ -13,6 +13,7 @@
     configs/<repository id>          RepositoryConfig: what writes to the repository may do; no entry: whatever there is
     upkeep/<repository id>           the node whose replica is being optimised, bound to a lease
     invitations/<16 hex digits>      Invitation (core/joining.py): what a new machine may become, once
+    rotations/<node>                 RotationTimes (core/rotation.py): when the node's rotation of its key goes on
     listings/<number, 5 digits>      listing mark: its revision says when a record came to list a node of a move's target
     usage/<node>                     NodeUsage: what the node's replicas take on its disk
     round_trips/<node>               RoundTripReport: how far its peers are, in the node's words
@@ -72,6 +73,7 @@ REQUESTS: Final = "requests/"
 CONFIGS: Final = "configs/"
 UPKEEP: Final = "upkeep/"
 INVITATIONS: Final = "invitations/"
+ROTATIONS: Final = "rotations/"
 LISTINGS: Final = "listings/"
 USAGE: Final = "usage/"
 ROUND_TRIPS: Final = "round_trips/"

@@ -141,6 +141,10 @@ class ClusterMembership:
             self.version += 1
         await self._read(FOLLOWED)
 
+    async def refresh_keys(self) -> None:
+        """Read who is known, again and now. Raises CatalogUnavailable."""
+        await self._read((keys.NODES, keys.APPLICATIONS))
+
     async def _read(self, prefixes: Collection[str]) -> None:
         """Read what lies below some of the followed prefixes again; one node more need not cost the partitions."""
         before = self._seen()

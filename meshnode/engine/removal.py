@@ -17,6 +17,7 @@ from meshnode.base.ids import NodeId
 from meshnode.core.keys import NodeState, decode_node, node_key, round_trips_key, usage_key
 from meshnode.core.moves import partition_dropped
 from meshnode.core.record import Partition
+from meshnode.core.rotation import rotation_key
 from meshnode.core.targets import Cluster
 from meshnode.engine.move_steps import MoveSteps
 from meshnode.engine.survey import read_partitions
@@ -54,7 +55,12 @@ class Removal:
         try:
             done = await self.catalog.transact(
                 [Compare(entry.key, entry.revision)],
-                [Delete(entry.key), Delete(usage_key(node)), Delete(round_trips_key(node))],
+                [
+                    Delete(entry.key),
+                    Delete(usage_key(node)),
+                    Delete(round_trips_key(node)),
+                    Delete(rotation_key(node)),
+                ],
             )
         except OutcomeUnknown:
             return False

@@ -64,6 +64,7 @@ from meshnode.ports.events import Change, Deleted, Event, Events, Gap, Heartbeat
 from meshnode.ports.git_wire import CommandResult, FetchProtocol, Push, PushCommand, PushProtocol
 from meshnode.ports.imports import Imports, ImportSource, Unpacker
 from meshnode.ports.joining import InvitationOrder, Joined, Joins
+from meshnode.ports.key_rotation import KeyRotations, KeyRotationState
 from meshnode.ports.last_commits import LastChanges, LastCommits
 from meshnode.ports.maintenance import Losses, LossPlan, LostRound, MemberAccount, ScrubReport, Scrubs
 from meshnode.ports.moves import MoveOverview, MovePlan, Moves, PlannedMove
@@ -217,6 +218,8 @@ __all__ = [
     "InvitationOrder",
     "Joined",
     "Joins",
+    "KeyRotationState",
+    "KeyRotations",
     "LastChanges",
     "LastCommits",
     "LfsPointer",

@@ -21,7 +21,7 @@ import grpc
 from google.protobuf.message import Message
 
 from meshnode.auth.responses import RESPONSE_METADATA, MessageTrace, ResponseSigner
-from meshnode.auth.tokens import AUTHORIZATION, VerifiedRequest
+from meshnode.auth.tokens import AUTHORIZATION, UnknownKey, VerifiedRequest
 from meshnode.base.errors import DeadlineExceeded, InvalidRequest, MeshError, OutcomeUnknown, Unauthenticated
 from meshnode.base.ids import NodeId
 from meshnode.config import LimitSettings
@@ -29,6 +29,7 @@ from meshnode.ports import Clock, Entropy
 from meshnode.rpc.acts import Act, Acts, note_refused
 from meshnode.rpc.admission import Admission, check_role
 from meshnode.rpc.call import Answer, Call, Handler, actor_and_forwarding, closing, peer_of, request_id_of
+from meshnode.rpc.key_search import KeySearch
 from meshnode.rpc.method import Kind, Method
 from meshnode.rpc.observer import Observer, Served
 from meshnode.telemetry.access import GitTime, counting_git_time
@@ -66,6 +67,7 @@ class Pipeline:
 
     own: NodeId
     verifier: Verifier
+    keys: KeySearch
     signer: ResponseSigner
     admission: Admission
     clock: Clock
@@ -83,7 +85,7 @@ class Pipeline:
             exchange.bytes_in = len(body)
             answer = b""
             async with exchange.ending():
-                exchange.authenticate(body)
+                await exchange.authenticate(body)
                 with self.admission.enter(exchange.caller, method):
                     call = exchange.call(body)
                     request = parse(method.input, body)
@@ -100,7 +102,7 @@ class Pipeline:
         async def serve(_: object, context: Context) -> None:
             exchange = _Exchange(self, method, context, MessageTrace())
             async with exchange.ending():
-                exchange.authenticate(None)
+                await exchange.authenticate(None)
                 with self.admission.enter(exchange.caller, method):
                     call = exchange.call(b"")
                     async with exchange.deadline(call), aclosing(exchange.requests()) as requests:
@@ -146,8 +148,21 @@ class _Exchange:
     def _caller_name(self) -> str:
         return "" if self._verified is None else self._verified.caller.issuer
 
-    def authenticate(self, body: bytes | None) -> None:
+    async def authenticate(self, body: bytes | None) -> None:
         """Check token and role. Raises Unauthenticated, Forbidden, Overloaded.
+
+        A key that is not known may be one that was listed a moment ago: then the list is read once more.
+        """
+        try:
+            self._verify(body)
+        except UnknownKey:
+            if not await self._pipeline.keys.look():
+                raise
+            self._verify(body)
+        check_role(self.caller, self._method)
+
+    def _verify(self, body: bytes | None) -> None:
+        """Check the token.
 
         Where introspection is open, a token that does not fit is as good as none: a client that sends one token with
         everything, such as grpcurl, asks reflection with the token of the method it is about to call. A method that
@@ -166,7 +181,6 @@ class _Exchange:
         except Unauthenticated:
             if not is_open:
                 raise
-        check_role(self.caller, self._method)
 
     def call(self, body: bytes) -> Call:
         """What the servicer is told."""

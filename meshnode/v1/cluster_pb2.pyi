@@ -5,6 +5,7 @@ from meshnode.v1 import cluster_round_trips_pb2 as _cluster_round_trips_pb2
 from meshnode.v1 import cluster_settings_pb2 as _cluster_settings_pb2
 from meshnode.v1 import cluster_join_pb2 as _cluster_join_pb2
 from meshnode.v1 import cluster_replicas_pb2 as _cluster_replicas_pb2
+from meshnode.v1 import cluster_keys_pb2 as _cluster_keys_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -135,6 +136,70 @@ def test_wrong_used_expired_and_revoked_secrets_are_refused_and_store_nothing(cl
     assert taken["secret"] not in log
     metrics = send(cluster.http_port(1), "GET", "/metrics", timeout_s=10).body.decode()
     assert 'meshnode_joins_total{outcome="revoked"} 1.0' in metrics
+
+
+def test_key_is_replaced_under_calls_without_a_refused_one(cluster: Cluster, work: Path, name: str) -> None:
+    git("push", "--quiet", cluster.url(1, name), "main", cwd=work)
+    before = {node: keys_of(cluster, node) for node in ("n1", "n2")}
+    log_offset = {node: len(log_of(cluster, node)) for node in cluster.numbers}
+    failed: list[str] = []
+    is_over = threading.Event()
+
+    def push() -> None:
+        number = 0
+        while not is_over.wait(0.3):
+            number += 1
+            node = number % 3 + 1
+            done = git("push", "--quiet", cluster.url(node, name), f"main:p{number}", cwd=work, check=False)
+            if done.returncode:
+                failed.append(done.stderr)
+
+    def call() -> None:
+        number = 0
+        while not is_over.wait(0.3):
+            number += 1
+            for node in ("n2", "n1"):
+                done = cluster.meshnode("node", "show", node, "--json", check=False)
+                if done.returncode or not json.loads(done.stdout)["activity"]["reachable"]:
+                    failed.append(done.stdout + done.stderr)
+
+    threads = [threading.Thread(target=push), threading.Thread(target=call)]
+    for thread in threads:
+        thread.start()
+    try:
+        announced = cluster.json("node", "rotate-key", "n2", "--announce", "10m")
+        assert [key["key_id"] for key in announced["keys"]][:1] == before["n2"]
+        new = announced["keys"][1]["key_id"]
+        assert cluster.json("node", "rotate-key", "n2") == announced, "a rotation under way is not begun again"
+        cluster.kill(2)
+        cluster.start(2)
+        told = cluster.meshnode("node", "rotate-key", "n2", "--finish", "--json", timeout_s=200)
+        done = json.loads(told.stdout)
+        assert [key["key_id"] for key in done["keys"]] == [new]
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join(timeout=120)
+    # While n2 was down, calls to it failed; what must not be is a token that was not believed.
+    for node in cluster.numbers:
+        said = log_of(cluster, node)[log_offset[node] :]
+        assert '"UNAUTHENTICATED"' not in said, said[-3_000:]
+    assert not [line for line in failed if "UNAUTHENTICATED" in line or "believe" in line], failed[-1]
+    assert keys_of(cluster, "n2") == [new]
+    assert keys_of(cluster, "n1") == before["n1"]
+    assert "key_in_use" in log_of(cluster, 2)
+    cluster.stop(2)
+    cluster.start(2)
+    assert cluster.json("node", "show", "n2")["activity"]["reachable"]
+    cluster.up()
+
+
+def keys_of(cluster: Cluster, node: str) -> list[str]:
+    return [key["key_id"] for key in cluster.json("node", "keys", node)["keys"]]
+
+
+def log_of(cluster: Cluster, node: int) -> str:
+    return (cluster.node_path(node) / "node.log").read_text()
 
 
 def join(cluster: Cluster, home: Path, port: int, *arguments: str) -> dict[str, Any]:

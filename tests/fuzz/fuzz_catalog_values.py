@@ -18,7 +18,7 @@ from meshnode.base.ids import (
     parse_repository_name,
     parse_round_id,
 )
-from meshnode.core import control, joining, keys, repository_config, request_marks, shared_settings
+from meshnode.core import control, joining, keys, repository_config, request_marks, rotation, shared_settings
 from meshnode.core.record import Partition
 from tests.fuzz.inputs import Draw
 from tests.fuzz.values import KEYS, NODES, RECORDS, ROUNDS, WORDS
@@ -35,6 +35,7 @@ _CODECS: tuple[tuple[Callable[[bytes], Any], Callable[[Any], bytes]], ...] = (
     (control.decode_progress, control.encode_progress),
     (control.decode_usage, control.encode_usage),
     (joining.decode_invitation, joining.encode_invitation),
+    (rotation.decode_times, rotation.encode_times),
     (request_marks.decode_request_mark, request_marks.encode_request_mark),
     (shared_settings.decode_shared_settings, shared_settings.encode_shared_settings),
     (repository_config.decode_repository_config, repository_config.encode_repository_config),
@@ -77,6 +78,9 @@ _VALUES: tuple[st.SearchStrategy[Any], ...] = (
         answer_key=st.just("b" * 64), node=st.none() | NODES, zone=WORDS, weight=_COUNTS, created_at_ms=_COUNTS,
         expires_at_ms=_COUNTS, created_by=WORDS, state=st.sampled_from(joining.InvitationState),
         used_by=st.none() | NODES, used_key=WORDS,
+    ),
+    st.builds(
+        rotation.RotationTimes, node=NODES, switch_at_ms=_COUNTS, drop_at_ms=_COUNTS, is_finish_wanted=st.booleans(),
     ),
     st.builds(
         request_marks.RequestMark, repository=KEYS.map(lambda key: key.repository),

@@ -16,7 +16,16 @@ from meshnode.base.errors import Corrupt, Forbidden, InvalidRequest, MeshError
 from meshnode.base.ids import NodeId
 from meshnode.catalog.memory import MemoryCatalog
 from meshnode.config import CatalogSettings, Config, NodeSettings
-from meshnode.core.keys import CLUSTER, ClusterSettings, Node, NodeState, encode_node, encode_settings, node_key
+from meshnode.core.keys import (
+    CLUSTER,
+    ClusterSettings,
+    Node,
+    NodeState,
+    decode_node,
+    encode_node,
+    encode_settings,
+    node_key,
+)
 from meshnode.ports import Delete, Put
 
 N1 = NodeId("n1")
@@ -99,6 +108,20 @@ async def test_node_that_was_removed_is_told_so(config: Config, catalog: MemoryC
 async def test_another_key_is_refused(config: Config, catalog: MemoryCatalog) -> None:
     await catalog.transact([], [entry_of(N1, key(2))])
     assert "another key" in await refused(config, catalog, Forbidden)
+
+
+async def test_successor_is_signed_with_once_it_is_listed_first(config: Config, catalog: MemoryCatalog) -> None:
+    write_private_file(config.node.data / "node.pem.next", key(2).private_pem())
+    for listed, expected in (((1,), 1), ((1, 2), 1), ((2, 1), 2), ((2,), 2)):
+        await catalog.transact([], [entry_of(N1, *(key(number) for number in listed))])
+        assert (await identify(config, catalog)).key.key_id == key(expected).key_id
+
+
+async def test_listed_key_that_cannot_be_read_hides_no_other(config: Config, catalog: MemoryCatalog) -> None:
+    entry = decode_node(entry_of(N1, key(1)).value)
+    odd = replace(entry, public_keys=("no key", *entry.public_keys))
+    await catalog.transact([], [Put(node_key(N1), encode_node(odd))])
+    assert (await identify(config, catalog)).key.key_id == key(1).key_id
 
 
 async def test_missing_key_is_refused_and_not_made_anew(config: Config, catalog: MemoryCatalog) -> None:

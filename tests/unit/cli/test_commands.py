@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 
-from meshnode.auth.keys import PrivateKey, load_private_key
+from meshnode.auth.keys import PrivateKey, PublicKey, load_private_key
 from meshnode.base.errors import (
     Draining,
     Forbidden,
@@ -25,10 +25,17 @@ from meshnode.base.errors import (
     RepositoryNotFound,
 )
 from meshnode.cli.blueprint import make_cluster_files, plan_local_cluster
-from meshnode.cli.layout import ClusterFile, Layout
+from meshnode.cli.layout import ClusterFile, Layout, read_cluster_file, write_cluster_file
 from meshnode.config import ConfigError
 from meshnode.core.keys import Application, Role
-from meshnode.v1 import cluster_join_pb2, cluster_pb2, cluster_replicas_pb2, common_pb2, repository_pb2
+from meshnode.v1 import (
+    cluster_join_pb2,
+    cluster_keys_pb2,
+    cluster_pb2,
+    cluster_replicas_pb2,
+    common_pb2,
+    repository_pb2,
+)
 from meshnode.v1 import cluster_settings_pb2 as settings_pb2
 from meshnode.v1 import repository_config_pb2 as config_pb2
 from tests.unit.cli.conftest import KeyShelf, find_base_port, node, run_cli
@@ -848,3 +855,75 @@ def test_create_sends_the_factor_that_is_wished_for(scene: Scene) -> None:
         assert scene.run("repo", "create", "demo/requests", *arguments).exit_code == 0
         request = repository_pb2.CreateRequest.FromString(scene.nodes[0].asked(REPOSITORY + "Create")[-1])
         assert request.replication_factor == factor
+
+
+# ---------------------------------------------------------------- keys
+
+
+def keys_of(scene: Scene, *others: str, switch_at_ms: int = 0, drop_at_ms: int = 0) -> cluster_keys_pb2.NodeKeys:
+    """n2's own key and others, by where they are in the list: "new" behind, "old" behind a new first one."""
+    own, next_ = scene.cluster.nodes[1].public_key, scene.cluster.nodes[0].public_key
+    order = {(): [own], ("new",): [own, next_], ("old",): [next_, own], ("alone",): [next_]}[others]
+    return cluster_keys_pb2.NodeKeys(
+        node="n2",
+        keys=[cluster_keys_pb2.NodeKey(key_id=PublicKey.parse(pem).key_id, public_key=pem) for pem in order],
+        switch_at_ms=switch_at_ms,
+        drop_at_ms=drop_at_ms,
+    )
+
+
+def pinned(scene: Scene) -> tuple[str, ...]:
+    found = read_cluster_file(scene.layout)
+    assert found is not None
+    return found.nodes[1].public_keys
+
+
+def test_rotation_asks_the_node_itself_and_pins_both_keys(scene: Scene) -> None:
+    answer = cluster_keys_pb2.RotateNodeKeyResponse(keys=keys_of(scene, "new", switch_at_ms=1_800_000_000_000))
+    scene.answer(CLUSTER + "RotateNodeKey", lambda _: answer)
+    result = scene.run("node", "rotate-key", "n2", "--announce", "1m")
+    assert result.exit_code == 0, result.stderr
+    assert "new, not used yet" in result.stdout
+    assert [len(node.asked(CLUSTER + "RotateNodeKey")) for node in scene.nodes] == [0, 1, 0]
+    (body,) = scene.nodes[1].asked(CLUSTER + "RotateNodeKey")
+    assert cluster_keys_pb2.RotateNodeKeyRequest.FromString(body) == cluster_keys_pb2.RotateNodeKeyRequest(
+        node="n2", announce_s=60
+    )
+    assert pinned(scene) == (scene.cluster.nodes[1].public_key, scene.cluster.nodes[0].public_key)
+
+
+def test_finish_waits_until_one_key_is_left_and_pins_that(scene: Scene) -> None:
+    left = [keys_of(scene, "alone"), keys_of(scene, "old", drop_at_ms=1)]
+    answer = cluster_keys_pb2.RotateNodeKeyResponse(keys=keys_of(scene, "new", switch_at_ms=1))
+    scene.answer(CLUSTER + "RotateNodeKey", lambda _: answer)
+    scene.answer(CLUSTER + "GetNodeKeys", lambda _: cluster_keys_pb2.GetNodeKeysResponse(keys=left.pop()))
+    result = scene.run("node", "rotate-key", "n2", "--finish", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert len(json.loads(result.stdout)["keys"]) == 1
+    assert pinned(scene) == (scene.cluster.nodes[0].public_key,)
+
+
+def test_keys_are_shown(scene: Scene) -> None:
+    answer = cluster_keys_pb2.GetNodeKeysResponse(keys=keys_of(scene, "old", drop_at_ms=1_800_000_000_000))
+    scene.answer(CLUSTER + "GetNodeKeys", lambda _: answer)
+    shown = scene.run("node", "keys", "n2").stdout
+    assert "old, still believed" in shown
+    assert shown.count("BEGIN PUBLIC KEY") == 2
+    assert len(json.loads(scene.run("node", "keys", "n2", "--json").stdout)["keys"]) == 2
+    assert pinned(scene) == (scene.cluster.nodes[1].public_key,), "looking changes nothing"
+
+
+def test_node_that_is_not_given_to_the_command_is_said_so(scene: Scene) -> None:
+    result = scene.run("node", "rotate-key", "n9")
+    assert result.exit_code == 3
+    assert "--server-key" in result.stderr
+
+
+def test_answer_under_the_second_pinned_key_is_believed(scene: Scene) -> None:
+    own, other = scene.cluster.nodes[1].public_key, scene.cluster.nodes[0].public_key
+    node = replace(scene.cluster.nodes[1], public_key=other, other_keys=(own,))
+    write_cluster_file(scene.layout, replace(scene.cluster, nodes=(node,)))
+    scene.answer(CLUSTER + "ListNodes", lambda _: cluster_pb2.ListNodesResponse())
+    assert scene.run("node", "list").exit_code == 0
+    write_cluster_file(scene.layout, replace(scene.cluster, nodes=(replace(node, other_keys=()),)))
+    assert scene.run("node", "list").exit_code == 5

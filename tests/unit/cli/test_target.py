@@ -9,8 +9,10 @@ from click.testing import Result
 
 from meshnode.auth.keys import PrivateKey, load_private_key
 from meshnode.auth.tls import server_credentials
+from meshnode.base.errors import InvalidRequest
 from meshnode.cli.blueprint import make_cluster_files, plan_local_cluster
 from meshnode.cli.layout import Layout
+from meshnode.cli.target import split_keys
 from meshnode.core.keys import Application, Role
 from meshnode.v1 import repository_pb2
 from tests.unit.auth.authority import Authority, Files
@@ -97,3 +99,25 @@ def test_the_environment_decides_the_directory_and_broken_settings_are_told(
     assert result.exit_code == 2
     assert "[nonsense] is not a section" in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_file_with_two_keys_pins_both(keys: KeyShelf, tmp_path: Path) -> None:
+    pems = []
+    for number in ("1", "2"):
+        keys.copy(number, tmp_path / f"{number}.pem")
+        pems.append(load_private_key(tmp_path / f"{number}.pem").public_pem)
+    assert split_keys("".join(pems)) == tuple(pems)
+    assert split_keys(pems[0]) == (pems[0],)
+    assert split_keys("\n\n".join(pems) + "\n\n") == tuple(pems)
+
+
+@pytest.mark.parametrize("text", ["", "no key", "-----END PUBLIC KEY-----"])
+def test_file_without_a_key_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRequest):
+        split_keys(text)
+
+
+def test_file_with_more_keys_than_a_node_has_is_refused(keys: KeyShelf, tmp_path: Path) -> None:
+    keys.copy("1", tmp_path / "1.pem")
+    with pytest.raises(InvalidRequest, match="more public keys"):
+        split_keys(load_private_key(tmp_path / "1.pem").public_pem * 3)

@@ -22,12 +22,14 @@ from meshnode.base.ids import (
 )
 from meshnode.core.keys import ClusterSettings, Node, NodeState, OnlineNode
 from meshnode.core.record import Partition, Record
+from meshnode.core.rotation import RotationTimes
 from meshnode.core.round import ReplicaKey, Round
 from meshnode.core.scrub import Verdict
 from meshnode.ports import (
     Consistency,
     FactorOfRepository,
     GitService,
+    KeyRotationState,
     LossPlan,
     LostRound,
     MemberAccount,
@@ -155,6 +157,31 @@ class FakeMembership:
 
     async def refresh(self) -> None:
         return None
+
+
+@dataclass
+class FakeRotations:
+    """Two keys of one node; takes orders down."""
+
+    state_: KeyRotationState = KeyRotationState(
+        node=N1,
+        public_keys=("old", "new"),
+        times=RotationTimes(node=N1, switch_at_ms=5_000, drop_at_ms=0, is_finish_wanted=False),
+    )
+    orders: list[object] = field(default_factory=list)
+
+    async def rotate(self, announce_s: int) -> KeyRotationState:
+        self.orders.append(announce_s)
+        return self.state_
+
+    async def finish(self) -> KeyRotationState:
+        self.orders.append("finish")
+        return self.state_
+
+    async def state(self, node: NodeId) -> KeyRotationState:
+        if node != self.state_.node:
+            raise NotFound("no such node", node=node)
+        return self.state_
 
 
 @dataclass

@@ -40,10 +40,12 @@ from meshnode.rpc.cluster import ClusterServicer
 from meshnode.rpc.cluster_audit import ClusterAuditServicer
 from meshnode.rpc.cluster_hot import ClusterHotServicer
 from meshnode.rpc.cluster_join import JoinServicer
+from meshnode.rpc.cluster_keys import KeysServicer
 from meshnode.rpc.cluster_replicas import ClusterReplicas
 from meshnode.rpc.cluster_settings import ClusterSettingsServicer
 from meshnode.rpc.forward import Forwarder, UnaryForwarding
 from meshnode.rpc.forward_stream import StreamForwarder
+from meshnode.rpc.key_search import KeySearch
 from meshnode.rpc.maintenance import MaintenanceServicer
 from meshnode.rpc.observer import Observer
 from meshnode.rpc.outcome import OutcomeFinder
@@ -66,6 +68,7 @@ from tests.unit.rpc.fakes import (
     FakeReadReplicas,
     FakeReads,
     FakeReplication,
+    FakeRotations,
     FakeRouter,
     FakeScrubs,
     FakeTransport,
@@ -130,6 +133,10 @@ class Site:
     losses: FakeLosses = field(default_factory=FakeLosses)
     upkeeper: FakeUpkeeping = field(default_factory=FakeUpkeeping)
     catalog: MemoryCatalog = field(default_factory=MemoryCatalog)
+    rotations: FakeRotations = field(default_factory=FakeRotations)
+    listed_later: tuple[list[Node], list[Application]] | None = None
+    """Who is known once the list is read again."""
+    key_searches: int = 0
     joins: list[str] = field(default_factory=list)
     """How joins ended."""
     auth: AuthSettings = field(default_factory=AuthSettings)
@@ -253,6 +260,7 @@ class Site:
                 ),
                 JoinServicer(joins=self.joining(), access=CATALOG_ACCESS, clock=self.clock),
                 ClusterReplicas(self.read_replicas, self.factors),
+                KeysServicer(own=self.own, rotations=self.rotations),
             ),
             "mesh.v1.MaintenanceService": MaintenanceServicer(
                 own=self.own,
@@ -266,6 +274,12 @@ class Site:
                 patience_ms=0,
             ),
         }
+
+    async def look_for_keys(self) -> None:
+        """Believe the keys that are listed meanwhile."""
+        self.key_searches += 1
+        if self.listed_later is not None:
+            assert self.registry.replace(*self.listed_later) == ()
 
     def joining(self) -> Joining:
         """Invitations and joins, over the site's catalog."""
@@ -288,6 +302,7 @@ class Site:
                 ReplayCache(replay_window_ms(self.auth.skew_ms), 10_000),
                 self.auth,
             ),
+            keys=KeySearch(self.look_for_keys, self.clock),
             signer=ResponseSigner(node_issuer(self.own), key_of(self.own), self.clock),
             admission=self.admission,
             clock=self.clock,
