@@ -16,8 +16,10 @@ from google.protobuf.message import Message
 from meshnode.v1 import commit_pb2
 from tests.bench.client import BenchClient
 from tests.bench.clients import seconds_of_git
+from tests.bench.floor import measure_floor
 from tests.bench.measure import Row, interleave
 from tests.bench.run import Bench
+from tests.e2e.api.caller import Api
 from tests.e2e.cluster import git
 from tests.e2e.history import Shape, make_repository
 
@@ -37,6 +39,8 @@ def measure(bench: Bench) -> None:
     branches = git("for-each-ref", "--format=%(refname)", "refs/heads/", cwd=path).stdout.split()
     files = git("ls-tree", "-r", "-z", "--name-only", "main", cwd=path).stdout.split("\0")
     with BenchClient(bench.cluster.data) as client:
+        with Api(bench.cluster) as api:
+            measure_floor(bench, api, "commits", _NAME)
         asked = _Asked(client)
         asked.page("main")
         compare = _Compare(bench, path)

@@ -1,6 +1,6 @@
 """`make bench`: what the product costs beside plain git, measured side by side in one run.
 
-usage: python -m tests.bench.run [--only refs,pushes,clones,rpc,commits,trees,diffs,faults] [--quick]
+usage: python -m tests.bench.run [--only refs,pushes,clones,rpc,commits,trees,diffs,operations,faults] [--quick]
 
 Prints a table and writes every measurement to bench-results/<time>.json. Ratios carry over to other machines,
 absolute figures do not.
@@ -49,6 +49,7 @@ def main() -> int:
         commits,
         diffs,
         faults,
+        operations,
         pushes,
         refs,
         rpc,
@@ -63,6 +64,7 @@ def main() -> int:
         "commits": commits.measure,
         "trees": trees.measure,
         "diffs": diffs.measure,
+        "operations": operations.measure,
         "faults": faults.measure,
     }
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 
 from meshnode.v1 import tree_pb2
 from tests.bench.clients import seconds_of_git
+from tests.bench.floor import measure_floor
 from tests.bench.measure import Row, interleave
 from tests.bench.run import Bench
 from tests.e2e.api.caller import Api
@@ -37,6 +38,7 @@ def measure(bench: Bench) -> None:
     gone = git("log", "-m", "--diff-filter=D", "--no-renames", "--name-only", "--format=", "main", cwd=source).stdout
     lasting = sorted(set(files) - set(gone.splitlines()))
     with Api(bench.cluster) as api:
+        measure_floor(bench, api, "trees", _NAME)
         _rows(bench, api, commits, next(file for file in lasting if file.isascii() and '"' not in file))
 
 
