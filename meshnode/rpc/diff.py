@@ -91,6 +91,7 @@ class DiffServicer:
     async def _diff(self, request: diff_pb2.DiffRequest, _: Call) -> AsyncIterator[Answer]:
         options, limits = options_of(request.options), limits_of(request.limits)
         async with self._object_reads.open(request.repository, request.consistency) as read:
+            await self._sides.read_ahead(read, [request.comparison])
             sides = await self._sides.one(read, request.comparison)
             head = diff_pb2.DiffResponse(position=read.position, sides=sides.message())
             make = self._diffs.count if request.stats_only else self._diffs.compare
@@ -151,6 +152,7 @@ class DiffServicer:
         options = options_of(request.options, detection=Detection.NONE)
         left = number_of(request.files_max, "files_max", default=PATHS_MAX, largest=PATHS_MAX_LARGEST)
         async with self._object_reads.open(request.repository, request.consistency) as read:
+            await self._sides.read_ahead(read, request.comparisons)
             asked: list[tuple[int, Sides]] = []
             for index, comparison in enumerate(request.comparisons):
                 found = self._sides.all if request.all_parents else self._sides.one

@@ -5,17 +5,22 @@ Commits are read as objects; only a merge base costs a process.
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from meshnode.base.errors import InvalidRequest, NotFound
+from meshnode.base.errors import InvalidRequest, MeshError, NotFound
 from meshnode.base.ids import ObjectId, empty_tree
 from meshnode.ports import Ancestry, Commit, Commits, MergeBaseKind, ObjectKind
 from meshnode.rpc.object_reads import ObjectRead
 from meshnode.v1 import diff_pb2
 
 COMMIT_BYTES_MAX: Final = 1 << 20
+AHEAD_BYTES_EACH: Final = 8 << 10
+"""Where commits are larger on average, they are read one by one."""
+_ID: Final = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,13 @@ class SideFinder:
 
     commits: Commits
     ancestry: Ancestry
+
+    async def read_ahead(self, read: ObjectRead, comparisons: Sequence[diff_pb2.Comparison]) -> None:
+        """Have the commits of many changes in memory by one question, where they are named by their ids."""
+        oids = [one.commit.revision for one in comparisons if _ID.match(one.commit.revision)]
+        names = [name for oid in oids for name in (oid, f"{oid}^{{commit}}", f"{oid}^1")]
+        with contextlib.suppress(MeshError):  # whatever is wrong is met again
+            await read.source.objects.read(read.key, names, bytes_max=len(names) * AHEAD_BYTES_EACH)
 
     async def one(self, read: ObjectRead, comparison: diff_pb2.Comparison) -> Sides:
         """The sides of a comparison.

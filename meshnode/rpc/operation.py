@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from meshnode.base.errors import InvalidRequest
+from meshnode.base.errors import InvalidRequest, MeshError
 from meshnode.ports import (
     Clock,
     DeleteRef,
@@ -38,6 +39,9 @@ from meshnode.wire.merges import (
 from meshnode.wire.operations import commit_files_of, mailbox_of, parts_of, result_message, tag_of, target_of
 from meshnode.wire.people import person_of
 from meshnode.wire.refs import branch_of
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 _ROUTE: Final = Route("repository")
 
@@ -173,11 +177,12 @@ class OperationServicer:
 
             async def preview() -> operation_pb2.PreviewMergeResponse:
                 async with self._workshops.open(read.key, read.view.snapshot.object_format) as workshop:
-                    relation = await workshop.merges.relate(target, oid)
-                    if relation is MergeRelation.UNRELATED and not request.allow_unrelated:
-                        return preview_message(target, oid, relation, None)
-                    merged = await workshop.merges.merge(target, oid, favour, is_unrelated_allowed=True)
-                    return preview_message(target, oid, relation, merged)
+                    relation, merged = await _both(
+                        workshop.merges.relate(target, oid),
+                        workshop.merges.merge(target, oid, favour, is_unrelated_allowed=True),
+                    )
+                    is_wanted = relation is not MergeRelation.UNRELATED or request.allow_unrelated
+                    return preview_message(target, oid, relation, merged if is_wanted else None)
 
             body = await read.cached(question, preview)
             return body + operation_pb2.PreviewMergeResponse(position=read.position).SerializeToString()
@@ -206,3 +211,13 @@ class OperationServicer:
 
     def _now_s(self) -> int:
         return self._clock.wall_ms() // 1000
+
+
+async def _both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -> tuple[A, B]:
+    """Two answers that do not wait for each other; of two failures the first one is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            one, other = group.create_task(first), group.create_task(second)
+    except* MeshError as failures:
+        raise failures.exceptions[0] from None
+    return one.result(), other.result()
