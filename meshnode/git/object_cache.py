@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from meshnode.core.round import ReplicaKey
-from meshnode.ports import ObjectInfo, RawObject
+from meshnode.ports import ObjectInfo, ObjectKind, RawObject
 
 CACHE_BYTES_MAX: Final = 64 << 20
 """Of one node, all replicas together."""
 OBJECT_BYTES_MAX: Final = 64 << 10
 """A longer content is not kept, but for what is said of it: it would push out hundreds of others."""
+TREE_BYTES_MAX: Final = 4 << 20
+"""The same of a tree: the pages of a long directory are asked for one after the other."""
 ENTRY_BYTES: Final = 700
 """What an entry costs beside its name and content: key, links, dictionary, ids."""
 
@@ -66,7 +68,7 @@ class ObjectCache:
         """Keep what was read under a name; `data` None: the content was not read."""
         if source[1] is None:
             return
-        if data is not None and len(data) > OBJECT_BYTES_MAX:
+        if data is not None and len(data) > (TREE_BYTES_MAX if info.kind is ObjectKind.TREE else OBJECT_BYTES_MAX):
             data = None
         if name != info.oid and _FOR_EVER.match(name):
             self._put((source, name), info, None)

@@ -16,6 +16,7 @@ import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Final, NoReturn
 
 from meshnode.base.errors import Corrupt, InvalidRequest, TooLarge
@@ -60,6 +61,8 @@ class GitTrees:
         """Entries in tree order from `at` on."""
         walk = _Walk(self, key, recursive=recursive)
         await walk.start(tree, at)
+        if not recursive:
+            return await walk.rest_of_level(entries_max, bytes_max)
         entries: list[TreeEntry] = []
         size = 0
         while (entry := await walk.next()) is not None:
@@ -193,6 +196,15 @@ class _Walk:
             self._levels.pop()
         return None
 
+    async def rest_of_level(self, entries_max: int, bytes_max: int) -> TreePage:
+        """A page of one directory, by slices instead of entry by entry."""
+        level = self._levels[-1]
+        entries: list[TreeEntry] = []
+        while not level.is_over and len(entries) < entries_max and bytes_max > 0:
+            bytes_max -= level.take(entries, min(SLICE, entries_max - len(entries)), bytes_max)
+            await asyncio.sleep(0)
+        return TreePage(entries, None if level.is_over else (level.index,))
+
     def place(self) -> tuple[int, ...] | None:
         """Where the next entry is."""
         levels = [level.index for level in self._levels]
@@ -244,6 +256,23 @@ class _Level:
         self.index += 1
         return entry
 
+    @property
+    def is_over(self) -> bool:
+        """Whether there is no further entry."""
+        return self._offset >= len(self._data)
+
+    def take(self, entries: list[TreeEntry], count: int, bytes_max: int) -> int:
+        """Append up to `count` entries, until their paths have `bytes_max` bytes; how many they have."""
+        size = 0
+        for entry, offset in islice(_scan(self._data, self._offset, self._prefix, self._oid_bytes), count):
+            entries.append(entry)
+            self._offset = offset
+            self.index += 1
+            size += len(entry.path)
+            if size >= bytes_max:
+                break
+        return size
+
     async def skip(self, count: int) -> None:
         """Go on by `count` entries. Raises InvalidRequest where there are fewer."""
         match = _ENTRIES[self._oid_bytes].match
@@ -270,13 +299,17 @@ class _Level:
 def _scan(data: bytes, offset: int, prefix: bytes, oid_bytes: int) -> Iterator[tuple[TreeEntry, int]]:
     """Entries from `offset` on, each with the offset after it. Raises InvalidRequest."""
     match = _ENTRIES[oid_bytes].match
+    modes: dict[bytes, int] = {}
     while offset < len(data):
         found = match(data, offset)
         if found is None:
             raise InvalidRequest("malformed tree object", offset=offset)
         mode, name, oid = found.groups()
+        number = modes.get(mode)
+        if number is None:
+            number = modes[mode] = int(mode, 8)
         offset = found.end()
-        yield TreeEntry(TreePath(prefix + name), int(mode, 8), ObjectId(oid.hex())), offset
+        yield TreeEntry(TreePath(prefix + name), number, ObjectId(oid.hex())), offset
 
 
 async def _named(data: bytes, names: set[bytes], prefix: bytes, oid_bytes: int) -> list[TreeEntry]:

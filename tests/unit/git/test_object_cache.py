@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from meshnode.base.ids import ObjectId, PartitionId, RepositoryId
 from meshnode.core.round import ReplicaKey
-from meshnode.git.object_cache import ENTRY_BYTES, OBJECT_BYTES_MAX, ObjectCache
+from meshnode.git.object_cache import ENTRY_BYTES, OBJECT_BYTES_MAX, TREE_BYTES_MAX, ObjectCache
 from meshnode.ports import ObjectInfo, ObjectKind, RawObject
 
 KEY = ReplicaKey(PartitionId(1), RepositoryId("0" * 32))
@@ -59,6 +59,14 @@ def test_large_content_is_not_kept_but_what_is_said_of_it() -> None:
     cache.keep(SOURCE, info.oid, info, bytes(info.size))
     assert cache.info(SOURCE, info.oid) == info
     assert cache.content(SOURCE, info.oid) is None
+
+
+def test_trees_may_be_longer_than_other_contents() -> None:
+    cache = ObjectCache()
+    for size, is_kept in ((TREE_BYTES_MAX, True), (TREE_BYTES_MAX + 1, False)):
+        info = ObjectInfo(ObjectId(f"{size:040x}"), ObjectKind.TREE, size)
+        cache.keep(SOURCE, info.oid, info, bytes(size))
+        assert (cache.content(SOURCE, info.oid) is not None) == is_kept
 
 
 def test_least_used_entries_make_room() -> None:
