@@ -41,7 +41,7 @@ from meshnode.auth.tls import channel_credentials, server_credentials
 from meshnode.auth.tokens import RequestVerifier, TokenSigner, replay_window_ms
 from meshnode.auth.users import UserVerifier
 from meshnode.base.errors import CatalogUnavailable, InvalidRequest, MeshError
-from meshnode.base.ids import parse_node_id
+from meshnode.base.ids import PartitionId, parse_node_id
 from meshnode.catalog.metered import MeteredCatalog
 from meshnode.catalog.open import open_catalog
 from meshnode.config import Config, Loaded
@@ -65,12 +65,14 @@ from meshnode.git.commit_sources import open_commits
 from meshnode.git.contents import GitContents
 from meshnode.git.diff_processes import DiffProcesses
 from meshnode.git.diffs import GitDiffs
+from meshnode.git.disk import on_disk
 from meshnode.git.layout import Layout
 from meshnode.git.merges import GitMerges
 from meshnode.git.object_pool import ObjectPool
 from meshnode.git.patches import GitPatches
 from meshnode.git.queries import Queries
 from meshnode.git.range_diff import DEADLINE_MS, NICENESS
+from meshnode.git.read_replica_marks import write_read_replica_marks
 from meshnode.git.receive_pack import ReceivePackProtocol
 from meshnode.git.revisions import GitRevisions
 from meshnode.git.store import open_stores
@@ -242,6 +244,7 @@ class RunningNode:
                 fetch_protocol=UploadPackProtocol(self._commands, layout.repository, config.limits, AGENT),
                 make_peers=self._make_peers,
                 disk_space=disk_space_of(config.node.data),
+                note_read_replicas=self._note_read_replicas,
                 on_keys=self._on_keys,
                 on_settings=self._on_settings,
                 meter=self._metrics,
@@ -535,6 +538,9 @@ class RunningNode:
     def _on_settings(self, entry: bytes | None) -> None:
         self._settings.take(entry)
         self._metrics.set_settings_version(self._settings.now.shared.version)
+
+    async def _note_read_replicas(self, partitions: frozenset[PartitionId]) -> None:
+        await on_disk(write_read_replica_marks, self._config.node.data, partitions)
 
     def _on_keys(self, nodes: Sequence[Node], applications: Sequence[Application]) -> None:
         for refused in self._registry.replace(nodes, applications):

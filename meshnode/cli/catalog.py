@@ -33,6 +33,7 @@ from meshnode.core.keys import CLUSTER, Node, NodeState
 from meshnode.core.rebuild import Decision, RebuildPlan, plan_rebuild
 from meshnode.core.record import consistent_nodes
 from meshnode.git.description import describe_disk, holds_replicas
+from meshnode.git.read_replica_marks import read_read_replica_marks
 from meshnode.ports import Catalog
 
 _SETTINGS: Final = "meshnode.toml"
@@ -176,6 +177,7 @@ def _describe(config: Config, data: Path) -> NodeAccount:
         public_key=load_private_key(key_file).public_pem,
         replicas=tuple(replicas),
         unreadable=tuple(unreadable),
+        read_replica_of=read_read_replica_marks(data),
     )
 
 

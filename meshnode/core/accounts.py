@@ -14,6 +14,7 @@ from typing import Any, Final
 from meshnode.base.ids import (
     Generation,
     NodeId,
+    PartitionId,
     RefsDigest,
     RepositoryId,
     RepositoryName,
@@ -86,6 +87,8 @@ class NodeAccount:
     replicas: tuple[ReplicaAccount, ...]
     unreadable: tuple[str, ...] = ()
     """Replica directories whose state cannot be read at all, with the reason."""
+    read_replica_of: tuple[PartitionId, ...] = ()
+    """Partitions that the node had read replicas of, as far as it had heard: copies that never voted."""
 
 
 def encode_node_account(account: NodeAccount) -> str:
@@ -99,6 +102,7 @@ def encode_node_account(account: NodeAccount) -> str:
         "weight": account.weight,
         "public_key": account.public_key,
         "unreadable": [_writable(line) for line in account.unreadable],
+        "read_replica_of": list(account.read_replica_of),
         "replicas": [_replica_json(replica) for replica in account.replicas],
     }
     return json.dumps(raw, indent=1, ensure_ascii=True) + "\n"
@@ -116,10 +120,18 @@ def decode_node_account(text: str) -> NodeAccount:
             weight=fields.number("weight"),
             public_key=fields.text("public_key"),
             unreadable=fields.texts("unreadable"),
+            read_replica_of=_partitions(fields) if fields.has("read_replica_of") else (),
             replicas=tuple(_replica_of(Fields(one)) for one in fields.items("replicas")),
         )
 
     return decode(text, "account", ACCOUNT_FORMAT, build)
+
+
+def _partitions(fields: Fields) -> tuple[PartitionId, ...]:
+    numbers = fields.items("read_replica_of")
+    if not all(type(number) is int for number in numbers):
+        raise TypeError("a partition is no number")
+    return tuple(parse_partition_id(number) for number in numbers)
 
 
 def _writable(text: str) -> str:

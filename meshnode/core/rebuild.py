@@ -5,6 +5,9 @@
         consistent: sound replicas that stand there, or can get there by their own journal; all others are listed
     names: one repository each; partitions: where the placement plans them, or where the replicas are
 
+A node that says its copies of a partition are read replicas gets no vote for having them, unless nobody else stands where
+they do.
+
 Rule: truth is the highest published generation and never a head count: one replica at generation 9 outweighs two at 8,
 since a quorum stood behind 9 once. A round that was only prepared is not known to be published; it is left out and
 named as a doubt. Nothing is decided by a clock, and the same accounts give the same catalog.
@@ -91,7 +94,8 @@ def plan_rebuild(accounts: Sequence[NodeAccount], planned: Sequence[Partition], 
             if known is None or replica.generation > known.generation:
                 holders[replica.key.repository][account.node] = replica
     truths = {repository: truth for repository, held in holders.items() if (truth := find_truth(held)) is not None}
-    partitions, moved = _place(planned, holders, truths, factor)
+    readers = {account.node: frozenset(account.read_replica_of) for account in accounts}
+    partitions, moved = _place(planned, holders, truths, factor, readers)
     decisions = [
         _decide(repository, holders, truths, partitions, {account.node for account in accounts})
         for repository in sorted(truths)
@@ -161,28 +165,50 @@ def _place(
     holders: Mapping[RepositoryId, Holders],
     truths: Mapping[RepositoryId, _Truth],
     factor: int,
+    readers: Mapping[NodeId, frozenset[PartitionId]],
 ) -> tuple[tuple[Partition, ...], list[str]]:
-    """Each partition's replicas: as planned, unless the replicas turn out to be elsewhere."""
+    """Each partition's replicas: as planned, unless the replicas turn out to be elsewhere. Read replicas stay what they
+    are, but for those that alone have something.
+    """
     has: dict[PartitionId, Counter[NodeId]] = defaultdict(Counter)
+    alone: set[tuple[PartitionId, NodeId]] = set()
     for repository, truth in truths.items():
-        for node, held in holders[repository].items():
-            if not truth.is_deleted and stands_at(held, truth):
-                has[held.key.partition][node] += 1
+        there = [
+            (held.key.partition, node)
+            for node, held in holders[repository].items()
+            if not truth.is_deleted and stands_at(held, truth)
+        ]
+        for number, node in there:
+            has[number][node] += 1
+        if all(number in readers.get(node, ()) for number, node in there):
+            alone.update(there)
     placed: list[Partition] = []
     moved: list[str] = []
     for partition in planned:
-        counted = has[partition.partition]
+        number = partition.partition
+        reading = [node for node in has[number] if number in readers.get(node, ()) and (number, node) not in alone]
+        counted = Counter({node: count for node, count in has[number].items() if node not in reading})
+        moved += [
+            f"partition {number}: {node} had a read replica and becomes a replica, since nobody else has all that it has"
+            for where, node in sorted(alone)
+            if where == number
+        ]
         if set(counted) <= set(partition.replicas):
-            placed.append(partition)
+            placed.append(_with_read_replicas(partition, reading))
             continue
         ranked = sorted(counted, key=lambda node: (-counted[node], node not in partition.replicas, node))
         nodes = tuple(dict.fromkeys([*ranked, *partition.replicas]))[:factor]
-        placed.append(replace(partition, replicas=nodes))
+        placed.append(_with_read_replicas(replace(partition, replicas=nodes), reading))
         moved.append(
             f"partition {partition.partition}: replicas are on {', '.join(nodes)},"
             f" although placement plans {', '.join(partition.replicas)}"
         )
     return tuple(placed), moved
+
+
+def _with_read_replicas(partition: Partition, nodes: Iterable[NodeId]) -> Partition:
+    kept = tuple(sorted(node for node in nodes if node not in partition.replicas))
+    return replace(partition, read_replicas=kept, read_replicas_wanted=len(kept))
 
 
 def _decide(
@@ -197,7 +223,7 @@ def _decide(
     partition = partitions[best.key.partition]
     good = {node for node, one in held.items() if stands_at(one, truth) and one.key.partition == partition.partition}
     if truth.is_deleted:  # of a deleted repository, having nothing is right too
-        good |= {node for node in partition.members if node not in held}
+        good |= {node for node in partition.accountable if node not in held}
     record = Record(
         repository=repository,
         name=truth.name,
@@ -205,7 +231,7 @@ def _decide(
         generation=truth.position.generation,
         round_id=truth.position.round_id,
         refs_digest=truth.refs_digest,
-        inconsistent=frozenset(node for node in partition.members if node not in good),
+        inconsistent=frozenset(node for node in partition.accountable if node not in good),
         state=RepositoryState.DELETED if truth.is_deleted else RepositoryState.ACTIVE,
         object_format=best.object_format,
         recent=_recent(best, truth),

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from meshnode.base.errors import CatalogUnavailable
-from meshnode.base.ids import NodeId
+from meshnode.base.ids import NodeId, PartitionId
 from meshnode.config import LimitSettings, RebalanceSettings, ReplicationSettings, ScrubSettings, UpkeepSettings
 from meshnode.core.keys import Application, Node
 from meshnode.core.round import ReplicaKey
@@ -36,6 +36,7 @@ from meshnode.engine.mover import Mover
 from meshnode.engine.pace import FillPace
 from meshnode.engine.participant import Disk, Participant
 from meshnode.engine.planner_lease import PlannerLease
+from meshnode.engine.read_replica_notes import ReadReplicaNotes
 from meshnode.engine.read_replica_orders import ReadReplicaOrders
 from meshnode.engine.reader import Reader
 from meshnode.engine.records import Records
@@ -73,6 +74,10 @@ LED_HERE: Final = ("push", "operation", "writer-api", "round-")
 """Tasks of writes that this node leads, by how their names begin."""
 
 
+async def _keep_no_note(_partitions: frozenset[PartitionId]) -> None:
+    return
+
+
 @dataclass(frozen=True, kw_only=True)
 class World:
     """The adapters an engine stands on."""
@@ -89,6 +94,8 @@ class World:
     meter: Meter
     disk_space: DiskSpace | None = None
     """None: what the disk holds is not known."""
+    note_read_replicas: Callable[[frozenset[PartitionId]], Awaitable[None]] = _keep_no_note
+    """Writes down, for a rebuild of the catalog, which partitions this node has read replicas of."""
     on_keys: Callable[[Sequence[Node], Sequence[Application]], None] = lambda _nodes, _applications: None
     """Told who is known, at start and after every change."""
     on_settings: Callable[[bytes | None], None] = lambda _: None
@@ -119,6 +126,7 @@ class NodeEngine:
         self.activity.wait_for(lambda: self.supervisor.count(*LED_HERE))
         self.audit = AuditTrail(catalog=world.catalog, clock=world.clock, supervisor=self.supervisor)
         self.records = Records(world.catalog, self.supervisor)
+        self.read_replica_notes = ReadReplicaNotes(own=own, supervisor=self.supervisor, write=world.note_read_replicas)
         self.membership = ClusterMembership(
             own=own,
             version=version,
@@ -350,4 +358,5 @@ class NodeEngine:
     def _on_cluster_change(self) -> None:
         is_listed = self.own in self.membership.nodes()
         self.activity.note_resting(is_resting=not is_listed or not self.membership.is_available(self.own))
+        self.read_replica_notes.note(list(self.membership.partitions().values()))
         self.repairer.want_sweep()

@@ -10,6 +10,7 @@
     <data>/damaged/<partition>-<repository>-<number>/    replicas set aside
     <data>/deleted/<partition>-<repository>.json         tombstones of deleted repositories
     <data>/trash/                                        what is being deleted
+    <data>/read-replicas.json                            partitions of which this node's copies never vote
     <data>/lock                                          held by the process that has the directory
 
 A directory without `mesh/state.json` is no replica. All of it is one file system: things move by rename.

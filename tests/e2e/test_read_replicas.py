@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -96,6 +97,9 @@ def test_they_are_filled_and_answer_verified_reads_at_the_new_generation(five: C
     placed = next(one for one in five.json("cluster", "partitions") if one["read_replicas_wanted"])
     assert placed["read_replicas"] == chosen
     assert five.json("cluster", "status")["repositories_repairing"] == 0, "no record lists them"
+    for number in five.numbers:
+        noted = json.loads((five.node_path(number) / "read-replicas.json").read_text())["partitions"]
+        assert noted == ([placed["partition"]] if number in readers else []), "for a rebuild of the catalog"
 
 
 def test_writes_need_and_get_their_quorum_without_them(five: Cluster, work: Path) -> None:

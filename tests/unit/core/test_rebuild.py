@@ -250,6 +250,45 @@ def test_a_partition_is_where_its_replicas_are() -> None:
     assert "placement plans n1, n2, n3" in found.doubts[0]
 
 
+READS_1 = (PartitionId(1),)
+
+
+def test_a_read_replica_is_taken_for_no_replica_and_stays_what_it_is() -> None:
+    reader = node(N1, replica(5), read_replica_of=READS_1)
+    found = plan(reader, *(node(name, replica(5)) for name in (N2, N3, N4)))
+    assert found.partitions[1].replicas == (N2, N3, N4), "n1 is planned, and has everything, but never voted"
+    assert (found.partitions[1].read_replicas, found.partitions[1].read_replicas_wanted) == ((N1,), 1)
+    assert found.decisions[0].record.inconsistent == frozenset()
+    reader = node(N4, replica(5), read_replica_of=READS_1)
+    found = plan(reader, *(node(name, replica(5)) for name in (N1, N2, N3)))
+    assert (found.partitions[1].replicas, found.partitions[1].read_replicas) == ((N1, N2, N3), (N4,))
+    assert found.doubts == ()
+    found = plan(node(N4, replica(4), read_replica_of=READS_1), *(node(name, replica(5)) for name in (N1, N2, N3)))
+    assert found.partitions[1].read_replicas == (), "one that lags is set up again by hand"
+
+
+def test_a_read_replica_that_alone_has_the_highest_generation_becomes_a_replica() -> None:
+    found = plan(node(N4, replica(6), read_replica_of=READS_1), *(node(name, replica(5)) for name in (N1, N2, N3)))
+    assert N4 in found.partitions[1].replicas
+    assert found.partitions[1].read_replicas == ()
+    record = found.decisions[0].record
+    assert record.generation == 6
+    assert consistent_nodes(record, found.partitions[1]) == (N4,)
+    assert "n4 had a read replica and becomes a replica" in found.doubts[0]
+
+
+def test_an_account_keeps_of_what_its_node_had_read_replicas() -> None:
+    account = node(N1, read_replica_of=(PartitionId(1), PartitionId(0)))
+    assert decode_node_account(encode_node_account(account)) == account
+    older = encode_node_account(node(N1)).replace(' "read_replica_of": [],\n', "")
+    assert "read_replica_of" not in older
+    assert decode_node_account(older) == node(N1)
+    with pytest.raises(Corrupt):
+        decode_node_account(
+            encode_node_account(account).replace('"read_replica_of": [\n  1', '"read_replica_of": [\n  "1"')
+        )
+
+
 def test_a_leftover_outside_the_partition_changes_nothing() -> None:
     found = plan(*(node(name, replica(5)) for name in (N1, N2, N3)), node(N4, replica(4)))
     assert found.partitions[1].replicas == (N1, N2, N3)
