@@ -10,7 +10,7 @@ every other node believe the old one.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -135,12 +135,17 @@ def make_cluster_files(layout: Layout, blueprint: ClusterBlueprint, existing: Cl
     return existing
 
 
-def check_same(cluster: ClusterFile, blueprint: ClusterBlueprint) -> None:
-    """Check that a directory's cluster is the one that is asked for. Raises CommandError: it is not."""
+def check_same(cluster: ClusterFile, blueprint: ClusterBlueprint, *, may_grow: bool = False) -> None:
+    """Check that a directory's cluster is the one that is asked for; with `may_grow`, or lacks only its last nodes.
+
+    Raises:
+        CommandError: it is not.
+    """
+    places = _places(blueprint)[: len(cluster.nodes) if may_grow else None]
     differences = [
         (what, found, wanted)
         for what, found, wanted in (
-            ("nodes", [(node.node, node.grpc, node.http, node.zone) for node in cluster.nodes], _places(blueprint)),
+            ("nodes", [(node.node, node.grpc, node.http, node.zone) for node in cluster.nodes], places),
             ("catalog", cluster.catalog_url, blueprint.catalog_url),
             ("replication factor", cluster.replication_factor, blueprint.replication_factor),
         )
@@ -155,6 +160,17 @@ def check_same(cluster: ClusterFile, blueprint: ClusterBlueprint) -> None:
             advice="leave the options out to use it as it is, or name another directory with --data",
             exit_code=ExitCode.REFUSED,
         )
+
+
+def plan_growth(layout: Layout, blueprint: ClusterBlueprint, existing: ClusterFile) -> ClusterFile:
+    """The cluster with the nodes that it lacks; of these the keys are made, and nothing else is written.
+
+    Raises:
+        CommandError: `existing` is not the beginning of the blueprint. InvalidRequest: a key file cannot be used.
+    """
+    check_same(existing, blueprint, may_grow=True)
+    added = blueprint.nodes[len(existing.nodes) :]
+    return replace(existing, nodes=(*existing.nodes, *(_make_node(layout, node) for node in added)))
 
 
 def settings_of(cluster: ClusterFile) -> ClusterSettings:
@@ -199,19 +215,15 @@ def _make_cluster_file(layout: Layout, blueprint: ClusterBlueprint) -> ClusterFi
         partition_count=PARTITION_COUNT,
         replication_factor=blueprint.replication_factor,
         base_port=blueprint.base_port,
-        nodes=tuple(
-            ClusterNode(
-                node=node.node,
-                grpc=node.grpc,
-                http=node.http,
-                public_key=load_or_create_private_key(layout.key_file(node.node)).public_pem,
-                zone=node.zone,
-            )
-            for node in blueprint.nodes
-        ),
+        nodes=tuple(_make_node(layout, node) for node in blueprint.nodes),
     )
     write_cluster_file(layout, cluster)
     return cluster
+
+
+def _make_node(layout: Layout, node: NodeBlueprint) -> ClusterNode:
+    key = load_or_create_private_key(layout.key_file(node.node))
+    return ClusterNode(node=node.node, grpc=node.grpc, http=node.http, public_key=key.public_pem, zone=node.zone)
 
 
 def _check_keys(layout: Layout, cluster: ClusterFile) -> None:

@@ -10,13 +10,20 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 import click
 
-from meshnode.cli.blueprint import ClusterBlueprint, check_same, make_cluster_files, plan_local_cluster
+from meshnode.cli.blueprint import (
+    ClusterBlueprint,
+    check_same,
+    make_cluster_files,
+    plan_growth,
+    plan_local_cluster,
+)
 from meshnode.cli.catalog import check_catalog_not_lost
 from meshnode.cli.launch import (
     check_catalog_free,
@@ -37,6 +44,7 @@ from meshnode.cli.layout import (
     Layout,
     read_cluster_file,
     require_cluster_file,
+    write_cluster_file,
 )
 from meshnode.cli.outcome import CommandError, ExitCode
 from meshnode.cli.output import print_facts, print_note, print_table, progress
@@ -76,7 +84,7 @@ def up(
 ) -> None:
     """Make and start a cluster on this machine.
 
-    Run again on the same directory, it starts what does not run. Anonymous pushes and clones are allowed, on
+    Run again on the same directory, it starts what does not run; with more --nodes, it adds nodes. Anonymous pushes and clones are allowed, on
     loopback only, and a first push creates its repository.
     """
     started: list[StartedNode] = []
@@ -160,7 +168,10 @@ def _plan(
         raise click.UsageError(f"--catalog must be sqlite or etcd://host:port,host:port, not {url!r}")
     if port + PORTS_PER_NODE * count > 65_535:
         raise click.UsageError(f"--base-port {port} leaves no room for {count} nodes below 65535")
-    return plan_local_cluster(layout, node_count=count, base_port=port, catalog_url=url)
+    blueprint = plan_local_cluster(layout, node_count=count, base_port=port, catalog_url=url)
+    if existing is None:
+        return blueprint
+    return replace(blueprint, replication_factor=existing.replication_factor)
 
 
 def _prepare(layout: Layout, blueprint: ClusterBlueprint, existing: ClusterFile | None) -> ClusterFile:
@@ -169,12 +180,30 @@ def _prepare(layout: Layout, blueprint: ClusterBlueprint, existing: ClusterFile 
         check_ports_free([ClusterNode(node=n.node, grpc=n.grpc, http=n.http, public_key="") for n in blueprint.nodes])
         check_catalog_free(blueprint)
     else:
-        check_same(existing, blueprint)
+        check_same(existing, blueprint, may_grow=True)
         check_catalog_not_lost(layout, existing)
+        if len(blueprint.nodes) > len(existing.nodes):
+            existing = _grow(layout, blueprint, existing)
     with progress(f"preparing {layout.data}"):
         cluster = make_cluster_files(layout, blueprint, existing)
         fill_catalog(layout, cluster, command="up")
     return cluster
+
+
+def _grow(layout: Layout, blueprint: ClusterBlueprint, existing: ClusterFile) -> ClusterFile:
+    """Add the nodes that are asked for beyond those there are.
+
+    The catalog comes first: it refuses an id that a machine has taken by `node join`, and then `cluster.json` stays.
+    """
+    new = blueprint.nodes[len(existing.nodes) :]
+    check_ports_free([ClusterNode(node=n.node, grpc=n.grpc, http=n.http, public_key="") for n in new])
+    names = ", ".join(node.node for node in new)
+    with progress(f"adding {names}"):
+        grown = plan_growth(layout, blueprint, existing)
+        fill_catalog(layout, grown, command="up")
+        write_cluster_file(layout, grown)
+    print_note(f"{names} will get replicas with `meshnode cluster rebalance{_data_option(layout)}`")
+    return grown
 
 
 def _stop(layout: Layout, entries: Sequence[ClusterNode]) -> None:

@@ -42,7 +42,9 @@ _ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three nodes; the tests of this module stop what they add."""
-    with running_cluster(tmp_path_factory.mktemp("join") / "mesh", environment=FAST) as running:
+    with running_cluster(
+        tmp_path_factory.mktemp("join") / "mesh", environment=FAST, base_port=find_base_port(4)
+    ) as running:
         yield running
 
 
@@ -192,6 +194,17 @@ def test_key_is_replaced_under_calls_without_a_refused_one(cluster: Cluster, wor
     cluster.start(2)
     assert cluster.json("node", "show", "n2")["activity"]["reachable"]
     cluster.up()
+
+
+def test_local_cluster_grows_by_up(cluster: Cluster, work: Path, name: str) -> None:
+    git("push", "--quiet", cluster.url(1, name), "main", cwd=work)
+    before = [cluster.pid(node) for node in cluster.numbers]
+    cluster.nodes = 4
+    cluster.up()
+    assert [cluster.pid(node) for node in (1, 2, 3)] == before, "what ran goes on"
+    cluster.meshnode("cluster", "rebalance")
+    wait_until(lambda: held(cluster)["n4"] >= 180 and is_at_rest(cluster), deadline_s=200, what="n4 has its share")
+    assert list_refs(cluster.url(4, name)) == list_refs(cluster.url(1, name))
 
 
 def keys_of(cluster: Cluster, node: str) -> list[str]:

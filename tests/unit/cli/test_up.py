@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -9,16 +10,25 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from click.testing import Result
 
-from meshnode.cli.layout import Layout
+from meshnode.base.ids import NodeId
+from meshnode.catalog.open import open_catalog
+from meshnode.cli.layout import Layout, read_cluster_file
 from meshnode.cli.process import find_process, is_port_free
+from meshnode.config import CatalogSettings
+from meshnode.core.keys import NODES as NODE_KEYS
+from meshnode.core.keys import decode_node, encode_node, node_key
+from meshnode.ports import Catalog, Put
 from tests.unit.cli.conftest import fake_command, node, run_cli
 
+T = TypeVar("T")
 Up = Callable[..., Result]
 NODES = [node("n1"), node("n2"), node("n3")]
 
@@ -113,6 +123,75 @@ def test_a_node_that_crashes_shows_its_last_log_lines_and_leaves_nothing_running
     assert is_port_free(f"127.0.0.1:{base_port}")
     healed = up()
     assert healed.exit_code == 0, healed.output
+
+
+def test_more_nodes_are_added_to_a_cluster_that_runs(up: Up, layout: Layout) -> None:
+    assert up("--nodes", "2").exit_code == 0
+    before = [find_process(layout, name) for name in NODES[:2]]
+    result = up("--nodes", "3")
+    assert result.exit_code == 0, result.output
+    assert "n3 will get replicas" in result.stderr
+    assert [find_process(layout, name) for name in NODES[:2]] == before
+    assert find_process(layout, NODES[2]) is not None
+    cluster = read_cluster_file(layout)
+    assert cluster is not None
+    assert [entry.node for entry in cluster.nodes] == NODES
+    assert cluster.replication_factor == 2
+    assert listed(layout) == NODES
+    again = run_cli("up", "--data", layout.data, "--detach", command=fake_command())
+    assert again.exit_code == 0, again.output
+    assert "will get replicas" not in again.stderr
+    assert run_cli("down", "--data", layout.data).stdout.count("stopped") == 3
+
+
+def test_id_that_a_joined_machine_has_is_not_added_again(up: Up, layout: Layout) -> None:
+    assert up("--nodes", "2").exit_code == 0
+    before = layout.cluster_file.read_text()
+
+    async def join(catalog: Catalog) -> None:
+        (entry,) = await catalog.get([node_key(NODES[0])])
+        assert entry is not None
+        joined = replace(decode_node(entry.value), node=NODES[2], grpc_url="m3:1")
+        await catalog.transact([], [Put(node_key(NODES[2]), encode_node(joined))])
+
+    with_catalog(layout, join)
+    result = up("--nodes", "3")
+    assert result.exit_code == 5
+    assert "another public key for this node" in result.stderr
+    assert layout.cluster_file.read_text() == before
+    assert run_cli("up", "--data", layout.data, "--detach", command=fake_command()).exit_code == 0
+
+
+def test_taken_port_of_a_new_node_is_found_before_anything_is_written(up: Up, layout: Layout, base_port: int) -> None:
+    assert up("--nodes", "2").exit_code == 0
+    before = layout.cluster_file.read_text()
+    with socket.create_server(("127.0.0.1", base_port + 20)):
+        result = up("--nodes", "3")
+    assert result.exit_code == 7
+    assert layout.cluster_file.read_text() == before
+    assert listed(layout) == NODES[:2]
+
+
+def with_catalog(layout: Layout, work: Callable[[Catalog], Awaitable[T]]) -> T:
+    """Do something with the cluster's catalog."""
+
+    async def run() -> T:
+        catalog = await open_catalog(CatalogSettings(url=f"sqlite://{layout.sqlite_file}"))
+        try:
+            return await work(catalog)
+        finally:
+            await catalog.close()
+
+    return asyncio.run(run())
+
+
+def listed(layout: Layout) -> list[NodeId]:
+    """The nodes in the catalog."""
+
+    async def read(catalog: Catalog) -> list[NodeId]:
+        return [decode_node(entry.value).node for entry in await catalog.range(NODE_KEYS)]
+
+    return with_catalog(layout, read)
 
 
 def test_options_that_contradict_the_directory_are_refused(up: Up, layout: Layout) -> None:
