@@ -13,10 +13,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from meshnode.auth.keys import load_private_key
+from meshnode.base.ids import NodeId
 from meshnode.cli.layout import OPERATOR, Layout, require_cluster_file
 from meshnode.cli.target import Endpoint, Target, local_endpoints
 from tests.chaos.etcd import MEMBERS, Etcd
@@ -31,6 +35,7 @@ READY_S: Final = 120.0
 """Time for a node to come up beside everything else that a small machine does."""
 _POLL_S: Final = 0.1
 _ROOT: Final = Path(__file__).resolve().parents[2]
+_NO_ZONES: Final[Mapping[str, str]] = MappingProxyType({})
 _SETTINGS: Final = {"MESHNODE_REPLICATION__HISTORY_ROUNDS": "100000"}
 """Every round of a run is kept, so that what was acknowledged can be looked up afterwards."""
 
@@ -38,15 +43,30 @@ _SETTINGS: Final = {"MESHNODE_REPLICATION__HISTORY_ROUNDS": "100000"}
 class ChaosCluster:
     """Nodes n1..nN over three etcd members."""
 
-    def __init__(self, work: Path, results: Path, *, nodes: int, factor: int) -> None:
+    def __init__(
+        self,
+        work: Path,
+        results: Path,
+        *,
+        nodes: int,
+        factor: int,
+        founders: int | None = None,
+        zones: Mapping[str, str] = _NO_ZONES,
+        settings: Mapping[str, str] = _SETTINGS,
+    ) -> None:
+        """`founders` of the `nodes` machines make the cluster (None: all); the others may `join` later."""
         self.data = work / "mesh"
-        self.names = tuple(f"n{number}" for number in range(1, nodes + 1))
+        hosts = tuple(f"n{number}" for number in range(1, nodes + 1))
+        self.names = hosts[:founders]
+        """The nodes of the cluster now."""
         self.factor = factor
-        self.network = Network(self.names, MEMBERS)
+        self._zones = zones
+        self.network = Network(hosts, MEMBERS)
         self.logs = results / "logs"
         self.etcd = Etcd(self.network, work / "etcd", self.logs)
         self.machines = {
-            name: Machine(name, _serve(self.data / name), self.logs / f"{name}.log", _SETTINGS) for name in self.names
+            name: Machine(name, _serve(self.data / name), self.logs / f"{name}.log", _SETTINGS | dict(settings))
+            for name in hosts
         }
         self.token = ""
         self.target: Target | None = None
@@ -55,13 +75,13 @@ class ChaosCluster:
         """Network, disks, etcd, keys, catalog and nodes; returns when every node is ready."""
         self.logs.mkdir(parents=True)
         await self.network.create()
-        for name in self.names:
+        for name in self.machines:
             (self.data / name).mkdir(parents=True)
             await command("mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", str(self.data / name))
         for member in self.etcd.machines.values():
             member.start()
         await self._until(self.etcd.leader, "etcd has a leader")
-        arguments = [f"--node={name}={host}:{GRPC_PORT},{self.http(name)}" for name, host in self._addresses()]
+        arguments = [f"--node={name}={self._grpc(name)},{self.http(name)},{self.zone(name)}" for name in self.names]
         await self.meshnode(
             "init-cluster",
             "--output",
@@ -73,8 +93,8 @@ class ChaosCluster:
             "--allow-plaintext",
             *arguments,
         )
-        for machine in self.machines.values():
-            machine.start()
+        for name in self.names:
+            self.machines[name].start()
         for name in self.names:
             await self.wait_ready(name)
         layout = Layout(self.data)
@@ -88,8 +108,33 @@ class ChaosCluster:
         user = ("token", "create-user", "--user", "chaos", "--scope", "write", "--ttl", "1d")
         self.token = (await self.meshnode(*user, "--data", str(self.data))).split()[-1]
 
-    def _addresses(self) -> list[tuple[str, str]]:
-        return [(name, self.network.hosts[name]) for name in self.names]
+    async def join(self, node: str) -> None:
+        """Make a further machine a node, by invitation, and wait until it is ready."""
+        asked = await self.admin("node", "invite", "--id", node, "--zone", self.zone(node), "--json")
+        secret = self.logs / f"{node}.secret"
+        secret.write_text(json.loads(asked)["secret"] + "\n")
+        own = self.network.hosts[node]
+        arguments = ["--server", f"http://{self._grpc(self.names[0])}", "--data", str(self.data / node)]
+        arguments += ["--grpc", f"{own}:{GRPC_PORT}", "--http", f"{own}:{HTTP_PORT}", "--allow-plaintext"]
+        await self.meshnode("node", "join", *arguments, "--secret-file", str(secret))
+        self.machines[node].start()
+        await self.wait_ready(node)
+        assert self.target is not None
+        public_key = load_private_key(self.data / node / "node.pem").public_pem
+        endpoint = Endpoint(node=NodeId(node), address=self._grpc(node), public_key=public_key, credentials=None)
+        self.target = replace(self.target, endpoints=(*self.target.endpoints, endpoint))
+        self.names = (*self.names, node)
+
+    async def admin(self, *arguments: str) -> str:
+        """Run a command as the operator; its output. Raises CommandFailed."""
+        return await self.meshnode(*arguments, "--data", str(self.data))
+
+    def zone(self, node: str) -> str:
+        """A node's failure domain."""
+        return self._zones.get(node, "default")
+
+    def _grpc(self, node: str) -> str:
+        return f"{self.network.hosts[node]}:{GRPC_PORT}"
 
     @property
     def all_machines(self) -> dict[str, Machine]:
@@ -115,7 +160,7 @@ class ChaosCluster:
 
     async def meshnode(self, *arguments: str) -> str:
         """Run the `meshnode` command; its output. Raises CommandFailed."""
-        return await command(sys.executable, "-m", "meshnode", *arguments)
+        return await command(sys.executable, "-m", "meshnode", *arguments, within_s=READY_S)
 
     async def verify(self, repository: str) -> dict[str, Any]:
         """What `repo verify --json` says. Raises CommandFailed where it could not be asked."""

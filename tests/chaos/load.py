@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import cycle
 from pathlib import Path
@@ -41,6 +41,11 @@ class Load:
         self._work = work
         self._seed = seed
         self._pool = make_pool()
+        self._newcomers: asyncio.Queue[str] = asyncio.Queue()
+
+    def welcome(self, node: str) -> None:
+        """Let clients work at a node that has joined."""
+        self._newcomers.put_nowait(node)
 
     async def prepare(self) -> None:
         """Create the repositories, with the commits that clients build on."""
@@ -74,21 +79,30 @@ class Load:
         """Let everyone work until cancelled."""
         values = iter([commit.oid for commit in self._pool])
         async with self._connections() as (session, calls):
-            git_clients = []
-            for node in self._cluster.names:
-                name = f"git-{node}"
-                client = GitClient(self._cluster, node, self._wishes(name), self._work / f"{name}.git")
-                await client.prepare()
-                git_clients.append(client)
+            git_clients = [await self._git_client(node) for node in self._cluster.names]
             async with asyncio.TaskGroup() as group:
                 for client in git_clients:
                     group.create_task(client.run())
                 for number, node in zip(range(LIGHT_CLIENTS), cycle(self._cluster.names), strict=False):
-                    wishes = self._wishes(f"light-{node}-{number}")
-                    group.create_task(LightClient(self._cluster, node, wishes, session).run())
+                    group.create_task(self._light_client(node, f"-{number}", session).run())
                 for node in self._cluster.names:
-                    wishes = self._wishes(f"rpc-{node}")
-                    group.create_task(RpcClient(self._cluster, node, wishes, calls, lambda: next(values)).run())
+                    group.create_task(self._rpc_client(node, calls, values).run())
+                while node := await self._newcomers.get():
+                    group.create_task((await self._git_client(node)).run())
+                    group.create_task(self._light_client(node, "", session).run())
+                    group.create_task(self._rpc_client(node, calls, values).run())
+
+    async def _git_client(self, node: str) -> GitClient:
+        name = f"git-{node}"
+        client = GitClient(self._cluster, node, self._wishes(name), self._work / f"{name}.git")
+        await client.prepare()
+        return client
+
+    def _light_client(self, node: str, number: str, session: aiohttp.ClientSession) -> LightClient:
+        return LightClient(self._cluster, node, self._wishes(f"light-{node}{number}"), session)
+
+    def _rpc_client(self, node: str, calls: ClusterClient, values: Iterator[str]) -> RpcClient:
+        return RpcClient(self._cluster, node, self._wishes(f"rpc-{node}"), calls, lambda: next(values))
 
     async def finish(self) -> list[str]:
         """One more write through every node to every repository, then a look at everything from every node.

@@ -28,15 +28,19 @@ class CommandFailed(Exception):
     """A command of the machine's own did not work; the run cannot go on."""
 
 
-async def command(*arguments: str) -> str:
+async def command(*arguments: str, within_s: float = _COMMAND_S) -> str:
     """Run a program to a good end; what it said. Raises CommandFailed."""
     process = await asyncio.create_subprocess_exec(
         *arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     try:
-        async with asyncio.timeout(_COMMAND_S):
+        async with asyncio.timeout(within_s):
             out, _ = await process.communicate()
-    except (TimeoutError, asyncio.CancelledError):
+    except TimeoutError as error:
+        process.kill()
+        await process.wait()
+        raise CommandFailed(f"{' '.join(arguments)}: not done within {within_s:.0f} s") from error
+    except asyncio.CancelledError:
         process.kill()
         await process.wait()
         raise
