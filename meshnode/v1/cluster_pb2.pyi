@@ -29,7 +29,7 @@ NODE_STATE_DISABLED: NodeState
 NODE_STATE_DELETING: NodeState
 
 class Node(_message.Message):
-    __slots__ = ("id", "grpc_url", "http_url", "zone", "weight", "state", "online", "key_ids", "version")
+    __slots__ = ("id", "grpc_url", "http_url", "zone", "weight", "state", "online", "key_ids", "version", "public_keys")
     ID_FIELD_NUMBER: _ClassVar[int]
     GRPC_URL_FIELD_NUMBER: _ClassVar[int]
     HTTP_URL_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +39,7 @@ class Node(_message.Message):
     ONLINE_FIELD_NUMBER: _ClassVar[int]
     KEY_IDS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_KEYS_FIELD_NUMBER: _ClassVar[int]
     id: str
     grpc_url: str
     http_url: str
@@ -48,7 +49,8 @@ class Node(_message.Message):
     online: bool
     key_ids: _containers.RepeatedScalarFieldContainer[str]
     version: str
-    def __init__(self, id: _Optional[str] = ..., grpc_url: _Optional[str] = ..., http_url: _Optional[str] = ..., zone: _Optional[str] = ..., weight: _Optional[int] = ..., state: _Optional[_Union[NodeState, str]] = ..., online: _Optional[bool] = ..., key_ids: _Optional[_Iterable[str]] = ..., version: _Optional[str] = ...) -> None: ...
+    public_keys: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., grpc_url: _Optional[str] = ..., http_url: _Optional[str] = ..., zone: _Optional[str] = ..., weight: _Optional[int] = ..., state: _Optional[_Union[NodeState, str]] = ..., online: _Optional[bool] = ..., key_ids: _Optional[_Iterable[str]] = ..., version: _Optional[str] = ..., public_keys: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GetStatusRequest(_message.Message):
     __slots__ = ()

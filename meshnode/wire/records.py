@@ -76,6 +76,7 @@ def node_message(node: Node, online: OnlineNode | None) -> cluster_pb2.Node:
         online=online is not None,
         key_ids=[key_id_of(pem) for pem in node.public_keys],
         version=online.version if online is not None else "",
+        public_keys=node.public_keys,
     )
 
 

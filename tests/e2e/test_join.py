@@ -99,6 +99,7 @@ def test_fourth_machine_joins_by_invitation_serves_and_gets_replicas(
         git("push", "--quiet", f"http://127.0.0.1:{port + 3}/{name}.git", "main:by-n4", cwd=work)
         assert list_refs(cluster.url(2, name))["refs/heads/by-n4"] == tip
         assert next(one for one in cluster.json("node", "list") if one["node"] == "n4")["online"]
+        assert cluster.json("node", "show", "n4")["activity"]["ready"], "asked itself, by the key that others vouch for"
 
         used = refusal(cluster, tmp_path / "n5", "--secret-file", str(secret), "--id", "n5")
         assert "for another node" in used or "used by another machine" in used
