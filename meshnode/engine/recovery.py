@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, TypeVar
 
-from meshnode.base.errors import CatalogUnavailable, Corrupt, OutcomeUnknown, Overloaded
+from meshnode.base.errors import CatalogUnavailable, Corrupt, MeshError, OutcomeUnknown, Overloaded
 from meshnode.base.ids import NodeId, PartitionId
 from meshnode.core.keys import RECORDS, decode_partition, decode_record, encode_partition, partition_key
 from meshnode.core.record import Partition, Record, RepositoryState
@@ -59,12 +59,19 @@ class Recovery:
     """Partitions with a replica that was set aside and that no record knew."""
 
     async def run(self) -> None:
-        """Check every replica; waits for the catalog as long as it takes, since nothing can be served without."""
+        """Check every replica; waits for the catalog as long as it takes, since nothing can be served without.
+
+        Raises:
+            MeshError: the catalog's entries cannot be read by this version; nothing was changed.
+        """
         keys = await self.participant.disk.store.list_replicas()
         places = asyncio.Semaphore(CHECKS_AT_ONCE)
-        async with asyncio.TaskGroup() as group:
-            for key in keys:
-                group.create_task(self._check_in_turn(key, places))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for key in keys:
+                    group.create_task(self._check_in_turn(key, places))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from failed
         await self._patiently(partial(self._disown_votes, is_new=not keys))
         excluded = await self._patiently(self._exclude_missing)
         log.info("recovered", extra={"replicas": len(keys), "excluded": excluded})
@@ -76,10 +83,9 @@ class Recovery:
     async def _check(self, key: ReplicaKey) -> None:
         """Bring one replica to a state that is safe to serve, or out of the record."""
         store = self.participant.disk.store
-        record: Record | None = None
+        record = await self._read_record(key)
         try:
             await store.purge(key)
-            record = (await self._patiently(lambda: self.records.read(key))).record
             state = await self.participant.settle(key, record)
             if state is None or not state.generation or record is None:
                 return
@@ -97,6 +103,17 @@ class Recovery:
             return
         if self.own not in record.inconsistent and matches(position_of(state), state.refs_digest, record):
             self.activity.note_consistent(key)
+
+    async def _read_record(self, key: ReplicaKey) -> Record | None:
+        """What the catalog says. Raises MeshError where that cannot be read: no reason to call the replica damaged."""
+        try:
+            return (await self._patiently(lambda: self.records.read(key))).record
+        except Corrupt as error:
+            raise MeshError(
+                "the catalog holds what this version cannot read; the replicas here were left alone",
+                repository=key.repository,
+                detail=str(error),
+            ) from error
 
     async def _disown_votes(self, *, is_new: bool) -> None:
         """Let no round be published any more for which this node may have voted on a disk that it no longer has.

@@ -120,11 +120,12 @@ class RpcClient:
 
     async def _send(self, request: ref_pb2.UpdateRefsRequest) -> tuple[Ending, int, str]:
         """Refused only where no try was left open."""
-        names = list(self._cluster.names)
-        first = names.index(self._node)
+        later = [name for name in self._cluster.names if name > self._node]
+        earlier = [name for name in self._cluster.names if name < self._node]
+        names = [self._node, *later, *earlier]
         is_open, reason = False, ""
         for number in range(_TRIES):
-            endpoint = self._cluster.endpoint(names[(first + number) % len(names)])
+            endpoint = self._cluster.endpoint(names[number % len(names)])
             try:
                 answer = await self._calls.call_node(
                     endpoint,

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from meshnode.base.errors import Overloaded, PeerUnavailable, ReplicaBehind, RepositoryNotFound
+from meshnode.base.errors import MeshError, Overloaded, PeerUnavailable, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import NodeId, ObjectId, RefName, RefValue, RepositoryId, RepositoryName, RoundId
 from meshnode.catalog.memory import CatalogCall, Moment
-from meshnode.core.keys import RECORDS, name_key
+from meshnode.core.keys import PARTITIONS, RECORDS, name_key, partition_key, record_key
 from meshnode.core.record import RepositoryState
 from meshnode.core.refs import RefEdit, digest_after
 from meshnode.core.round import ReplicaKey, Round, WriteKind
@@ -19,6 +19,7 @@ from meshnode.git.memory_packs import MemoryPack
 from meshnode.git.stores import APPLY_REFS
 from meshnode.ports import (
     PackFix,
+    Put,
     RefChange,
     StageChunk,
     StageFix,
@@ -506,5 +507,30 @@ def test_a_create_is_not_published_on_the_vote_of_a_disk_that_is_gone(*, is_dama
         key = ReplicaKey(record.partition, record.repository)
         assert "n2" not in record.inconsistent
         assert disk.replicas[key].state.prepared or disk.replicas[key].state.generation == 1
+
+    play(story)
+
+
+@pytest.mark.parametrize("prefix", [RECORDS, PARTITIONS])
+def test_a_catalog_that_cannot_be_read_is_no_reason_to_set_replicas_aside(prefix: str) -> None:
+    """Entries of a newer version, say: the node does not start, and its disk is left alone."""
+
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        await cluster.wait_until_consistent(NAME)
+        await cluster.crash("n3")
+        disk = cluster.nodes[NodeId("n3")].disk
+        (key,) = disk.replicas
+        place = record_key(key.repository) if prefix == RECORDS else partition_key(key.partition)
+        (entry,) = await cluster.catalog.get([place])
+        assert entry is not None
+        await cluster.catalog.transact([], [Put(place, b'{"v":2}')])
+        with pytest.raises(MeshError, match="version"):
+            await cluster.restart("n3")
+        assert disk.damaged == []
+        assert list(disk.replicas) == [key]
+        await cluster.catalog.transact([], [Put(place, entry.value)])
+        await cluster.restart("n3")
+        await cluster.wait_until_consistent(NAME)
 
     play(story)
