@@ -175,14 +175,18 @@ class World:
             self.story.tell(name, f"finds {back} dropped journal records again")
 
     async def set_state(self, name: NodeId, state: NodeState) -> None:
-        """Be the operator who wants another state for a node."""
-        self._states[name] = state
+        """Be the operator who wants another state for a node, and tries again where another one was faster."""
         key = keys.node_key(name)
-        (entry,) = await self.catalog.get([key])
-        known = _entry_of(name) if entry is None else keys.decode_node(entry.value)  # one that was removed comes back
-        revision = 0 if entry is None else entry.revision
-        wanted = replace(known, state=state)
-        await self.catalog.transact([Compare(key, revision)], [Put(key, keys.encode_node(wanted))])
+        while True:
+            (entry,) = await self.catalog.get([key])
+            known = (
+                _entry_of(name) if entry is None else keys.decode_node(entry.value)
+            )  # one that was removed comes back
+            revision = 0 if entry is None else entry.revision
+            wanted = replace(known, state=state)
+            if await self.catalog.transact([Compare(key, revision)], [Put(key, keys.encode_node(wanted))]) is not None:
+                self._states[name] = state
+                return
 
     async def move(self, number: PartitionId, wanted: Sequence[NodeId]) -> None:
         """Be the operator who wants a partition's replicas elsewhere."""
