@@ -215,6 +215,20 @@ class Participant:
         unnamed = sorted(ObjectId(value) for value in new.difference(refs.values()))
         return bool(unnamed) and bool(await self.disk.packs.missing(round_.key, unnamed))
 
+    async def _is_out_of_reach(self, round_: Round) -> bool:
+        """Whether a published round cannot be applied for want of an object that it names.
+
+        It was kept without a vote when the replica was behind, and what brought the replica to the round's base did not
+        bring what nothing named there.
+        """
+        if round_.has_pack or round_.kind is not WriteKind.UPDATE:
+            return False
+        try:
+            refs = (await self.disk.reader.snapshot(round_.key)).refs
+        except ReplicaBehind:  # half applied: it was begun, so everything was here
+            return False
+        return await self._lacks(round_, refs)
+
     async def _forget_unvoted(self, key: ReplicaKey, round_id: RoundId, *, again: Round | None = None) -> None:
         """Drop objects of a stream that led to no vote; of a round that was voted for through another stream (I3) only
         those that came `again`.
@@ -292,8 +306,7 @@ class Participant:
                 return False
             effects = rules.on_history(position_of(state), state.prepared, published)
             await self._run(key, effects, state.generation)
-            await self._load(key)
-            return bool(effects)
+            return position_of(await self._load(key)) != position_of(state)
 
     async def _fence(self, key: ReplicaKey, at: RecordAt, round_: Round) -> None:
         record = record_fenced(at.record, round_, at.partition.partition)
@@ -429,6 +442,9 @@ class Participant:
                         return Vote(kind=VoteKind.REFUSED, generation=generation, reason=lost.message)
                     self._open_since_ms.setdefault(key, {}).setdefault(round_.round_id, self._clock.monotonic_ms())
                 case rules.Apply(round_):
+                    if await self._is_out_of_reach(round_):
+                        log.info("round_out_of_reach", extra={"round": round_.round_id, "repository": key.repository})
+                        return Vote(kind=VoteKind.REFUSED, generation=generation, reason="an object is not here")
                     state = await self.disk.store.apply(round_)
                     generation = state.generation
                     if round_.kind is WriteKind.CREATE:

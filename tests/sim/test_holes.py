@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from meshnode.base.errors import MeshError, Overloaded, PeerUnavailable, ReplicaBehind, RepositoryNotFound
-from meshnode.base.ids import NodeId, ObjectId, RefName, RefValue, RepositoryId, RepositoryName, RoundId
+from meshnode.base.ids import Generation, NodeId, ObjectId, RefName, RefValue, RepositoryId, RepositoryName, RoundId
 from meshnode.catalog.memory import CatalogCall, Moment
 from meshnode.core.keys import PARTITIONS, RECORDS, name_key, partition_key, record_key
 from meshnode.core.record import RepositoryState
@@ -33,6 +33,8 @@ from meshnode.ports import (
 from tests.sim.memory_cluster import MAIN, SETTINGS, MemoryCluster
 from tests.sim.pushes import push
 from tests.sim.test_cluster import NAME, A, B, play
+
+C = "c" * 40
 
 TOPIC = RefName("refs/heads/topic")
 
@@ -227,6 +229,44 @@ def test_a_round_that_is_half_applied_when_a_replica_is_to_rejoin_is_no_damage()
         assert node.disk.damaged == []
         is_full = False
         await cluster.wait_until_consistent(NAME)
+        assert await cluster.read("n3", NAME) == A
+
+    play(story)
+
+
+def test_a_round_kept_without_a_vote_is_not_applied_while_its_object_is_missing() -> None:
+    """A replica that was behind kept a round which names an old object, then was brought to the round's base without that
+    object, which nothing named there: a reference would have led to nothing (seed 4024346).
+    """
+
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        await cluster.set_ref("n1", NAME, A)
+        await cluster.set_ref("n1", NAME, B)
+        await cluster.crash("n3")
+        disk = cluster.nodes[NodeId("n3")].disk
+        disk.replicas.clear()
+        await cluster.restart("n3")
+        await cluster.wait_until_consistent(NAME)
+        (key,) = disk.replicas
+        disk.replicas[key].objects.discard(ObjectId(A))  # git fetches what references lead to, and nothing else
+        await cluster.crash("n3")
+        await cluster.set_ref("n1", NAME, C)
+        change = RefChange(name=RefName(MAIN), new=A, expected=C)
+        writes = cluster.engine("n1").writes
+        await writes.update_refs(RepositoryName(NAME), [change], request_key="", actor="t")
+        base, back = await cluster.engine("n1").participant.history(key, Generation(3))
+        for other in ("n1", "n2"):
+            cluster.links.cut(NodeId("n3"), NodeId(other))  # nothing can be asked of them yet
+        participant = (await cluster.restart("n3")).participant
+        assert (await participant.vote(back)).kind is VoteKind.STORED
+        assert (await participant.vote(base)).kind is VoteKind.GRANTED
+        assert await participant.commit(key, base.round_id, base.generation) == 4
+        assert await participant.commit(key, back.round_id, back.generation) == 4
+        assert disk.replicas[key].refs[RefName(MAIN)] == C
+        cluster.links.mend_all()
+        await cluster.wait_until_consistent(NAME)
+        assert A in disk.replicas[key].objects
         assert await cluster.read("n3", NAME) == A
 
     play(story)
