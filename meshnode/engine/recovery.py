@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 from meshnode.base.errors import CatalogUnavailable, Corrupt, MeshError, OutcomeUnknown, Overloaded
 from meshnode.base.ids import NodeId, PartitionId
 from meshnode.core.keys import RECORDS, decode_partition, decode_record, encode_partition, partition_key
-from meshnode.core.record import Partition, Record, RepositoryState
+from meshnode.core.record import Partition, Record, RepositoryState, consistent_nodes
 from meshnode.core.repair import matches
 from meshnode.core.round import ReplicaKey
 from meshnode.core.scrub import may_be_taken_out
@@ -157,8 +157,10 @@ class Recovery:
                     self.repairer.enqueue(key, "start", 2 * len(partition.members))
                     continue
                 if self.own not in record.inconsistent:
+                    believed = await self._believed_at(key)
                     await self.repairer.exclude(key, "does not match the record at start")
-                    await self._keep_rolled_back(key, record, partition)
+                    if believed is not None:
+                        await self._keep_rolled_back(key, believed, partition)
                     excluded += 1
                 elif await self._is_missing(key, record):
                     await self.repairer.exclude(key, "listed, and no replica at start")
@@ -166,6 +168,13 @@ class Recovery:
                 self.repairer.enqueue(key, "start", len(partition.replicas) - len(record.inconsistent))
             if len(page) < PAGE:
                 return excluded
+
+    async def _believed_at(self, key: ReplicaKey) -> Record | None:
+        """The record that believes in this node's replica, read together with its partition: since the page was read,
+        the node may have come to join, and a node that joins is believed by nobody yet.
+        """
+        at = await self.records.read(key)
+        return at.record if at.record is not None and self.own in consistent_nodes(at.record, at.partition) else None
 
     async def _keep_rolled_back(self, key: ReplicaKey, record: Record, partition: Partition) -> None:
         """Set aside a replica that lost what it had voted for: what else is missing cannot be told.

@@ -145,10 +145,13 @@ class Synchroniser:
         await self._transfer(key, source, goal, local)
 
     async def _local_snapshot(self, key: ReplicaKey) -> RefsSnapshot | None:
-        """This replica's references; None where they are between two generations, and nothing to build on."""
+        """This replica's references; None where they are between two generations, or those of none: nothing to build on.
+
+        A replica that is being filled anew may be left so by a full disk and a power cut.
+        """
         try:
             return await self.participant.disk.reader.snapshot(key)
-        except ReplicaBehind as error:
+        except (ReplicaBehind, Corrupt) as error:
             log.info("local_references_not_used", extra={"repository": key.repository, "error": str(error)})
             return None
 
