@@ -70,8 +70,9 @@ from meshnode.ports import (
 
 log = logging.getLogger("meshnode.engine")
 
-LED_HERE: Final = ("push", "operation", "writer-api", "round-")
-"""Tasks of writes that this node leads, by how their names begin."""
+LED_HERE: Final = ("push", "operation", "writer-api", "round-commit", "round-abort")
+"""Tasks of writes that this node leads, by how their names begin. Nothing that runs for ever may begin so: a node would
+never be drained, and its stop would wait in vain."""
 
 
 async def _keep_no_note(_partitions: frozenset[PartitionId]) -> None:
