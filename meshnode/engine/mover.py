@@ -168,12 +168,20 @@ class Mover:
         return written
 
     async def _retarget(self, now: ClusterAt) -> int:
+        """Write where partitions are to be; how many changes were tried."""
         plan = plan_targets(now.cluster, is_balancing=False)
         self.progress.note_blocked(plan.blocked)
-        return await self.set_targets(now, plan.targets)
+        await self.set_targets(now, plan.targets)
+        by_number = {one.partition: one for one in now.cluster.partitions}
+        return sum(
+            partition_with_target(by_number[number], target) != by_number[number]
+            for number, target in plan.targets.items()
+        )
 
     async def _replace_read_replicas(self, now: ClusterAt) -> int:
-        """Have read replicas off nodes that go or became replicas, and others in their place; how many changes took."""
+        """Have read replicas off nodes that go or became replicas, and others in their place; how many changes were
+        tried: one that failed, or of which nobody knows, is looked at again.
+        """
         nodes = now.cluster.nodes
         held = read_replicas_held(now.cluster.partitions)
         changed = 0
@@ -187,7 +195,8 @@ class Mover:
             if chosen == one.read_replicas:
                 continue
             after = partition_with_read_replicas(one, chosen, wanted=one.read_replicas_wanted, known=nodes)
-            changed += await self.steps.set_target(one, now.revisions[one.partition], after)
+            await self.steps.set_target(one, now.revisions[one.partition], after)
+            changed += 1
             held.update(set(chosen) - set(one.read_replicas))
         return changed
 

@@ -29,6 +29,7 @@ from tests.sim.world import Plant, World, no_bug
 CONVERGE_MS: Final = 60_000
 """How long healing may take once nothing fails any more; the slowest pause between two tries is 10 s."""
 SERVE_MS: Final = 20_000
+LAST_TRIES: Final = 2
 DOUBLES_MS: Final = 6_000
 """How long a doubled message may still be on its way."""
 
@@ -152,12 +153,15 @@ class _Run:
             await asyncio.sleep(0.1)
 
     async def _write_once_more(self) -> None:
-        """A write to every repository is acknowledged."""
+        """A write to every repository is acknowledged; a late change of its configuration may refuse one."""
         for number, name in enumerate(self._plan.repositories):
             leader = self._plan.nodes.index(self._replicas_of(name)[0])
-            operation = _last_operation(1_000 + number, "push", number, leader)
-            await self._clients.do(operation)
-            if self._clients.endings.get(f"op{operation.number}") != [Ending.DONE]:
+            for attempt in range(LAST_TRIES):
+                operation = _last_operation(1_000 + 100 * attempt + number, "push", number, leader)
+                await self._clients.do(operation)
+                if self._clients.endings.get(f"op{operation.number}") == [Ending.DONE]:
+                    break
+            else:
                 self._world.auditor.violate(f"no write to {name} after all faults ended")
 
     async def _read_everywhere(self) -> None:
