@@ -17,7 +17,20 @@ from tests.sim.shrink import format_failure, shrink
 RUNS: Final = 1_000
 BLOCK: Final = 125
 """One test's share: about six seconds of two quiet cores."""
-FAILED_ONCE: Final = (105298, 1015779, 1033851, 4005704, 4014115, 4024346, 4028046, 4028770, 4044132, 4047345)
+FAILED_ONCE: Final = (
+    105298,
+    1015779,
+    1021497,
+    1024492,
+    1033851,
+    4005704,
+    4014115,
+    4024346,
+    4028046,
+    4028770,
+    4044132,
+    4047345,
+)
 
 EFFECTS: Final = {
     "catalog: hint late",
