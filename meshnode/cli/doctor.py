@@ -100,19 +100,22 @@ def _run_checks(layout: Layout, config_file: Path | None) -> Iterator[Check]:
     yield check_key("operator key", layout.operator_key)
     subjects: list[_Subject] = []
     for entry in cluster.nodes:
+        if cluster.base_port is None and not layout.config_file(entry.node).exists():
+            continue  # its settings are on its own machine
         check, config = _check_config(entry.node, layout.config_file(entry.node))
         yield check
         if config is not None:
             subject = _Subject(entry.node, config, find_process(layout, entry.node) is not None)
             subjects.append(subject)
             yield from _check_node(subject, is_local=cluster.base_port is not None)
-    if not subjects:
+    if not subjects and cluster.base_port is not None:
         return
-    check, content = asyncio.run(check_catalog(subjects[0].config.catalog, cluster.cluster_id))
-    yield check
     stopped = {subject.node for subject in subjects if not subject.is_running and cluster.base_port is not None}
-    if content is not None:
-        yield from _check_peers(content, stopped, subjects[0].config.auth.skew_ms)
+    if subjects:
+        check, content = asyncio.run(check_catalog(subjects[0].config.catalog, cluster.cluster_id))
+        yield check
+        if content is not None:
+            yield from _check_peers(content, stopped, subjects[0].config.auth.skew_ms)
     yield from _check_calls(layout, cluster, stopped)
 
 

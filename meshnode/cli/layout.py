@@ -2,6 +2,8 @@
 
     <data>/cluster.json          ClusterFile: id, catalog, nodes with addresses and public keys
     <data>/operator.pem          key of the application "operator", mode 0600
+    <data>/operator.crt          where gRPC is TLS: the certificate commands show, with its key in operator.key (mode
+                                 0600) and the authorities that nodes must come from in ca.crt
     <data>/catalog.db            the sqlite catalog, unless another one is named
     <data>/.lock                 held while a command makes files or starts processes
     <data>/<node>/meshnode.toml  the node's settings         node.pem     its key, mode 0600
@@ -26,7 +28,7 @@ from typing import Final
 from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import NodeId, parse_node_id
 from meshnode.cli.outcome import CommandError, ExitCode
-from meshnode.config import NodeSettings
+from meshnode.config import NodeSettings, TlsSettings
 from meshnode.core.decoding import Fields
 
 CLUSTER_FORMAT: Final = 1
@@ -102,6 +104,15 @@ class Layout:
     def operator_key(self) -> Path:
         """Private key of the application "operator"."""
         return self.data / "operator.pem"
+
+    def operator_tls(self) -> TlsSettings | None:
+        """What commands show to nodes that ask for a certificate; None where none was put here."""
+        certificate = self.data / "operator.crt"
+        if not certificate.exists():
+            return None
+        return TlsSettings(
+            cert_file=str(certificate), key_file=str(self.data / "operator.key"), ca_file=str(self.data / "ca.crt")
+        )
 
     @property
     def sqlite_file(self) -> Path:

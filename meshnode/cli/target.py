@@ -1,7 +1,8 @@
 """Finds the cluster a command talks to: which addresses, whose keys are believed, who the caller is.
 
     --data DIR                                              addresses and public keys from DIR/cluster.json,
-                                                            the caller is "operator" with DIR/operator.pem
+                                                            the caller is "operator" with DIR/operator.pem;
+                                                            TLS by DIR/operator.crt, operator.key and ca.crt
     --server URL --server-key NODE=FILE --key FILE          nodes that run elsewhere; URL is the gRPC server's:
                                                             http://host:port (loopback) or https://host:port
 
@@ -107,9 +108,9 @@ def target_options(command: F) -> F:
     )
     @click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="Private key of the caller (PEM).")
     @click.option("--application", default=OPERATOR, show_default=True, help="The caller's name in the catalog.")
-    @click.option("--ca-file", default="", help="For https:// servers: the authorities they must come from (PEM).")
-    @click.option("--cert-file", default="", help="For https:// servers: the certificate this caller shows (PEM).")
-    @click.option("--cert-key-file", default="", help="For https:// servers: that certificate's private key (PEM).")
+    @click.option("--ca-file", default="", help="TLS: the authorities that nodes must come from (PEM).")
+    @click.option("--cert-file", default="", help="TLS: the certificate this caller shows (PEM).")
+    @click.option("--cert-key-file", default="", help="TLS: that certificate's private key (PEM).")
     @click.option("-v", "--verbose", is_flag=True, help="Say which node answered and that its signature holds.")
     @wraps(command)
     def with_target(
@@ -125,21 +126,21 @@ def target_options(command: F) -> F:
         verbose: bool,
         **values: Any,
     ) -> Any:
+        tls = TlsSettings(cert_file=cert_file, key_file=cert_key_file, ca_file=ca_file)
         if servers:
             if key is None:
                 raise click.UsageError("--server needs --key FILE")
             if len(server_keys) != len(servers):
                 raise click.UsageError("--server needs one --server-key NODE=FILE each, in the same order")
-            tls = TlsSettings(cert_file=cert_file, key_file=cert_key_file, ca_file=ca_file)
             endpoints = tuple(
                 _remote_endpoint(url, pinned, tls) for url, pinned in zip(servers, server_keys, strict=True)
             )
             cluster_id = ""
         else:
-            if server_keys or ca_file or cert_file or cert_key_file:
-                raise click.UsageError("--server-key, --ca-file, --cert-file and --cert-key-file go with --server URL")
+            if server_keys:
+                raise click.UsageError("--server-key goes with --server URL")
             cluster = require_cluster_file(layout)
-            endpoints = local_endpoints(layout, cluster)
+            endpoints = local_endpoints(layout, cluster, tls)
             cluster_id = cluster.cluster_id
         target = Target(
             endpoints=endpoints,
@@ -159,19 +160,27 @@ def json_option(command: F) -> F:
     return click.option("--json", "is_json", is_flag=True, help="Answer in JSON.")(command)
 
 
-def local_endpoints(layout: Layout, cluster: ClusterFile) -> tuple[Endpoint, ...]:
-    """Every node of a cluster's directory; TLS as the node's own settings say. Raises InvalidRequest."""
+def local_endpoints(layout: Layout, cluster: ClusterFile, tls: TlsSettings | None = None) -> tuple[Endpoint, ...]:
+    """Every node of a cluster's directory.
+
+    The certificate shown is `tls`'s where it names one, else the operator's own beside `cluster.json`, else the one in
+    the node's settings, as in a cluster on this machine. Raises InvalidRequest.
+    """
+    shown = tls if tls is not None and tls != TlsSettings() else layout.operator_tls()
+    own = None if shown is None else channel_credentials(shown)
     endpoints = []
     for entry in cluster.nodes:
         config_file = layout.config_file(entry.node)
-        tls = load_config(config_file, os.environ).tls if config_file.exists() else TlsSettings()
+        credentials = own
+        if credentials is None and config_file.exists():
+            credentials = channel_credentials(load_config(config_file, os.environ).tls)
         endpoints.append(
             Endpoint(
                 node=entry.node,
                 address=entry.grpc,
                 public_key=entry.public_key,
                 other_keys=entry.other_keys,
-                credentials=channel_credentials(tls),
+                credentials=credentials,
             )
         )
     return tuple(endpoints)

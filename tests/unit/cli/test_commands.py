@@ -389,7 +389,7 @@ def test_a_server_with_another_key_than_the_pinned_one_is_refused(scene: Scene, 
         (["--server", "http://127.0.0.1:99999", "--key", "x", "--server-key", "n1=x"], "bad port"),
         (["--server", "http://127.0.0.1:1", "--key", "x", "--server-key", "x"], "must be NODE=FILE"),
         (["--server", "https://127.0.0.1:1", "--key", "x", "--server-key", "n1=x"], "TLS is mutual"),
-        (["--server-key", "n1=x"], "go with --server"),
+        (["--server-key", "n1=x"], "goes with --server"),
     ],
 )
 def test_incomplete_server_options_are_usage_errors(arguments: list[str], message: str) -> None:

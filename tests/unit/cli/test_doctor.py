@@ -5,11 +5,13 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import shutil
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ from meshnode.cli.checks import (
     check_ports,
     check_python,
 )
-from meshnode.cli.layout import Layout, read_cluster_file
+from meshnode.cli.layout import Layout, read_cluster_file, write_cluster_file
 from meshnode.cli.process import find_process
 from meshnode.config import CatalogSettings
 from meshnode.core.keys import CLUSTER
@@ -242,3 +244,17 @@ def test_another_clusters_catalog_is_found(up: Up, layout: Layout) -> None:
     assert find_process(layout, node("n1")) is None
     assert read_cluster_file(layout) is not None
     assert os.path.exists(layout.sqlite_file)  # noqa: PTH110
+
+
+def test_nodes_on_other_machines_are_called_though_their_settings_are_not_here(up: Up, layout: Layout) -> None:
+    assert up().exit_code == 0
+    cluster = read_cluster_file(layout)
+    assert cluster is not None
+    elsewhere = Layout(layout.data.parent / "operator")
+    write_cluster_file(elsewhere, replace(cluster, base_port=None))
+    shutil.copy(layout.operator_key, elsewhere.operator_key)
+    found = json.loads(run_cli("doctor", "--data", elsewhere.data, "--json").stdout)
+    names = {check["check"]: check["status"] for check in found}
+    assert names["operator key"] == "ok"
+    assert {names[f"n{number} answers"] for number in (1, 2, 3)} == {"fail"}, "these fakes do not speak gRPC"
+    assert not [name for name in names if "settings" in name or name == "catalog"]

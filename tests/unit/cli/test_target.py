@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from meshnode.auth.keys import PrivateKey, load_private_key
 from meshnode.auth.tls import server_credentials
 from meshnode.base.errors import InvalidRequest
 from meshnode.cli.blueprint import make_cluster_files, plan_local_cluster
-from meshnode.cli.layout import Layout
+from meshnode.cli.layout import ClusterFile, ClusterNode, Layout, write_cluster_file
 from meshnode.cli.target import split_keys
 from meshnode.core.keys import Application, Role
 from meshnode.v1 import repository_pb2
@@ -56,6 +57,48 @@ def test_a_server_is_called_over_mutual_tls(served: ScriptedNode, operator: Path
     with cluster_of(served, operator, authority):
         result = list_over_tls(served, operator, authority.issue("operator"))
     assert (result.exit_code, result.stdout) == (0, "demo/a\n"), result.output
+
+
+def directory_of(served: ScriptedNode, operator: Path) -> Layout:
+    """What an operator has of a cluster on other machines: no node's settings or keys."""
+    layout = Layout(operator.parent)
+    entry = ClusterNode(
+        node=node("n1"), grpc=served.address, http="http://127.0.0.1:1", public_key=served.key.public_pem
+    )
+    cluster = ClusterFile(
+        cluster_id="c" * 32,
+        catalog_url="etcd://127.0.0.1:1",
+        partition_count=256,
+        replication_factor=3,
+        nodes=(entry,),
+        base_port=None,
+    )
+    write_cluster_file(layout, cluster)
+    return layout
+
+
+def test_directory_without_nodes_calls_by_the_certificate_it_is_given_or_holds(
+    served: ScriptedNode, operator: Path, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path / "ca")
+    tls = authority.issue("operator")
+    with cluster_of(served, operator, authority):
+        layout = directory_of(served, operator)
+        bare = run_cli("repo", "list", "--data", layout.data)
+        given = run_cli(
+            "repo", "list", "--data", layout.data,
+            "--ca-file", tls.ca_file, "--cert-file", tls.cert_file, "--cert-key-file", tls.key_file,
+        )  # fmt: skip
+        for source, name in ((tls.cert_file, "operator.crt"), (tls.key_file, "operator.key"), (tls.ca_file, "ca.crt")):
+            shutil.copy(source, layout.data / name)
+        held = run_cli("repo", "list", "--data", layout.data)
+        (layout.data / "operator.key").chmod(0o644)
+        open_key = run_cli("repo", "list", "--data", layout.data)
+    assert bare.exit_code == 4, "plaintext reaches nobody"
+    assert (given.exit_code, given.stdout) == (0, "demo/a\n"), given.output
+    assert (held.exit_code, held.stdout) == (0, "demo/a\n"), held.output
+    assert open_key.exit_code == 2
+    assert "0600" in open_key.stderr
 
 
 def test_a_server_of_another_authority_is_not_spoken_to(served: ScriptedNode, operator: Path, tmp_path: Path) -> None:
