@@ -44,7 +44,7 @@ class ClusterClient:
         self._target = target
         self._clock = SystemClock()
         self._signer = signer_of(target)
-        self._channels: dict[NodeId, SignedChannel] = {}
+        self._channels: dict[Endpoint, SignedChannel] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -93,11 +93,11 @@ class ClusterClient:
         return message
 
     def _channel(self, endpoint: Endpoint) -> SignedChannel:
-        channel = self._channels.get(endpoint.node)
+        channel = self._channels.get(endpoint)
         if channel is None:
             registry = KeyRegistry()
             registry.replace([_node_of(endpoint)], [])
-            channel = self._channels[endpoint.node] = SignedChannel(
+            channel = self._channels[endpoint] = SignedChannel(
                 endpoint.address,
                 audience=endpoint.node,
                 signer=self._signer,

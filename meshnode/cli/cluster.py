@@ -9,9 +9,9 @@ from typing import Any, Final
 import click
 
 from meshnode.base.errors import PeerUnavailable
-from meshnode.base.ids import parse_node_id
 from meshnode.cli.audit import audit
 from meshnode.cli.client import ClusterClient, ask, run_client
+from meshnode.cli.find_node import find_endpoint, read_nodes
 from meshnode.cli.hot import hot
 from meshnode.cli.invite import invitations, invite
 from meshnode.cli.join import join
@@ -28,9 +28,10 @@ from meshnode.cli.moves import (
 )
 from meshnode.cli.outcome import CommandError, ExitCode
 from meshnode.cli.output import print_facts, print_json, print_table, yes_no
+from meshnode.cli.refresh import refresh
 from meshnode.cli.round_trips import describe_round_trip, print_round_trips
 from meshnode.cli.settings import settings
-from meshnode.cli.target import Endpoint, Target, json_option, target_options
+from meshnode.cli.target import Target, json_option, target_options
 from meshnode.v1 import cluster_pb2
 
 _SERVICE: Final = "/mesh.v1.ClusterService/"
@@ -50,7 +51,7 @@ def cluster() -> None:
     """Look at the cluster as a whole, and say where replicas are to be."""
 
 
-for command in (audit, factor, hot, partitions, rebalance, settings):
+for command in (audit, factor, hot, partitions, rebalance, refresh, settings):
     cluster.add_command(command)
 
 
@@ -127,10 +128,7 @@ def show(target: Target, name: str, *, is_json: bool) -> None:
     """Show a node and, where it can be asked itself, what it is doing."""
 
     async def read(client: ClusterClient) -> tuple[dict[str, Any], dict[str, Any]]:
-        listed = await client.call(
-            _SERVICE + "ListNodes", cluster_pb2.ListNodesRequest(), cluster_pb2.ListNodesResponse
-        )
-        found = next((entry for entry in listed.nodes if entry.id == name), None)
+        found = next((entry for entry in await read_nodes(client) if entry.id == name), None)
         if found is None:
             raise CommandError(
                 "the cluster has no such node",
@@ -229,9 +227,8 @@ def _wait_until_drained(target: Target, name: str, wait_s: int, *, is_json: bool
 
 
 async def _read_activity(client: ClusterClient, target: Target, name: str) -> dict[str, Any]:
-    endpoint = next((entry for entry in target.endpoints if entry.node == name), None)
     try:
-        endpoint = endpoint or await _look_up(client, target, name)
+        endpoint = await find_endpoint(client, target, name)
         answer = await client.call_node(
             endpoint,
             _SERVICE + "GetNodeActivity",
@@ -285,19 +282,3 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return yes_no(value)
     return ", ".join(value) if isinstance(value, list) else str(value)
-
-
-async def _look_up(client: ClusterClient, target: Target, name: str) -> Endpoint:
-    """A node that joined after this command's files were made: a node that is known signs for its address and key."""
-    answer = await client.call(
-        _SERVICE + "ListNodes", cluster_pb2.ListNodesRequest(), cluster_pb2.ListNodesResponse, timeout_ms=_ACTIVITY_MS
-    )
-    found = next((entry for entry in answer.nodes if entry.id == name and entry.public_keys), None)
-    if found is None:
-        raise PeerUnavailable("the cluster has no such node", node=name)
-    return Endpoint(
-        node=parse_node_id(found.id),
-        address=found.grpc_url,
-        public_key=found.public_keys[0],
-        credentials=target.endpoints[0].credentials,
-    )

@@ -15,11 +15,12 @@ import click
 from meshnode.base.errors import MeshError
 from meshnode.base.ids import parse_node_id
 from meshnode.cli.client import ClusterClient, run_client
+from meshnode.cli.find_node import find_endpoint
 from meshnode.cli.invite import Duration
 from meshnode.cli.layout import ClusterNode, require_cluster_file, write_cluster_file
 from meshnode.cli.outcome import CommandError, ExitCode
 from meshnode.cli.output import print_facts, print_json, print_note, progress
-from meshnode.cli.target import Endpoint, Target, json_option, target_options
+from meshnode.cli.target import Target, json_option, target_options
 from meshnode.core.rotation import ANNOUNCE_S_MIN, OVERLAP_MS_MIN
 from meshnode.v1 import cluster_keys_pb2
 
@@ -44,16 +45,8 @@ _SLACK_S: Final = 30.0
 @json_option
 def rotate_key(target: Target, name: str, *, announce_s: int, finish: bool, is_json: bool) -> None:
     """Give a node another key while calls go on; the old one is believed for an hour after the new one is used."""
-    node = parse_node_id(name)
-    endpoint = next((entry for entry in target.endpoints if entry.node == node), None)
-    if endpoint is None:
-        raise CommandError(
-            "the node's address and key are not given to this command, and it alone can make its key",
-            node=name,
-            advice="name it with --server URL --server-key NODE=FILE (`meshnode node keys` prints the key)",
-            exit_code=ExitCode.NOT_FOUND,
-        )
-    keys = run_client(target, lambda client: _rotate(client, target, endpoint, announce_s, is_finish=finish))
+    parse_node_id(name)
+    keys = run_client(target, lambda client: _rotate(client, target, name, announce_s, is_finish=finish))
     if is_json:
         print_json(describe(keys))
         return
@@ -106,8 +99,10 @@ def _with_keys(entry: ClusterNode, keys: cluster_keys_pb2.NodeKeys) -> ClusterNo
 
 
 async def _rotate(
-    client: ClusterClient, target: Target, endpoint: Endpoint, announce_s: int, *, is_finish: bool
+    client: ClusterClient, target: Target, name: str, announce_s: int, *, is_finish: bool
 ) -> cluster_keys_pb2.NodeKeys:
+    """Ask the node itself: it alone can make its key."""
+    endpoint = await find_endpoint(client, target, name)
     request = cluster_keys_pb2.RotateNodeKeyRequest(
         node=endpoint.node, announce_s=0 if is_finish else announce_s, finish=is_finish
     )

@@ -205,6 +205,24 @@ def test_machine_joins_over_tls_serves_and_gets_replicas(
     assert shown["activity"]["ready"], "asked itself over TLS, by the key that others vouch for"
     assert cluster.meshnode("doctor").returncode == 0
 
+    before = cluster.json("node", "keys", "n4")["keys"]
+    assert len(cluster.json("node", "rotate-key", "n4", "--announce", "10m")["keys"]) == 2, "found without its address"
+    rotated = json.loads(cluster.meshnode("node", "rotate-key", "n4", "--finish", "--json", timeout_s=120).stdout)
+    assert [key["key_id"] for key in rotated["keys"]] != [key["key_id"] for key in before]
+    assert len(rotated["keys"]) == 1
+    assert "no work left" in cluster.meshnode("node", "drain", "n4", "--wait", "60").stdout
+    cluster.meshnode("node", "enable", "n4")
+
+    assert cluster.json("cluster", "refresh")["added"] == ["n4"]
+    listed = json.loads((cluster.data / "cluster.json").read_text())["nodes"]
+    assert [(one["node"], one["public_key"]) for one in listed][3:] == [("n4", rotated["keys"][0]["public_key"])]
+    alone = replace(cluster, data=tmp_path / "alone")
+    shutil.copytree(cluster.data, alone.data)
+    (alone.data / "cluster.json").write_text(
+        json.dumps({**json.loads((cluster.data / "cluster.json").read_text()), "nodes": listed[3:]})
+    )
+    assert {one["node"] for one in alone.json("node", "list")} == {"n1", "n2", "n3", "n4"}
+
 
 def test_secrets_that_must_not_work_do_not_over_tls_either(machines: Machines, tmp_path: Path) -> None:
     cluster, tls = machines.operator, machines.authority.issue("n7")

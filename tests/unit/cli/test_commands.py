@@ -913,10 +913,90 @@ def test_keys_are_shown(scene: Scene) -> None:
     assert pinned(scene) == (scene.cluster.nodes[1].public_key,), "looking changes nothing"
 
 
-def test_node_that_is_not_given_to_the_command_is_said_so(scene: Scene) -> None:
-    result = scene.run("node", "rotate-key", "n9")
-    assert result.exit_code == 3
-    assert "--server-key" in result.stderr
+def test_node_that_joined_later_is_found_by_what_a_known_node_signs(scene: Scene) -> None:
+    """n3 is not in the file; n1 tells where it is and under which key it answers."""
+    joined = scene.cluster.nodes[2]
+    write_cluster_file(scene.layout, replace(scene.cluster, nodes=scene.cluster.nodes[:2]))
+    listing = listed(scene)
+    scene.answer(CLUSTER + "ListNodes", lambda _: listing)
+    keys = cluster_keys_pb2.NodeKeys(node="n3", keys=[node_key_of(joined.public_key)])
+    answer = cluster_keys_pb2.RotateNodeKeyResponse(keys=keys)
+    scene.answer(CLUSTER + "RotateNodeKey", lambda _: answer)
+    activity = cluster_pb2.GetNodeActivityResponse(node="n3", ready=True, drained=True)
+    scene.answer(CLUSTER + "GetNodeActivity", lambda _: activity)
+    node = cluster_pb2.Node(id="n3", state=cluster_pb2.NODE_STATE_DRAINING)
+    scene.answer(CLUSTER + "SetNodeState", lambda _: cluster_pb2.SetNodeStateResponse(node=node))
+    for arguments in (("rotate-key", "n3"), ("show", "n3"), ("drain", "n3", "--wait", "5")):
+        result = scene.run("node", *arguments)
+        assert result.exit_code == 0, result.stderr
+    assert len(scene.nodes[2].asked(CLUSTER + "RotateNodeKey")) == 1
+    assert len(scene.nodes[2].asked(CLUSTER + "GetNodeActivity")) == 2
+    assert scene.run("node", "rotate-key", "n9").exit_code == 3
+    listing.nodes[2].public_keys[:] = [scene.cluster.nodes[0].public_key]
+    assert scene.run("node", "rotate-key", "n3").exit_code in {4, 5}, "it answers under another key than the listed one"
+
+
+def test_node_whose_key_was_replaced_elsewhere_is_found_under_its_new_one(scene: Scene) -> None:
+    own, other = scene.cluster.nodes[1].public_key, scene.cluster.nodes[2].public_key
+    stale = replace(scene.cluster.nodes[1], public_key=other)
+    write_cluster_file(scene.layout, replace(scene.cluster, nodes=(stale, scene.cluster.nodes[0])))
+    scene.answer(CLUSTER + "ListNodes", lambda _: listed(scene))
+    scene.answer(CLUSTER + "GetNodeActivity", lambda _: cluster_pb2.GetNodeActivityResponse(node="n2", ready=True))
+    shown = json.loads(scene.run("node", "show", "n2", "--json").stdout)
+    assert shown["activity"]["reachable"], own
+
+
+def test_refresh_writes_the_nodes_there_are_and_keeps_known_addresses(scene: Scene) -> None:
+    first, second, third = scene.cluster.nodes
+    far = replace(scene.cluster, base_port=None, nodes=(first, replace(second, node=node("n9"))))
+    write_cluster_file(scene.layout, far)
+    listing = listed(scene)
+    listing.nodes[0].grpc_url = "inside:7777"
+    listing.nodes[0].public_keys.append(third.public_key)
+    scene.answer(CLUSTER + "ListNodes", lambda _: listing)
+    result = scene.run("cluster", "refresh", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout) == {
+        "nodes": ["n1", "n2", "n3"], "added": ["n2", "n3"], "dropped": ["n9"], "other_keys": ["n1"]
+    }  # fmt: skip
+    after = read_cluster_file(scene.layout)
+    assert after is not None
+    assert after.nodes[0] == replace(first, other_keys=(third.public_key,)), "reached as before, believed under both"
+    assert [(entry.grpc, entry.public_key) for entry in after.nodes[1:]] == [
+        (second.grpc, second.public_key), (third.grpc, third.public_key)
+    ]  # fmt: skip
+    written = scene.layout.cluster_file.stat().st_mtime_ns
+    assert scene.run("cluster", "refresh").exit_code == 0
+    assert scene.layout.cluster_file.stat().st_mtime_ns == written, "run again, it changes nothing"
+
+
+def test_refresh_writes_nothing_where_there_is_nothing_to_believe(scene: Scene) -> None:
+    assert scene.run("cluster", "refresh").exit_code == 5, "a local cluster's file is not its to change"
+    write_cluster_file(scene.layout, replace(scene.cluster, base_port=None))
+    before = scene.layout.cluster_file.read_bytes()
+    scene.answer(CLUSTER + "ListNodes", lambda _: cluster_pb2.ListNodesResponse())
+    assert scene.run("cluster", "refresh").exit_code == 5
+    for scripted in scene.nodes:
+        scripted.is_unsigned = True
+    scene.answer(CLUSTER + "ListNodes", lambda _: listed(scene))
+    assert scene.run("cluster", "refresh").exit_code == 5, "nobody signed for it"
+    assert scene.layout.cluster_file.read_bytes() == before
+
+
+def listed(scene: Scene) -> cluster_pb2.ListNodesResponse:
+    """The scene's nodes as the catalog would list them."""
+    return cluster_pb2.ListNodesResponse(
+        nodes=[
+            cluster_pb2.Node(
+                id=entry.node, grpc_url=entry.grpc, http_url=entry.http, zone=entry.zone, public_keys=[entry.public_key]
+            )
+            for entry in scene.cluster.nodes
+        ]
+    )
+
+
+def node_key_of(pem: str) -> cluster_keys_pb2.NodeKey:
+    return cluster_keys_pb2.NodeKey(key_id=PublicKey.parse(pem).key_id, public_key=pem)
 
 
 def test_answer_under_the_second_pinned_key_is_believed(scene: Scene) -> None:
