@@ -14,9 +14,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
-from meshnode.base.errors import Corrupt, MeshError, ReplicaBehind, RepositoryNotFound
+from meshnode.base.errors import Corrupt, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import PartitionId, RepositoryId, RepositoryName, parse_repository_id
 from meshnode.core.keys import (
     config_key,
@@ -35,6 +35,9 @@ from meshnode.ports import Catalog, Entry, Put
 
 BATCH_KEYS_MAX: Final = 64
 NAMES_CACHED_MAX: Final = 100_000
+
+_Waiter: TypeAlias = tuple[Sequence[str], "asyncio.Future[list[Entry | None]]"]
+"""What one read asks for, and its answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +81,7 @@ class Records:
     def __init__(self, catalog: Catalog, supervisor: Supervisor) -> None:
         self._catalog = catalog
         self._supervisor = supervisor
-        self._waiting: list[tuple[Sequence[str], asyncio.Future[list[Entry | None]]]] = []
+        self._waiting: list[_Waiter] = []
         self._wanted: dict[str, None] = {}
         """The keys of all that wait, in order and once each."""
         self._sender: asyncio.Task[None] | None = None
@@ -96,30 +99,39 @@ class Records:
         self._wanted.update(dict.fromkeys(keys))
         if self._sender is None or self._sender.done():
             self._sender = self._supervisor.spawn("records-sender", self._send())
+            self._sender.add_done_callback(self._on_sender_gone)
         return await answer
 
     async def _send(self) -> None:
+        """Send one get after the other until nobody waits."""
         while self._waiting:
             waiting, self._waiting = self._waiting, []
             wanted, self._wanted = list(self._wanted), {}
             try:
-                entries = await self._catalog.get(wanted)
-            except BaseException as error:
-                failure = error if isinstance(error, MeshError) else None
+                await self._answer(waiting, wanted)
+            finally:
                 for _, answer in waiting:
-                    if answer.done():
-                        continue
-                    if failure is None:
-                        answer.cancel()
-                    else:
-                        answer.set_exception(failure)
-                if failure is None:
-                    raise
-                continue
-            found = dict(zip(wanted, entries, strict=True))
-            for keys, answer in waiting:
+                    answer.cancel()  # nothing happens to those that were answered
+
+    def _on_sender_gone(self, sender: asyncio.Task[None]) -> None:
+        """End those with a sender that was ended who waited for its next get: it was there, so they started none."""
+        if sender is self._sender:
+            for _, answer in self._waiting:
+                answer.cancel()
+            self._waiting, self._wanted = [], {}
+
+    async def _answer(self, waiting: Sequence[_Waiter], wanted: Sequence[str]) -> None:
+        """Give everyone in a batch what was found, or why it was not: a defect too, which each of them reports."""
+        try:
+            found = dict(zip(wanted, await self._catalog.get(wanted), strict=True))
+        except Exception as error:  # noqa: BLE001 - goes to whoever asked
+            for _, answer in waiting:
                 if not answer.done():
-                    answer.set_result([found[key] for key in keys])
+                    answer.set_exception(error)
+            return
+        for keys, answer in waiting:
+            if not answer.done():
+                answer.set_result([found[key] for key in keys])
 
     async def find(self, name: RepositoryName) -> Record:
         """The active record behind a name.

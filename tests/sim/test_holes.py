@@ -10,7 +10,7 @@ import pytest
 
 from meshnode.base.errors import MeshError, Overloaded, PeerUnavailable, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import Generation, NodeId, ObjectId, RefName, RefValue, RepositoryId, RepositoryName, RoundId
-from meshnode.catalog.memory import CatalogCall, Moment
+from meshnode.catalog.memory import CatalogCall, MemoryCatalog, Moment
 from meshnode.core.keys import PARTITIONS, RECORDS, name_key, partition_key, record_key
 from meshnode.core.record import RepositoryState
 from meshnode.core.refs import RefEdit, digest_after
@@ -574,3 +574,67 @@ def test_a_catalog_that_cannot_be_read_is_no_reason_to_set_replicas_aside(prefix
         await cluster.wait_until_consistent(NAME)
 
     play(story)
+
+
+def test_whoever_waits_for_the_next_read_of_records_ends_with_the_node_that_would_have_sent_it() -> None:
+    """One read was under way and another waited for the next when the node's tasks were ended: the second, which held a
+    replica's lock, waited for ever, and with it whoever wanted the lock (seed 6017868).
+    """
+
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        repository = (await cluster.record(NAME)).repository
+        engine = cluster.engine("n1")
+        asked = asyncio.Event()
+
+        async def no_answer(call: CatalogCall) -> None:
+            if call.operation == "get" and record_key(repository) in call.keys:
+                asked.set()
+                await cluster.clock.sleep(3_600_000)
+
+        _catalog_of(cluster, "n1").hook = no_answer
+        first = asyncio.ensure_future(engine.records.find_by_id(repository))
+        await asked.wait()
+        second = asyncio.ensure_future(engine.records.find_by_id(repository))
+        await cluster.clock.sleep(1)
+        await cluster.crash("n1")
+        done, _ = await asyncio.wait({first, second}, timeout=1)
+        assert done == {first, second}
+        assert all(task.cancelled() for task in done)
+
+    play(story)
+
+
+def test_a_defect_in_a_read_of_records_is_an_error_to_whoever_asked_and_ends_nothing_else() -> None:
+    """It looked like a cancellation, which ends a task that runs for ever without a word."""
+
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        repository = (await cluster.record(NAME)).repository
+        records = cluster.engine("n1").records
+        asked, answer = asyncio.Event(), asyncio.Event()
+
+        async def defect(call: CatalogCall) -> None:
+            if call.operation == "get" and record_key(repository) in call.keys and not answer.is_set():
+                asked.set()
+                await answer.wait()
+                raise ZeroDivisionError
+
+        _catalog_of(cluster, "n1").hook = defect
+        first = asyncio.ensure_future(records.find_by_id(repository))
+        await asked.wait()
+        second = asyncio.ensure_future(records.find_by_id(repository))
+        await cluster.clock.sleep(1)
+        answer.set()
+        with pytest.raises(ZeroDivisionError):
+            await first
+        async with asyncio.timeout(1):
+            assert await second == await cluster.record(NAME)
+
+    play(story)
+
+
+def _catalog_of(cluster: MemoryCluster, name: str) -> MemoryCatalog:
+    catalog = cluster.engine(name).world.catalog
+    assert isinstance(catalog, MemoryCatalog)
+    return catalog

@@ -30,6 +30,7 @@ FAILED_ONCE: Final = (
     4028770,
     4044132,
     4047345,
+    6017868,
 )
 
 EFFECTS: Final = {
