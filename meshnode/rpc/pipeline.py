@@ -369,7 +369,9 @@ class _Exchange:
         is_forwarded = call is not None and call.is_forwarded
         if self._method.is_audited and not self._is_on_record and not is_forwarded:
             note_refused(self._method, status, who=self._caller_name, peer=self._peer)
-        self._pipeline.observer.note(
+        # From the loop's next turn: the answer goes out when the handler returns, and need not wait for its line.
+        asyncio.get_running_loop().call_soon(
+            self._pipeline.observer.note,
             Served(
                 method=self._method,
                 code=status.code.name,
@@ -387,7 +389,7 @@ class _Exchange:
                 request=self._asked,
                 answer=self._answer,
                 facts={} if call is None else call.facts,
-            )
+            ),
         )
 
 
