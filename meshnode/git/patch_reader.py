@@ -1,28 +1,38 @@
 """Reads a raw diff with the patch behind it, in whatever pieces git's output comes. Sans I/O.
 
-    raw records | "diff --git a/x b/x" -> headers -> "@@ -1,3 +1,4 @@ section" -> lines, counted down -> next
+    raw records | "diff --git a/x b/x" -> headers -> "@@ -1,3 +1,4 @@ section" -> lines, counted -> next
 
 Which file a patch belongs to is told by its first line alone, which is compared with what git must write for the
 next records: files whose only change does not count (white space) have a record but no patch, and a changed type has
-two patches. Lines of hunks are never looked at for anything but their first byte, so no content can look like a header.
+two patches. Every line of a hunk begins with its sign, so no content can look like a header; each hunk must have as many
+lines of each kind as its own header says.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 from meshnode.base.errors import MeshError
 from meshnode.git.raw_diff import RawReader
-from meshnode.ports import ChangedFile, Hunk
+from meshnode.ports import ChangedFile, ChangeKind, Hunk
 
 LINE_BYTES_MAX: Final = 1 << 20
 """What is kept of one line."""
 _ESCAPES: Final = dict(zip(b'\a\b\t\n\v\f\r"\\', (b"\\" + bytes([letter]) for letter in b'abtnvfr"\\'), strict=True))
-_QUOTED: Final = [
-    _ESCAPES.get(byte) or (bytes([byte]) if 0x20 <= byte < 0x7F else b"\\%03o" % byte) for byte in range(256)
-]
+_QUOTED: Final = [_ESCAPES.get(byte) or b"\\%03o" % byte for byte in range(256)]
+"""How a byte is written that is not written as it is."""
+
+_ODD: Final = re.compile(rb"[^ !#-\[\]-~]")
+"""A byte that is not written as it is."""
+_PATCH: Final = b"\ndiff --git "
+_HUNK: Final = b"\n@@ "
+_BINARY: Final = b"\nBinary files "
+_SIGNS: Final = b" +-\\"
+_first: Final = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +84,25 @@ class PatchReader:
             if not self._raw.is_over:
                 return
             data = self._raw.rest()
-        if b"\n" not in data:
-            self._hold(data)
-            return
-        head, _, data = data.partition(b"\n")
-        self._hold(head)
-        first, is_cut = b"".join(self._pending), self._is_cut
-        *lines, rest = data.split(b"\n")
-        self._pending, self._pending_bytes, self._is_cut = [], 0, False
-        self._hold(rest)
-        yield from self._lines([first], is_cut=is_cut)
-        yield from self._lines(lines)
+        begin = 0
+        if self._pending or self._is_cut:
+            begin = data.find(b"\n") + 1
+            self._hold(data[: begin - 1] if begin else data)
+            if not begin:
+                return
+            first, is_cut = b"".join(self._pending), self._is_cut
+            self._pending, self._pending_bytes, self._is_cut = [], 0, False
+            yield from self._lines(b"\n" + first, is_cut=is_cut)
+        end = data.rfind(b"\n", begin)
+        if end >= 0:
+            yield from self._lines(b"\n" + data[begin:end])
+            begin = end + 1
+        self._hold(data[begin:])
 
     def end(self) -> Iterator[PatchEvent]:
         """Take the end of the output."""
         if self._pending_bytes:
-            yield from self._lines([b"".join(self._pending)], is_cut=self._is_cut)
+            yield from self._lines(b"\n" + b"".join(self._pending), is_cut=self._is_cut)
         if self._old_left or self._new_left:
             raise MeshError("git's patch ended in the middle of a hunk")
 
@@ -100,56 +113,50 @@ class PatchReader:
             self._pending.append(part[:room])
             self._pending_bytes += min(len(part), room)
 
-    def _lines(self, lines: list[bytes], *, is_cut: bool = False) -> Iterator[PatchEvent]:
-        at = 0
-        while at < len(lines):
-            if self._old_left or self._new_left:
-                event = self._content(lines, at)
-                at += len(event.lines)
-                event.is_cut = is_cut
-                yield event
-                continue
-            line = lines[at]
-            at += 1
-            if line.startswith(b"diff --git "):
-                yield self._begin(line)
-            elif line.startswith(b"@@ ") and self._has_begun:
-                self._is_in_hunks = True
-                yield self._hunk(line)
-            elif line.startswith(b"\\") and self._is_in_hunks:
-                yield HunkLines([line], 0, 0, len(line))
-            elif self._is_in_hunks:
-                raise MeshError("git gave a patch that cannot be read", line=repr(line[:200]))
-            elif line.startswith(b"Binary files "):
-                yield BinaryDiffers()
+    def _lines(self, block: bytes, *, is_cut: bool = False) -> Iterator[PatchEvent]:
+        """Read whole lines, each with the line break before it.
 
-    def _content(self, lines: list[bytes], at: int) -> HunkLines:
-        """As many lines of the running hunk as there are."""
-        begin = at
-        additions = deletions = size = 0
-        old_left, new_left = self._old_left, self._new_left
-        while at < len(lines) and (old_left or new_left):
-            line = lines[at]
-            at += 1
-            size += len(line)
-            sign = line[:1]
-            if sign == b" ":
-                old_left -= 1
-                new_left -= 1
-            elif sign == b"+":
-                new_left -= 1
-                additions += 1
-            elif sign == b"-":
-                old_left -= 1
-                deletions += 1
-            elif sign != b"\\":
-                raise MeshError("git gave a patch that cannot be read", line=repr(line[:200]))
-        self._old_left, self._new_left = old_left, new_left
-        return HunkLines(lines[begin:at], additions, deletions, size)
+        Nothing but the begin of a patch or of a hunk starts with a `d` or an `@` below a hunk, so what lies between two
+        of them is found, counted and split as a whole: a loop over its lines would cost ten times as much.
+        """
+        at = 0
+        next_patch = -1
+        while at < len(block):
+            if next_patch < at:
+                next_patch = _find(block, _PATCH, at)
+            if at == next_patch:
+                end = _find(block, b"\n", at + 1)
+                yield self._begin(block[at + 1 : end])
+            elif block.startswith(_HUNK, at) and self._has_begun:
+                end = _find(block, b"\n", at + 1)
+                yield self._hunk(block[at + 1 : end])
+            else:
+                end = min(next_patch, _find(block, _HUNK, at + 1, next_patch))
+                if self._is_in_hunks:
+                    yield self._content(block[at:end], is_cut=is_cut)
+                elif self._has_begun and block.find(_BINARY, at, end) >= 0:
+                    yield BinaryDiffers()
+            at = end
+
+    def _content(self, body: bytes, *, is_cut: bool) -> HunkLines:
+        """Lines of the running hunk, or a mark behind its last one."""
+        lines = body[1:].split(b"\n")
+        try:
+            signs = bytes(map(_first, lines))
+        except IndexError:
+            raise _unreadable(b"") from None
+        additions, deletions, context = signs.count(b"+"), signs.count(b"-"), signs.count(b" ")
+        self._old_left -= deletions + context
+        self._new_left -= additions + context
+        if self._old_left < 0 or self._new_left < 0 or signs.strip(_SIGNS):
+            raise _unreadable(lines[-1])
+        return HunkLines(lines, additions, deletions, len(body) - len(lines), is_cut)
 
     def _begin(self, line: bytes) -> PatchBegins:
-        # A changed type is two patches of one record: the one that began last may begin again.
-        start = max(self._next - 1, 0)
+        self._check_whole(line)
+        start = self._next
+        if start and self.files[start - 1].kind is ChangeKind.TYPE_CHANGED:
+            start -= 1  # two patches of one record: the one that began last may begin again
         for index in range(start, len(self.files)):
             if first_line(self.files[index]) == line:
                 self._next = index + 1
@@ -158,6 +165,8 @@ class PatchReader:
         raise MeshError("git gave a patch of a file it did not list", line=repr(line[:200]))
 
     def _hunk(self, line: bytes) -> Hunk:
+        self._check_whole(line)
+        self._is_in_hunks = True
         try:
             _, old, new, rest = line.split(b" ", 3)
             old_start, _, old_lines = old[1:].partition(b",")
@@ -170,9 +179,25 @@ class PatchReader:
                 section=rest[3:],
             )
         except ValueError as error:
-            raise MeshError("git gave a patch that cannot be read", line=repr(line[:200])) from error
+            raise _unreadable(line) from error
         self._old_left, self._new_left = hunk.old_lines, hunk.new_lines
         return hunk
+
+    def _check_whole(self, line: bytes) -> None:
+        """Check that the hunk before a line has all its lines. Raises MeshError."""
+        if self._old_left or self._new_left:
+            raise _unreadable(line)
+
+
+def _unreadable(line: bytes) -> MeshError:
+    return MeshError("git gave a patch that cannot be read", line=repr(line[:200]))
+
+
+def _find(block: bytes, part: bytes, start: int, end: int | None = None) -> int:
+    """Where a part begins; where there is none, the end."""
+    end = len(block) if end is None else end
+    found = block.find(part, start, end)
+    return end if found < 0 else found
 
 
 def first_line(file: ChangedFile) -> bytes:
@@ -183,5 +208,9 @@ def first_line(file: ChangedFile) -> bytes:
 
 def _quoted(path: bytes) -> bytes:
     """A path as git writes it in patches: quoted as in C where a byte of it is not plain (core.quotePath)."""
-    quoted = b"".join(_QUOTED[byte] for byte in path)
+    quoted = _ODD.sub(_escape, path)
     return path if quoted == path else b'"' + quoted + b'"'
+
+
+def _escape(found: re.Match[bytes]) -> bytes:
+    return _QUOTED[found[0][0]]
