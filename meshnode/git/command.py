@@ -16,7 +16,6 @@ Source: git(1) "ENVIRONMENT", git-config(1) "SCOPES", CPython Modules/_posixsubp
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import os
 import shutil
@@ -29,6 +28,7 @@ from types import MappingProxyType
 from typing import Final
 
 from meshnode.base.errors import DeadlineExceeded, MeshError, Overloaded
+from meshnode.git.priority import stand_back
 from meshnode.git.process import GitProcess, OnStderr
 
 _CONFIG: Final = (
@@ -209,9 +209,7 @@ class GitCommands:
             env=environment,
         )
         if niceness:
-            # From outside: a preexec_fn would cost the vfork. The whole group, as git may have started others by now.
-            with contextlib.suppress(ProcessLookupError):
-                os.setpriority(os.PRIO_PGRP, process.pid, niceness)
+            stand_back(process.pid, niceness)
         return process
 
     def _environment(self, git_dir: Path | None, extra: Mapping[str, str], config: Sequence[str]) -> dict[str, str]:

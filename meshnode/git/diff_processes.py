@@ -4,8 +4,9 @@ r"""Compares trees through `git diff-tree --stdin` processes that stay: most of 
     "end <nonce>\n"    ->  "end <nonce>\n", and what was written is flushed: the answer is complete
 
 diff-tree echoes a line that is no object id; nobody who makes content can know the nonce of the answer it will be in. A
-process belongs to one directory and one set of arguments. It goes when it gave a long answer (its memory stays large),
-after `QUESTIONS_MAX` questions or `FRESH_MS`, when its question was left in the middle, or as the least used of many.
+process belongs to one directory and one set of arguments. It goes when it gave a long answer (its memory stays large) or
+a heavy one (it stands back then, and cannot come forward again), after `QUESTIONS_MAX` questions or `FRESH_MS`, when its
+question was left in the middle, or as the least used of many.
 
 Source: git-diff-tree(1) "--stdin"; git's builtin/diff-tree.c (diff_tree_stdin, stdin_diff_trees).
 """
@@ -27,6 +28,7 @@ from meshnode.git.command import GitCommands
 from meshnode.git.failure import failure_of
 from meshnode.git.layout import Layout
 from meshnode.git.object_cache import Birth, birth_of
+from meshnode.git.priority import Watch
 from meshnode.git.process import GitProcess
 from meshnode.git.queries import CHUNK_BYTES, PLAIN
 
@@ -48,7 +50,7 @@ class DiffProcesses:
     def __init__(
         self, commands: GitCommands, layout: Layout, *, deadline_ms: int, niceness: int, idle_max: int = IDLE_MAX
     ) -> None:
-        """An answer takes at most `deadline_ms`; processes run at `niceness`."""
+        """An answer takes at most `deadline_ms`; a process with a heavy one stands back by `niceness`."""
         self._commands = commands
         self._layout = layout
         self._deadline_ms = deadline_ms
@@ -106,16 +108,16 @@ class DiffProcesses:
             git_dir=path,
             environment=PLAIN,
             deadline_ms=LIFETIME_MS,
-            niceness=self._niceness,
         )
-        return _Differ(process, path, birth_of(path))
+        return _Differ(process, path, birth_of(path), Watch(process, self._niceness))
 
 
 class _Differ:
     """One process."""
 
-    def __init__(self, process: GitProcess, path: Path, birth: Birth | None) -> None:
+    def __init__(self, process: GitProcess, path: Path, birth: Birth | None, watch: Watch) -> None:
         self.process = process
+        self._watch = watch
         self._path = path
         self._birth = birth
         self._started_at = asyncio.get_running_loop().time()
@@ -125,7 +127,7 @@ class _Differ:
     @property
     def may_stay(self) -> bool:
         """Whether it is worth keeping after its last answer."""
-        return self._questions < QUESTIONS_MAX and self._bytes <= REUSE_BYTES_MAX
+        return self._questions < QUESTIONS_MAX and self._bytes <= REUSE_BYTES_MAX and not self._watch.is_heavy
 
     def is_usable(self, birth: Birth | None) -> bool:
         """Whether it may answer for the directory of this birth."""
@@ -134,6 +136,15 @@ class _Differ:
 
     async def answer(self, old: ObjectId, new: ObjectId, deadline_ms: int) -> AsyncGenerator[bytes, None]:
         """The difference; afterwards the process waits for the next question."""
+        self._watch.begin()
+        try:
+            async with aclosing(self._answer(old, new, deadline_ms)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            self._watch.end()
+
+    async def _answer(self, old: ObjectId, new: ObjectId, deadline_ms: int) -> AsyncGenerator[bytes, None]:
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline_ms / 1000
         header, end = f"{old} {new}\n".encode(), f"end {os.urandom(16).hex()}\n".encode()
