@@ -47,6 +47,7 @@ from meshnode.catalog.open import open_catalog
 from meshnode.config import Config, Loaded
 from meshnode.config.live import LiveSettings
 from meshnode.core.keys import CLUSTER, Application, Node, decode_node, decode_settings, node_key
+from meshnode.engine.applications import ApplicationOrders
 from meshnode.engine.hot import HotCounter
 from meshnode.engine.joining import Joining
 from meshnode.engine.key_rotation import KeyRotation
@@ -90,6 +91,7 @@ from meshnode.rpc.admission import Admission
 from meshnode.rpc.answer_cache import AnswerCache
 from meshnode.rpc.census import Census
 from meshnode.rpc.cluster import ClusterServicer
+from meshnode.rpc.cluster_applications import ApplicationsServicer
 from meshnode.rpc.cluster_audit import ClusterAuditServicer
 from meshnode.rpc.cluster_hot import ClusterHotServicer
 from meshnode.rpc.cluster_join import JoinServicer
@@ -374,6 +376,9 @@ class RunningNode:
                         clock=self._clock,
                         settings=config.replication,
                     ),
+                ),
+                ApplicationsServicer(
+                    ApplicationOrders(catalog=engine.world.catalog, membership=engine.membership, clock=self._clock)
                 ),
                 ClusterAuditServicer(engine.audit),
                 ClusterHotServicer(

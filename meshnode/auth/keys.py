@@ -56,6 +56,10 @@ class PublicKey:
         _check_bits(key.key_size)
         return cls(key)
 
+    def pem(self) -> str:
+        """The key as it is kept: every PEM of one key reads the same."""
+        return _public_pem(self._key)
+
     def verify(self, signature: bytes, data: bytes) -> bool:
         """Whether `signature` is this key's over `data`; about 20 microseconds."""
         try:
@@ -73,9 +77,7 @@ class PrivateKey:
         public = key.public_key()
         self._key = key
         self.key_id = _key_id(public)
-        self.public_pem = public.public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        ).decode("ascii")
+        self.public_pem = _public_pem(public)
 
     @classmethod
     def generate(cls) -> PrivateKey:
@@ -176,6 +178,11 @@ def check_private_mode(path: Path) -> None:
 def _key_id(key: rsa.RSAPublicKey) -> str:
     der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return sha256(der).hexdigest()[:16]
+
+
+def _public_pem(key: rsa.RSAPublicKey) -> str:
+    pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return pem.decode("ascii")
 
 
 def _check_bits(bits: int) -> None:

@@ -6,7 +6,8 @@
 
 Rule: a key is believed for exactly one issuer; who is not in the catalog is unknown, whatever they sign with. A
 node that is DRAINING, DISABLED or DELETING is still in the catalog and still known: it must be able to hand over
-its work and to ask what became of it. Several keys of one issuer are equal, which lets rotations overlap.
+its work and to ask what became of it. Several keys of one issuer are equal, which lets rotations overlap; an application's
+key may have an end, which each node minds by its own clock.
 """
 
 from __future__ import annotations
@@ -54,6 +55,12 @@ class KnownKey:
 
     caller: Caller
     key: PublicKey
+    until_ms: int = 0
+    """Wall clock; it is not to be believed from then on. 0: as long as it is listed."""
+
+    def is_over(self, now_ms: int) -> bool:
+        """Whether its time is over."""
+        return 0 < self.until_ms <= now_ms
 
 
 def node_issuer(node: NodeId) -> str:
@@ -82,11 +89,17 @@ class KeyRegistry:
         known: dict[tuple[str, str], KnownKey] = {}
         parsed: dict[str, PublicKey] = {}
         refused: list[str] = []
+        applications = list(applications)
         callers = [(Caller(node.node, CallerKind.NODE, Role.ADMINISTRATOR), node.public_keys) for node in nodes]
         callers += [
             (Caller(application.application, CallerKind.APPLICATION, application.role), application.public_keys)
             for application in applications
         ]
+        ends = {
+            (application_issuer(one.application), drop.public_key): drop.at_ms
+            for one in applications
+            for drop in one.drops
+        }
         for caller, pems in callers:
             for pem in pems:
                 try:
@@ -95,7 +108,7 @@ class KeyRegistry:
                     refused.append(f"{caller.issuer}: {error}")
                     continue
                 parsed[pem] = key
-                known[caller.issuer, key.key_id] = KnownKey(caller, key)
+                known[caller.issuer, key.key_id] = KnownKey(caller, key, ends.get((caller.issuer, pem), 0))
         self._known, self._parsed = known, parsed
         return tuple(refused)
 

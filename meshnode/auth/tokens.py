@@ -190,7 +190,7 @@ class RequestVerifier:
         if not authorization.startswith(BEARER):
             raise Unauthenticated("request has no bearer token" if not authorization else "token is not a bearer token")
         token = parse_token(authorization.removeprefix(BEARER))
-        known = find_key(self._registry, token)
+        known = find_key(self._registry, token, self._clock.wall_ms())
         token.verify(known.key)
         self._check_times(token)
         audience = token.text("aud")
@@ -239,12 +239,19 @@ class RequestVerifier:
         self._replay.remember(verified.caller.issuer, verified.jti, self._clock.monotonic_ms())
 
 
-def find_key(registry: KeyRegistry, token: Unverified) -> KnownKey:
-    """The believed key that a token claims to be signed with. Raises UnknownKey."""
+def find_key(registry: KeyRegistry, token: Unverified, now_ms: int) -> KnownKey:
+    """The believed key that a token claims to be signed with. Raises UnknownKey, Unauthenticated: its time is over."""
     issuer = token.text("iss")
     known = registry.find(issuer, token.key_id)
     if known is None:
         raise UnknownKey("key is not known", issuer=printable(issuer), key_id=printable(token.key_id))
+    if known.is_over(now_ms):
+        raise Unauthenticated(
+            "key is not believed any more; sign with the one that took its place",
+            issuer=printable(issuer),
+            key_id=known.key.key_id,
+            dropped_ms=now_ms - known.until_ms,
+        )
     return known
 
 

@@ -73,7 +73,7 @@ class UserVerifier:
             Forbidden: the application that vouches may not grant that scope.
         """
         parsed = parse_token(token)
-        known = find_key(self._registry, parsed)
+        known = find_key(self._registry, parsed, self._clock.wall_ms())
         parsed.verify(known.key)
         if parsed.text("typ") != USER_TYPE:
             raise Unauthenticated("token is not a user token")

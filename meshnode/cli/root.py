@@ -29,6 +29,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "cluster": ("meshnode.cli.cluster:cluster", "Look at the cluster as a whole."),
     "node": ("meshnode.cli.cluster:node", "List nodes, inspect, drain and enable them; add and remove them."),
     "catalog": ("meshnode.cli.catalog:catalog", "Make a lost catalog again from the nodes' disks."),
+    "application": ("meshnode.cli.applications:application", "Say which applications may call, and under which keys."),
     "token": ("meshnode.cli.token:token", "Sign tokens for other programs and for users."),
     "doctor": ("meshnode.cli.doctor:doctor", "Check this machine and the cluster, and say what to do."),
     "config": ("meshnode.cli.config_check:config", "Check a node's settings."),

@@ -7,6 +7,7 @@ from typing import Final
 
 from meshnode.client.caller import CALL_MS, STREAM_MS, Caller, Method
 from meshnode.v1 import (
+    cluster_applications_pb2,
     cluster_audit_pb2,
     cluster_hot_pb2,
     cluster_join_pb2,
@@ -92,6 +93,54 @@ _CLUSTER_ROTATE_NODE_KEY: Final = Method(
 _CLUSTER_GET_NODE_KEYS: Final = Method(
     path="/mesh.v1.ClusterService/GetNodeKeys",
     is_write=False,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_LIST_APPLICATIONS: Final = Method(
+    path="/mesh.v1.ClusterService/ListApplications",
+    is_write=False,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_ADD_APPLICATION: Final = Method(
+    path="/mesh.v1.ClusterService/AddApplication",
+    is_write=True,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_REMOVE_APPLICATION: Final = Method(
+    path="/mesh.v1.ClusterService/RemoveApplication",
+    is_write=True,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_SET_APPLICATION_ROLE: Final = Method(
+    path="/mesh.v1.ClusterService/SetApplicationRole",
+    is_write=True,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_ADD_APPLICATION_KEY: Final = Method(
+    path="/mesh.v1.ClusterService/AddApplicationKey",
+    is_write=True,
+    holder=(),
+    name_field="",
+    has_request_key=False,
+    has_consistency=False,
+)
+_CLUSTER_DROP_APPLICATION_KEY: Final = Method(
+    path="/mesh.v1.ClusterService/DropApplicationKey",
+    is_write=True,
     holder=(),
     name_field="",
     has_request_key=False,
@@ -280,6 +329,82 @@ class ClusterService:
         """
         return await self._caller.unary(
             _CLUSTER_GET_NODE_KEYS, request, cluster_keys_pb2.GetNodeKeysResponse, timeout_ms=timeout_ms
+        )
+
+    async def list_applications(
+        self, request: cluster_applications_pb2.ListApplicationsRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_applications_pb2.ListApplicationsResponse:
+        """Who may call besides nodes, as what, and under which keys."""
+        return await self._caller.unary(
+            _CLUSTER_LIST_APPLICATIONS,
+            request,
+            cluster_applications_pb2.ListApplicationsResponse,
+            timeout_ms=timeout_ms,
+        )
+
+    async def add_application(
+        self, request: cluster_applications_pb2.AddApplicationRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_applications_pb2.AddApplicationResponse:
+        """Let an application call.
+
+        The same again is answered as done.
+        """
+        return await self._caller.unary(
+            _CLUSTER_ADD_APPLICATION, request, cluster_applications_pb2.AddApplicationResponse, timeout_ms=timeout_ms
+        )
+
+    async def remove_application(
+        self, request: cluster_applications_pb2.RemoveApplicationRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_applications_pb2.RemoveApplicationResponse:
+        """Let it call no more.
+
+        INVALID_ARGUMENT for the last administrator.
+        """
+        return await self._caller.unary(
+            _CLUSTER_REMOVE_APPLICATION,
+            request,
+            cluster_applications_pb2.RemoveApplicationResponse,
+            timeout_ms=timeout_ms,
+        )
+
+    async def set_application_role(
+        self, request: cluster_applications_pb2.SetApplicationRoleRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_applications_pb2.SetApplicationRoleResponse:
+        """Let it call more or less.
+
+        INVALID_ARGUMENT for the last administrator.
+        """
+        return await self._caller.unary(
+            _CLUSTER_SET_APPLICATION_ROLE,
+            request,
+            cluster_applications_pb2.SetApplicationRoleResponse,
+            timeout_ms=timeout_ms,
+        )
+
+    async def add_application_key(
+        self, request: cluster_applications_pb2.AddApplicationKeyRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_applications_pb2.AddApplicationKeyResponse:
+        """Believe an application under a second key; both are believed until one is dropped, by order or at a
+        time."""
+        return await self._caller.unary(
+            _CLUSTER_ADD_APPLICATION_KEY,
+            request,
+            cluster_applications_pb2.AddApplicationKeyResponse,
+            timeout_ms=timeout_ms,
+        )
+
+    async def drop_application_key(
+        self, request: cluster_applications_pb2.DropApplicationKeyRequest, *, timeout_ms: int = CALL_MS
+    ) -> cluster_applications_pb2.DropApplicationKeyResponse:
+        """Believe it under a key no longer, now or from a time on.
+
+        INVALID_ARGUMENT for the last one that stays.
+        """
+        return await self._caller.unary(
+            _CLUSTER_DROP_APPLICATION_KEY,
+            request,
+            cluster_applications_pb2.DropApplicationKeyResponse,
+            timeout_ms=timeout_ms,
         )
 
     async def remove_node(

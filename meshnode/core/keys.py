@@ -135,6 +135,16 @@ class OnlineNode:
     started_at_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class KeyDrop:
+    """That a key is believed for a while only."""
+
+    public_key: str
+    """PEM."""
+    at_ms: int
+    """Wall clock; it is not believed from then on."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Application:
     """A caller that is not a node."""
@@ -142,6 +152,9 @@ class Application:
     application: str
     role: Role
     public_keys: tuple[str, ...]
+    """PEM."""
+    drops: tuple[KeyDrop, ...] = ()
+    """Which of the keys end, and when."""
 
 
 def node_key(node: NodeId) -> str:
@@ -334,6 +347,7 @@ def encode_application(application: Application) -> bytes:
             "application": application.application,
             "role": application.role.value,
             "public_keys": list(application.public_keys),
+            "drops": [{"public_key": drop.public_key, "at_ms": drop.at_ms} for drop in application.drops],
         }
     )
 
@@ -348,6 +362,10 @@ def decode_application(value: bytes) -> Application:
             application=fields.text("application"),
             role=Role(fields.text("role")),
             public_keys=fields.texts("public_keys"),
+            drops=tuple(
+                KeyDrop(drop.text("public_key"), drop.number("at_ms"))
+                for drop in map(Fields, fields.items("drops") if fields.has("drops") else ())
+            ),
         ),
     )
 

@@ -1,4 +1,7 @@
-"""Takes marks of requests that nobody repeats any more out of the catalog. Who plans moves does it, once an hour."""
+"""Takes what is over out of the catalog: marks of requests that nobody repeats any more, keys that are not believed any more.
+
+Who plans moves does it, once an hour. Nothing waits for it: what is over has no effect where it is still written.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from meshnode.base.errors import Corrupt
-from meshnode.core.keys import REQUESTS
+from meshnode.core.applications import APPLICATIONS_MAX, believed
+from meshnode.core.keys import APPLICATIONS, REQUESTS, decode_application, encode_application
 from meshnode.core.request_marks import decode_request_mark
-from meshnode.ports import Catalog, Clock, Compare, Delete, Entry
+from meshnode.ports import Catalog, Clock, Compare, Delete, Entry, Put
 
 log = logging.getLogger("meshnode.engine")
 
@@ -46,9 +50,27 @@ class Forgetting:
             if len(page) < PAGE:
                 break
             after = page[-1].key
+        await self._drop_keys()
         if gone:
             log.info("requests_forgotten", extra={"marks": gone})
         return gone
+
+    async def _drop_keys(self) -> None:
+        """Take keys whose time is over off the list of applications."""
+        now_ms = self.clock.wall_ms()
+        for entry in await self.catalog.range(APPLICATIONS, limit=APPLICATIONS_MAX):
+            try:
+                application = decode_application(entry.value)
+            except Corrupt:
+                log.exception("application_unreadable", extra={"key": entry.key})
+                continue
+            left = believed(application, now_ms)
+            if left == application or not left.public_keys:
+                continue
+            write = Put(entry.key, encode_application(left))
+            if await self.catalog.transact([Compare(entry.key, entry.revision)], [write]) is not None:
+                facts = {"application": left.application, "keys": len(left.public_keys)}
+                log.info("application_key_dropped", extra=facts)
 
     async def _remove(self, entries: list[Entry]) -> int:
         """Marks are written once: one that is not as it was read was removed by somebody else."""

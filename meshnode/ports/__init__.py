@@ -23,6 +23,7 @@ Errors are those of `base.errors`; every method may be cancelled at any await, a
 
 from __future__ import annotations
 
+from meshnode.ports.applications import Applications
 from meshnode.ports.audit import Audit, AuditPage, BegunAct
 from meshnode.ports.blame import BlameHunk, BlameOptions, Blames
 from meshnode.ports.catalog import Catalog, Compare, Delete, Entry, Put, WatchEvent
@@ -152,6 +153,7 @@ __all__ = [
     "ActionKind",
     "Activity",
     "Ancestry",
+    "Applications",
     "ApplyMailbox",
     "ArchiveFormat",
     "Attribute",

@@ -23,6 +23,7 @@ _sym_db = _symbol_database.Default()
 
 
 from meshnode.v1 import annotations_pb2 as mesh_dot_v1_dot_annotations__pb2
+from meshnode.v1 import cluster_applications_pb2 as mesh_dot_v1_dot_cluster__applications__pb2
 from meshnode.v1 import cluster_audit_pb2 as mesh_dot_v1_dot_cluster__audit__pb2
 from meshnode.v1 import cluster_hot_pb2 as mesh_dot_v1_dot_cluster__hot__pb2
 from meshnode.v1 import cluster_round_trips_pb2 as mesh_dot_v1_dot_cluster__round__trips__pb2
@@ -32,7 +33,7 @@ from meshnode.v1 import cluster_replicas_pb2 as mesh_dot_v1_dot_cluster__replica
 from meshnode.v1 import cluster_keys_pb2 as mesh_dot_v1_dot_cluster__keys__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mesh/v1/cluster.proto\x12\x07mesh.v1\x1a\x19mesh/v1/annotations.proto\x1a\x1bmesh/v1/cluster_audit.proto\x1a\x19mesh/v1/cluster_hot.proto\x1a!mesh/v1/cluster_round_trips.proto\x1a\x1emesh/v1/cluster_settings.proto\x1a\x1amesh/v1/cluster_join.proto\x1a\x1emesh/v1/cluster_replicas.proto\x1a\x1amesh/v1/cluster_keys.proto\"\xbe\x01\n\x04Node\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08grpc_url\x18\x02 \x01(\t\x12\x10\n\x08http_url\x18\x03 \x01(\t\x12\x0c\n\x04zone\x18\x04 \x01(\t\x12\x0e\n\x06weight\x18\x05 \x01(\r\x12!\n\x05state\x18\x06 \x01(\x0e\x32\x12.mesh.v1.NodeState\x12\x0e\n\x06online\x18\x07 \x01(\x08\x12\x0f\n\x07key_ids\x18\x08 \x03(\t\x12\x0f\n\x07version\x18\t \x01(\t\x12\x13\n\x0bpublic_keys\x18\n \x03(\t\"\x12\n\x10GetStatusRequest\"\xd4\x02\n\x11GetStatusResponse\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x16\n\x0e\x66ormat_version\x18\x02 \x01(\r\x12\x12\n\npartitions\x18\x03 \x01(\r\x12\x1a\n\x12replication_factor\x18\x04 \x01(\r\x12\x1c\n\x05nodes\x18\x05 \x03(\x0b\x32\r.mesh.v1.Node\x12\x14\n\x0crepositories\x18\x06 \x01(\x04\x12\x1e\n\x16repositories_repairing\x18\x07 \x01(\x04\x12\x1e\n\x16repositories_read_only\x18\x08 \x01(\x04\x12\x10\n\x08\x63omplete\x18\t \x01(\x08\x12\"\n\x05moves\x18\n \x01(\x0b\x32\x13.mesh.v1.MoveStatus\x12\'\n\x0bround_trips\x18\x0b \x03(\x0b\x32\x12.mesh.v1.RoundTrip\x12\x10\n\x08warnings\x18\x0c \x03(\t\"\xa1\x01\n\nMoveStatus\x12\x0e\n\x06paused\x18\x01 \x01(\x08\x12\x12\n\npartitions\x18\x02 \x01(\r\x12\x0f\n\x07planner\x18\x03 \x01(\t\x12\r\n\x05\x61ge_s\x18\x04 \x01(\r\x12\x1c\n\x05moves\x18\x05 \x03(\x0b\x32\r.mesh.v1.Move\x12\x0e\n\x06left_s\x18\x06 \x01(\x03\x12\x0f\n\x07\x62locked\x18\x07 \x03(\t\x12\x10\n\x08warnings\x18\x08 \x03(\t\"\x95\x01\n\x04Move\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\x13\n\x0bpredecessor\x18\x04 \x01(\t\x12\x14\n\x0crepositories\x18\x05 \x01(\x04\x12\x0c\n\x04left\x18\x06 \x01(\x04\x12\x12\n\nsize_bytes\x18\x07 \x01(\x04\x12\x11\n\trunning_s\x18\x08 \x01(\r\"!\n\x11RemoveNodeRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\"E\n\x12RemoveNodeResponse\x12\x1b\n\x04node\x18\x01 \x01(\x0b\x32\r.mesh.v1.Node\x12\x12\n\npartitions\x18\x02 \x01(\r\"#\n\x10RebalanceRequest\x12\x0f\n\x07\x64ry_run\x18\x01 \x01(\x08\"o\n\x11RebalanceResponse\x12#\n\x05moves\x18\x01 \x03(\x0b\x32\x14.mesh.v1.PlannedMove\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x0f\n\x07\x62locked\x18\x03 \x03(\t\x12\x10\n\x08warnings\x18\x04 \x03(\t\"W\n\x0bPlannedMove\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x10\n\x08\x65ntering\x18\x02 \x03(\t\x12\x0f\n\x07leaving\x18\x03 \x03(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\"#\n\x11PauseMovesRequest\x12\x0e\n\x06paused\x18\x01 \x01(\x08\"$\n\x12PauseMovesResponse\x12\x0e\n\x06paused\x18\x01 \x01(\x08\"S\n\x1bSetReplicationFactorRequest\x12\x0e\n\x06\x66\x61\x63tor\x18\x01 \x01(\r\x12\x16\n\tpartition\x18\x02 \x01(\rH\x00\x88\x01\x01\x42\x0c\n\n_partition\"@\n\x1cSetReplicationFactorResponse\x12\x0e\n\x06\x66\x61\x63tor\x18\x01 \x01(\r\x12\x10\n\x08warnings\x18\x02 \x03(\t\"\x17\n\x15ListPartitionsRequest\"@\n\x16ListPartitionsResponse\x12&\n\npartitions\x18\x01 \x03(\x0b\x32\x12.mesh.v1.Partition\"\xa7\x01\n\tPartition\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x10\n\x08replicas\x18\x02 \x03(\t\x12\x0f\n\x07joining\x18\x03 \x03(\t\x12\x0f\n\x07leaving\x18\x04 \x03(\t\x12\x0e\n\x06target\x18\x05 \x03(\t\x12\x0e\n\x06\x66\x61\x63tor\x18\x06 \x01(\r\x12\x15\n\rread_replicas\x18\x07 \x03(\t\x12\x1c\n\x14read_replicas_wanted\x18\x08 \x01(\r\"\x12\n\x10ListNodesRequest\"1\n\x11ListNodesResponse\x12\x1c\n\x05nodes\x18\x01 \x03(\x0b\x32\r.mesh.v1.Node\"F\n\x13SetNodeStateRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12!\n\x05state\x18\x02 \x01(\x0e\x32\x12.mesh.v1.NodeState\"3\n\x14SetNodeStateResponse\x12\x1b\n\x04node\x18\x01 \x01(\x0b\x32\r.mesh.v1.Node\"\x18\n\x16GetNodeActivityRequest\"\x97\x01\n\x17GetNodeActivityResponse\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05ready\x18\x02 \x01(\x08\x12\x10\n\x08\x64raining\x18\x03 \x01(\x08\x12\x1a\n\x12requests_in_flight\x18\x04 \x01(\r\x12 \n\x07repairs\x18\x05 \x03(\x0b\x32\x0f.mesh.v1.Repair\x12\x0f\n\x07\x64rained\x18\x06 \x01(\x08\"O\n\x06Repair\x12\x15\n\rrepository_id\x18\x01 \x01(\t\x12\r\n\x05phase\x18\x02 \x01(\t\x12\x0f\n\x07percent\x18\x03 \x01(\x05\x12\x0e\n\x06source\x18\x04 \x01(\t*\x8c\x01\n\tNodeState\x12\x1a\n\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14NODE_STATE_AVAILABLE\x10\x01\x12\x17\n\x13NODE_STATE_DRAINING\x10\x02\x12\x17\n\x13NODE_STATE_DISABLED\x10\x03\x12\x17\n\x13NODE_STATE_DELETING\x10\x04\x32\xe9\x0e\n\x0e\x43lusterService\x12L\n\tGetStatus\x12\x19.mesh.v1.GetStatusRequest\x1a\x1a.mesh.v1.GetStatusResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12L\n\tListNodes\x12\x19.mesh.v1.ListNodesRequest\x1a\x1a.mesh.v1.ListNodesResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12U\n\x0cSetNodeState\x12\x1c.mesh.v1.SetNodeStateRequest\x1a\x1d.mesh.v1.SetNodeStateResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12O\n\nInviteNode\x12\x1a.mesh.v1.InviteNodeRequest\x1a\x1b.mesh.v1.InviteNodeResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12^\n\x0fListInvitations\x12\x1f.mesh.v1.ListInvitationsRequest\x1a .mesh.v1.ListInvitationsResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x03\x12\x61\n\x10RevokeInvitation\x12 .mesh.v1.RevokeInvitationRequest\x1a!.mesh.v1.RevokeInvitationResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12R\n\x0bJoinCluster\x12\x1b.mesh.v1.JoinClusterRequest\x1a\x1c.mesh.v1.JoinClusterResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x05\x12X\n\rRotateNodeKey\x12\x1d.mesh.v1.RotateNodeKeyRequest\x1a\x1e.mesh.v1.RotateNodeKeyResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12R\n\x0bGetNodeKeys\x12\x1b.mesh.v1.GetNodeKeysRequest\x1a\x1c.mesh.v1.GetNodeKeysResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12O\n\nRemoveNode\x12\x1a.mesh.v1.RemoveNodeRequest\x1a\x1b.mesh.v1.RemoveNodeResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12L\n\tRebalance\x12\x19.mesh.v1.RebalanceRequest\x1a\x1a.mesh.v1.RebalanceResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12O\n\nPauseMoves\x12\x1a.mesh.v1.PauseMovesRequest\x1a\x1b.mesh.v1.PauseMovesResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12m\n\x14SetReplicationFactor\x12$.mesh.v1.SetReplicationFactorRequest\x1a%.mesh.v1.SetReplicationFactorResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12R\n\x0bGetSettings\x12\x1b.mesh.v1.GetSettingsRequest\x1a\x1c.mesh.v1.GetSettingsResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12[\n\x0eUpdateSettings\x12\x1e.mesh.v1.UpdateSettingsRequest\x1a\x1f.mesh.v1.UpdateSettingsResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12[\n\x0eListPartitions\x12\x1e.mesh.v1.ListPartitionsRequest\x1a\x1f.mesh.v1.ListPartitionsResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12^\n\x0fSetReadReplicas\x12\x1f.mesh.v1.SetReadReplicasRequest\x1a .mesh.v1.SetReadReplicasResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12j\n\x13SetRepositoryFactor\x12#.mesh.v1.SetRepositoryFactorRequest\x1a$.mesh.v1.SetRepositoryFactorResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12^\n\x0fGetNodeActivity\x12\x1f.mesh.v1.GetNodeActivityRequest\x1a .mesh.v1.GetNodeActivityResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12L\n\tListAudit\x12\x19.mesh.v1.ListAuditRequest\x1a\x1a.mesh.v1.ListAuditResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x03\x12g\n\x12GetHotRepositories\x12\".mesh.v1.GetHotRepositoriesRequest\x1a#.mesh.v1.GetHotRepositoriesResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mesh/v1/cluster.proto\x12\x07mesh.v1\x1a\x19mesh/v1/annotations.proto\x1a\"mesh/v1/cluster_applications.proto\x1a\x1bmesh/v1/cluster_audit.proto\x1a\x19mesh/v1/cluster_hot.proto\x1a!mesh/v1/cluster_round_trips.proto\x1a\x1emesh/v1/cluster_settings.proto\x1a\x1amesh/v1/cluster_join.proto\x1a\x1emesh/v1/cluster_replicas.proto\x1a\x1amesh/v1/cluster_keys.proto\"\xbe\x01\n\x04Node\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08grpc_url\x18\x02 \x01(\t\x12\x10\n\x08http_url\x18\x03 \x01(\t\x12\x0c\n\x04zone\x18\x04 \x01(\t\x12\x0e\n\x06weight\x18\x05 \x01(\r\x12!\n\x05state\x18\x06 \x01(\x0e\x32\x12.mesh.v1.NodeState\x12\x0e\n\x06online\x18\x07 \x01(\x08\x12\x0f\n\x07key_ids\x18\x08 \x03(\t\x12\x0f\n\x07version\x18\t \x01(\t\x12\x13\n\x0bpublic_keys\x18\n \x03(\t\"\x12\n\x10GetStatusRequest\"\xd4\x02\n\x11GetStatusResponse\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x16\n\x0e\x66ormat_version\x18\x02 \x01(\r\x12\x12\n\npartitions\x18\x03 \x01(\r\x12\x1a\n\x12replication_factor\x18\x04 \x01(\r\x12\x1c\n\x05nodes\x18\x05 \x03(\x0b\x32\r.mesh.v1.Node\x12\x14\n\x0crepositories\x18\x06 \x01(\x04\x12\x1e\n\x16repositories_repairing\x18\x07 \x01(\x04\x12\x1e\n\x16repositories_read_only\x18\x08 \x01(\x04\x12\x10\n\x08\x63omplete\x18\t \x01(\x08\x12\"\n\x05moves\x18\n \x01(\x0b\x32\x13.mesh.v1.MoveStatus\x12\'\n\x0bround_trips\x18\x0b \x03(\x0b\x32\x12.mesh.v1.RoundTrip\x12\x10\n\x08warnings\x18\x0c \x03(\t\"\xa1\x01\n\nMoveStatus\x12\x0e\n\x06paused\x18\x01 \x01(\x08\x12\x12\n\npartitions\x18\x02 \x01(\r\x12\x0f\n\x07planner\x18\x03 \x01(\t\x12\r\n\x05\x61ge_s\x18\x04 \x01(\r\x12\x1c\n\x05moves\x18\x05 \x03(\x0b\x32\r.mesh.v1.Move\x12\x0e\n\x06left_s\x18\x06 \x01(\x03\x12\x0f\n\x07\x62locked\x18\x07 \x03(\t\x12\x10\n\x08warnings\x18\x08 \x03(\t\"\x95\x01\n\x04Move\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\x13\n\x0bpredecessor\x18\x04 \x01(\t\x12\x14\n\x0crepositories\x18\x05 \x01(\x04\x12\x0c\n\x04left\x18\x06 \x01(\x04\x12\x12\n\nsize_bytes\x18\x07 \x01(\x04\x12\x11\n\trunning_s\x18\x08 \x01(\r\"!\n\x11RemoveNodeRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\"E\n\x12RemoveNodeResponse\x12\x1b\n\x04node\x18\x01 \x01(\x0b\x32\r.mesh.v1.Node\x12\x12\n\npartitions\x18\x02 \x01(\r\"#\n\x10RebalanceRequest\x12\x0f\n\x07\x64ry_run\x18\x01 \x01(\x08\"o\n\x11RebalanceResponse\x12#\n\x05moves\x18\x01 \x03(\x0b\x32\x14.mesh.v1.PlannedMove\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x0f\n\x07\x62locked\x18\x03 \x03(\t\x12\x10\n\x08warnings\x18\x04 \x03(\t\"W\n\x0bPlannedMove\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x10\n\x08\x65ntering\x18\x02 \x03(\t\x12\x0f\n\x07leaving\x18\x03 \x03(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\"#\n\x11PauseMovesRequest\x12\x0e\n\x06paused\x18\x01 \x01(\x08\"$\n\x12PauseMovesResponse\x12\x0e\n\x06paused\x18\x01 \x01(\x08\"S\n\x1bSetReplicationFactorRequest\x12\x0e\n\x06\x66\x61\x63tor\x18\x01 \x01(\r\x12\x16\n\tpartition\x18\x02 \x01(\rH\x00\x88\x01\x01\x42\x0c\n\n_partition\"@\n\x1cSetReplicationFactorResponse\x12\x0e\n\x06\x66\x61\x63tor\x18\x01 \x01(\r\x12\x10\n\x08warnings\x18\x02 \x03(\t\"\x17\n\x15ListPartitionsRequest\"@\n\x16ListPartitionsResponse\x12&\n\npartitions\x18\x01 \x03(\x0b\x32\x12.mesh.v1.Partition\"\xa7\x01\n\tPartition\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x10\n\x08replicas\x18\x02 \x03(\t\x12\x0f\n\x07joining\x18\x03 \x03(\t\x12\x0f\n\x07leaving\x18\x04 \x03(\t\x12\x0e\n\x06target\x18\x05 \x03(\t\x12\x0e\n\x06\x66\x61\x63tor\x18\x06 \x01(\r\x12\x15\n\rread_replicas\x18\x07 \x03(\t\x12\x1c\n\x14read_replicas_wanted\x18\x08 \x01(\r\"\x12\n\x10ListNodesRequest\"1\n\x11ListNodesResponse\x12\x1c\n\x05nodes\x18\x01 \x03(\x0b\x32\r.mesh.v1.Node\"F\n\x13SetNodeStateRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12!\n\x05state\x18\x02 \x01(\x0e\x32\x12.mesh.v1.NodeState\"3\n\x14SetNodeStateResponse\x12\x1b\n\x04node\x18\x01 \x01(\x0b\x32\r.mesh.v1.Node\"\x18\n\x16GetNodeActivityRequest\"\x97\x01\n\x17GetNodeActivityResponse\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05ready\x18\x02 \x01(\x08\x12\x10\n\x08\x64raining\x18\x03 \x01(\x08\x12\x1a\n\x12requests_in_flight\x18\x04 \x01(\r\x12 \n\x07repairs\x18\x05 \x03(\x0b\x32\x0f.mesh.v1.Repair\x12\x0f\n\x07\x64rained\x18\x06 \x01(\x08\"O\n\x06Repair\x12\x15\n\rrepository_id\x18\x01 \x01(\t\x12\r\n\x05phase\x18\x02 \x01(\t\x12\x0f\n\x07percent\x18\x03 \x01(\x05\x12\x0e\n\x06source\x18\x04 \x01(\t*\x8c\x01\n\tNodeState\x12\x1a\n\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14NODE_STATE_AVAILABLE\x10\x01\x12\x17\n\x13NODE_STATE_DRAINING\x10\x02\x12\x17\n\x13NODE_STATE_DISABLED\x10\x03\x12\x17\n\x13NODE_STATE_DELETING\x10\x04\x32\xc7\x13\n\x0e\x43lusterService\x12L\n\tGetStatus\x12\x19.mesh.v1.GetStatusRequest\x1a\x1a.mesh.v1.GetStatusResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12L\n\tListNodes\x12\x19.mesh.v1.ListNodesRequest\x1a\x1a.mesh.v1.ListNodesResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12U\n\x0cSetNodeState\x12\x1c.mesh.v1.SetNodeStateRequest\x1a\x1d.mesh.v1.SetNodeStateResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12O\n\nInviteNode\x12\x1a.mesh.v1.InviteNodeRequest\x1a\x1b.mesh.v1.InviteNodeResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12^\n\x0fListInvitations\x12\x1f.mesh.v1.ListInvitationsRequest\x1a .mesh.v1.ListInvitationsResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x03\x12\x61\n\x10RevokeInvitation\x12 .mesh.v1.RevokeInvitationRequest\x1a!.mesh.v1.RevokeInvitationResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12R\n\x0bJoinCluster\x12\x1b.mesh.v1.JoinClusterRequest\x1a\x1c.mesh.v1.JoinClusterResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x05\x12X\n\rRotateNodeKey\x12\x1d.mesh.v1.RotateNodeKeyRequest\x1a\x1e.mesh.v1.RotateNodeKeyResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12R\n\x0bGetNodeKeys\x12\x1b.mesh.v1.GetNodeKeysRequest\x1a\x1c.mesh.v1.GetNodeKeysResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12\x61\n\x10ListApplications\x12 .mesh.v1.ListApplicationsRequest\x1a!.mesh.v1.ListApplicationsResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x03\x12[\n\x0e\x41\x64\x64\x41pplication\x12\x1e.mesh.v1.AddApplicationRequest\x1a\x1f.mesh.v1.AddApplicationResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12\x64\n\x11RemoveApplication\x12!.mesh.v1.RemoveApplicationRequest\x1a\".mesh.v1.RemoveApplicationResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12g\n\x12SetApplicationRole\x12\".mesh.v1.SetApplicationRoleRequest\x1a#.mesh.v1.SetApplicationRoleResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12\x64\n\x11\x41\x64\x64\x41pplicationKey\x12!.mesh.v1.AddApplicationKeyRequest\x1a\".mesh.v1.AddApplicationKeyResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12g\n\x12\x44ropApplicationKey\x12\".mesh.v1.DropApplicationKeyRequest\x1a#.mesh.v1.DropApplicationKeyResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12O\n\nRemoveNode\x12\x1a.mesh.v1.RemoveNodeRequest\x1a\x1b.mesh.v1.RemoveNodeResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12L\n\tRebalance\x12\x19.mesh.v1.RebalanceRequest\x1a\x1a.mesh.v1.RebalanceResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12O\n\nPauseMoves\x12\x1a.mesh.v1.PauseMovesRequest\x1a\x1b.mesh.v1.PauseMovesResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12m\n\x14SetReplicationFactor\x12$.mesh.v1.SetReplicationFactorRequest\x1a%.mesh.v1.SetReplicationFactorResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12R\n\x0bGetSettings\x12\x1b.mesh.v1.GetSettingsRequest\x1a\x1c.mesh.v1.GetSettingsResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12[\n\x0eUpdateSettings\x12\x1e.mesh.v1.UpdateSettingsRequest\x1a\x1f.mesh.v1.UpdateSettingsResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12[\n\x0eListPartitions\x12\x1e.mesh.v1.ListPartitionsRequest\x1a\x1f.mesh.v1.ListPartitionsResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12^\n\x0fSetReadReplicas\x12\x1f.mesh.v1.SetReadReplicasRequest\x1a .mesh.v1.SetReadReplicasResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12j\n\x13SetRepositoryFactor\x12#.mesh.v1.SetRepositoryFactorRequest\x1a$.mesh.v1.SetRepositoryFactorResponse\"\x08\x88\xe7\x18\x03\x90\xe7\x18\x03\x12^\n\x0fGetNodeActivity\x12\x1f.mesh.v1.GetNodeActivityRequest\x1a .mesh.v1.GetNodeActivityResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x01\x12L\n\tListAudit\x12\x19.mesh.v1.ListAuditRequest\x1a\x1a.mesh.v1.ListAuditResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x03\x12g\n\x12GetHotRepositories\x12\".mesh.v1.GetHotRepositoriesRequest\x1a#.mesh.v1.GetHotRepositoriesResponse\"\x08\x88\xe7\x18\x01\x90\xe7\x18\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -57,6 +58,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLUSTERSERVICE'].methods_by_name['RotateNodeKey']._serialized_options = b'\210\347\030\003\220\347\030\003'
   _globals['_CLUSTERSERVICE'].methods_by_name['GetNodeKeys']._loaded_options = None
   _globals['_CLUSTERSERVICE'].methods_by_name['GetNodeKeys']._serialized_options = b'\210\347\030\001\220\347\030\001'
+  _globals['_CLUSTERSERVICE'].methods_by_name['ListApplications']._loaded_options = None
+  _globals['_CLUSTERSERVICE'].methods_by_name['ListApplications']._serialized_options = b'\210\347\030\001\220\347\030\003'
+  _globals['_CLUSTERSERVICE'].methods_by_name['AddApplication']._loaded_options = None
+  _globals['_CLUSTERSERVICE'].methods_by_name['AddApplication']._serialized_options = b'\210\347\030\003\220\347\030\003'
+  _globals['_CLUSTERSERVICE'].methods_by_name['RemoveApplication']._loaded_options = None
+  _globals['_CLUSTERSERVICE'].methods_by_name['RemoveApplication']._serialized_options = b'\210\347\030\003\220\347\030\003'
+  _globals['_CLUSTERSERVICE'].methods_by_name['SetApplicationRole']._loaded_options = None
+  _globals['_CLUSTERSERVICE'].methods_by_name['SetApplicationRole']._serialized_options = b'\210\347\030\003\220\347\030\003'
+  _globals['_CLUSTERSERVICE'].methods_by_name['AddApplicationKey']._loaded_options = None
+  _globals['_CLUSTERSERVICE'].methods_by_name['AddApplicationKey']._serialized_options = b'\210\347\030\003\220\347\030\003'
+  _globals['_CLUSTERSERVICE'].methods_by_name['DropApplicationKey']._loaded_options = None
+  _globals['_CLUSTERSERVICE'].methods_by_name['DropApplicationKey']._serialized_options = b'\210\347\030\003\220\347\030\003'
   _globals['_CLUSTERSERVICE'].methods_by_name['RemoveNode']._loaded_options = None
   _globals['_CLUSTERSERVICE'].methods_by_name['RemoveNode']._serialized_options = b'\210\347\030\003\220\347\030\003'
   _globals['_CLUSTERSERVICE'].methods_by_name['Rebalance']._loaded_options = None
@@ -81,56 +94,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLUSTERSERVICE'].methods_by_name['ListAudit']._serialized_options = b'\210\347\030\001\220\347\030\003'
   _globals['_CLUSTERSERVICE'].methods_by_name['GetHotRepositories']._loaded_options = None
   _globals['_CLUSTERSERVICE'].methods_by_name['GetHotRepositories']._serialized_options = b'\210\347\030\001\220\347\030\003'
-  _globals['_NODESTATE']._serialized_start=2434
-  _globals['_NODESTATE']._serialized_end=2574
-  _globals['_NODE']._serialized_start=273
-  _globals['_NODE']._serialized_end=463
-  _globals['_GETSTATUSREQUEST']._serialized_start=465
-  _globals['_GETSTATUSREQUEST']._serialized_end=483
-  _globals['_GETSTATUSRESPONSE']._serialized_start=486
-  _globals['_GETSTATUSRESPONSE']._serialized_end=826
-  _globals['_MOVESTATUS']._serialized_start=829
-  _globals['_MOVESTATUS']._serialized_end=990
-  _globals['_MOVE']._serialized_start=993
-  _globals['_MOVE']._serialized_end=1142
-  _globals['_REMOVENODEREQUEST']._serialized_start=1144
-  _globals['_REMOVENODEREQUEST']._serialized_end=1177
-  _globals['_REMOVENODERESPONSE']._serialized_start=1179
-  _globals['_REMOVENODERESPONSE']._serialized_end=1248
-  _globals['_REBALANCEREQUEST']._serialized_start=1250
-  _globals['_REBALANCEREQUEST']._serialized_end=1285
-  _globals['_REBALANCERESPONSE']._serialized_start=1287
-  _globals['_REBALANCERESPONSE']._serialized_end=1398
-  _globals['_PLANNEDMOVE']._serialized_start=1400
-  _globals['_PLANNEDMOVE']._serialized_end=1487
-  _globals['_PAUSEMOVESREQUEST']._serialized_start=1489
-  _globals['_PAUSEMOVESREQUEST']._serialized_end=1524
-  _globals['_PAUSEMOVESRESPONSE']._serialized_start=1526
-  _globals['_PAUSEMOVESRESPONSE']._serialized_end=1562
-  _globals['_SETREPLICATIONFACTORREQUEST']._serialized_start=1564
-  _globals['_SETREPLICATIONFACTORREQUEST']._serialized_end=1647
-  _globals['_SETREPLICATIONFACTORRESPONSE']._serialized_start=1649
-  _globals['_SETREPLICATIONFACTORRESPONSE']._serialized_end=1713
-  _globals['_LISTPARTITIONSREQUEST']._serialized_start=1715
-  _globals['_LISTPARTITIONSREQUEST']._serialized_end=1738
-  _globals['_LISTPARTITIONSRESPONSE']._serialized_start=1740
-  _globals['_LISTPARTITIONSRESPONSE']._serialized_end=1804
-  _globals['_PARTITION']._serialized_start=1807
-  _globals['_PARTITION']._serialized_end=1974
-  _globals['_LISTNODESREQUEST']._serialized_start=1976
-  _globals['_LISTNODESREQUEST']._serialized_end=1994
-  _globals['_LISTNODESRESPONSE']._serialized_start=1996
-  _globals['_LISTNODESRESPONSE']._serialized_end=2045
-  _globals['_SETNODESTATEREQUEST']._serialized_start=2047
-  _globals['_SETNODESTATEREQUEST']._serialized_end=2117
-  _globals['_SETNODESTATERESPONSE']._serialized_start=2119
-  _globals['_SETNODESTATERESPONSE']._serialized_end=2170
-  _globals['_GETNODEACTIVITYREQUEST']._serialized_start=2172
-  _globals['_GETNODEACTIVITYREQUEST']._serialized_end=2196
-  _globals['_GETNODEACTIVITYRESPONSE']._serialized_start=2199
-  _globals['_GETNODEACTIVITYRESPONSE']._serialized_end=2350
-  _globals['_REPAIR']._serialized_start=2352
-  _globals['_REPAIR']._serialized_end=2431
-  _globals['_CLUSTERSERVICE']._serialized_start=2577
-  _globals['_CLUSTERSERVICE']._serialized_end=4474
+  _globals['_NODESTATE']._serialized_start=2470
+  _globals['_NODESTATE']._serialized_end=2610
+  _globals['_NODE']._serialized_start=309
+  _globals['_NODE']._serialized_end=499
+  _globals['_GETSTATUSREQUEST']._serialized_start=501
+  _globals['_GETSTATUSREQUEST']._serialized_end=519
+  _globals['_GETSTATUSRESPONSE']._serialized_start=522
+  _globals['_GETSTATUSRESPONSE']._serialized_end=862
+  _globals['_MOVESTATUS']._serialized_start=865
+  _globals['_MOVESTATUS']._serialized_end=1026
+  _globals['_MOVE']._serialized_start=1029
+  _globals['_MOVE']._serialized_end=1178
+  _globals['_REMOVENODEREQUEST']._serialized_start=1180
+  _globals['_REMOVENODEREQUEST']._serialized_end=1213
+  _globals['_REMOVENODERESPONSE']._serialized_start=1215
+  _globals['_REMOVENODERESPONSE']._serialized_end=1284
+  _globals['_REBALANCEREQUEST']._serialized_start=1286
+  _globals['_REBALANCEREQUEST']._serialized_end=1321
+  _globals['_REBALANCERESPONSE']._serialized_start=1323
+  _globals['_REBALANCERESPONSE']._serialized_end=1434
+  _globals['_PLANNEDMOVE']._serialized_start=1436
+  _globals['_PLANNEDMOVE']._serialized_end=1523
+  _globals['_PAUSEMOVESREQUEST']._serialized_start=1525
+  _globals['_PAUSEMOVESREQUEST']._serialized_end=1560
+  _globals['_PAUSEMOVESRESPONSE']._serialized_start=1562
+  _globals['_PAUSEMOVESRESPONSE']._serialized_end=1598
+  _globals['_SETREPLICATIONFACTORREQUEST']._serialized_start=1600
+  _globals['_SETREPLICATIONFACTORREQUEST']._serialized_end=1683
+  _globals['_SETREPLICATIONFACTORRESPONSE']._serialized_start=1685
+  _globals['_SETREPLICATIONFACTORRESPONSE']._serialized_end=1749
+  _globals['_LISTPARTITIONSREQUEST']._serialized_start=1751
+  _globals['_LISTPARTITIONSREQUEST']._serialized_end=1774
+  _globals['_LISTPARTITIONSRESPONSE']._serialized_start=1776
+  _globals['_LISTPARTITIONSRESPONSE']._serialized_end=1840
+  _globals['_PARTITION']._serialized_start=1843
+  _globals['_PARTITION']._serialized_end=2010
+  _globals['_LISTNODESREQUEST']._serialized_start=2012
+  _globals['_LISTNODESREQUEST']._serialized_end=2030
+  _globals['_LISTNODESRESPONSE']._serialized_start=2032
+  _globals['_LISTNODESRESPONSE']._serialized_end=2081
+  _globals['_SETNODESTATEREQUEST']._serialized_start=2083
+  _globals['_SETNODESTATEREQUEST']._serialized_end=2153
+  _globals['_SETNODESTATERESPONSE']._serialized_start=2155
+  _globals['_SETNODESTATERESPONSE']._serialized_end=2206
+  _globals['_GETNODEACTIVITYREQUEST']._serialized_start=2208
+  _globals['_GETNODEACTIVITYREQUEST']._serialized_end=2232
+  _globals['_GETNODEACTIVITYRESPONSE']._serialized_start=2235
+  _globals['_GETNODEACTIVITYRESPONSE']._serialized_end=2386
+  _globals['_REPAIR']._serialized_start=2388
+  _globals['_REPAIR']._serialized_end=2467
+  _globals['_CLUSTERSERVICE']._serialized_start=2613
+  _globals['_CLUSTERSERVICE']._serialized_end=5116
 # @@protoc_insertion_point(module_scope)

@@ -1,4 +1,5 @@
 from meshnode.v1 import annotations_pb2 as _annotations_pb2
+from meshnode.v1 import cluster_applications_pb2 as _cluster_applications_pb2
 from meshnode.v1 import cluster_audit_pb2 as _cluster_audit_pb2
 from meshnode.v1 import cluster_hot_pb2 as _cluster_hot_pb2
 from meshnode.v1 import cluster_round_trips_pb2 as _cluster_round_trips_pb2

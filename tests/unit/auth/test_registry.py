@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from meshnode.auth.keys import PublicKey
-from meshnode.auth.registry import CallerKind, KeyRegistry
-from meshnode.core.keys import NodeState, Role
-from tests.unit.auth.parties import application, key, node, registry
+from meshnode.auth.keys import PrivateKey, PublicKey
+from meshnode.auth.registry import CallerKind, KeyRegistry, application_issuer
+from meshnode.auth.tokens import TokenSigner
+from meshnode.auth.users import UserVerifier, issue_user_token
+from meshnode.base.errors import Unauthenticated
+from meshnode.core.keys import KeyDrop, NodeState, Role
+from tests.unit.auth.parties import CLUSTER, METHOD, StillClock, application, key, node, registry, verifier
 
 
 def test_nodes_and_applications_are_found_under_their_own_names() -> None:
@@ -76,3 +81,38 @@ def test_key_that_was_parsed_before_is_not_parsed_again() -> None:
     assert after is not None
     assert isinstance(after.key, PublicKey)
     assert before.key is after.key
+
+
+def test_key_with_an_end_is_believed_until_then_in_requests_and_tokens_of_people() -> None:
+    clock = StillClock()
+    end_ms = clock.wall_ms() + 60_000
+    old, new = key("web"), key("web next")
+    pems = (old.public_pem, new.public_pem)
+    known = registry()
+    known.replace(
+        [node("n2")], [replace(application("web"), public_keys=pems, drops=(KeyDrop(old.public_pem, end_ms),))]
+    )
+    checking = verifier(clock, known=known)
+    users = UserVerifier(known, frozenset({CLUSTER}), clock)
+    wish = {"audience": CLUSTER, "user": "ada", "scopes": ("read",)}
+    pass_of = {
+        name: issue_user_token(application="web", key=signing, clock=clock, **wish)  # type: ignore[arg-type]
+        for name, signing in (("old", old), ("new", new))
+    }
+
+    def check(signing: PrivateKey) -> None:
+        signed = TokenSigner(application_issuer("web"), signing, clock).request_token(
+            audience=CLUSTER, method=METHOD, first_body=b""
+        )
+        checking.verify(f"Bearer {signed.token}", method=METHOD, body=b"", is_replay_refused=False)
+
+    clock.now_ms = end_ms - 1
+    check(old)
+    users.verify(pass_of["old"])
+    clock.now_ms = end_ms
+    with pytest.raises(Unauthenticated, match="not believed any more"):
+        check(old)
+    with pytest.raises(Unauthenticated, match="not believed any more"):
+        users.verify(pass_of["old"])
+    check(new)
+    assert users.verify(pass_of["new"]).name == "ada"

@@ -28,6 +28,7 @@ from meshnode.cli.blueprint import make_cluster_files, plan_local_cluster
 from meshnode.cli.layout import ClusterFile, Layout, read_cluster_file, write_cluster_file
 from meshnode.config import ConfigError
 from meshnode.core.keys import Application, Role
+from meshnode.v1 import cluster_applications_pb2 as applications_pb2
 from meshnode.v1 import (
     cluster_join_pb2,
     cluster_keys_pb2,
@@ -1007,3 +1008,83 @@ def test_answer_under_the_second_pinned_key_is_believed(scene: Scene) -> None:
     assert scene.run("node", "list").exit_code == 0
     write_cluster_file(scene.layout, replace(scene.cluster, nodes=(replace(node, other_keys=()),)))
     assert scene.run("node", "list").exit_code == 5
+
+
+# ---------------------------------------------------------------- applications
+
+
+def application_message(*key_ids: str, role: applications_pb2.ApplicationRole) -> applications_pb2.Application:
+    return applications_pb2.Application(
+        application="ci",
+        role=role,
+        keys=[applications_pb2.ApplicationKey(key_id=key_id, public_key="PEM") for key_id in key_ids],
+    )
+
+
+def test_applications_are_listed_and_changed(scene: Scene, tmp_path: Path) -> None:
+    made = run_cli("application", "make-key", tmp_path / "ci.pem")
+    assert made.exit_code == 0, made.stderr
+    assert (tmp_path / "ci.pem").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "ci.pub").write_text(made.stdout)
+    assert run_cli("application", "make-key", tmp_path / "ci.pem").stdout == made.stdout, "what is there stays"
+    writer = application_message("old", "new", role=applications_pb2.APPLICATION_ROLE_WRITER)
+    writer.keys[0].drop_at_ms = 1_800_000_000_000
+    for method in (
+        "AddApplication",
+        "SetApplicationRole",
+        "AddApplicationKey",
+        "DropApplicationKey",
+        "RemoveApplication",
+    ):
+        response = getattr(applications_pb2, f"{method}Response")(application=writer)
+        scene.answer(CLUSTER + method, lambda _, response=response: response)  # type: ignore[misc]
+    scene.answer(
+        CLUSTER + "ListApplications", lambda _: applications_pb2.ListApplicationsResponse(applications=[writer])
+    )
+
+    def sent(method: str) -> bytes:
+        return scene.nodes[0].asked(CLUSTER + method)[-1]
+
+    added = scene.run("application", "add", "ci", "--role", "writer", "--public-key", tmp_path / "ci.pub")
+    assert "ci is writer" in added.stdout
+    assert applications_pb2.AddApplicationRequest.FromString(sent("AddApplication")) == (
+        applications_pb2.AddApplicationRequest(
+            application="ci", role=applications_pb2.APPLICATION_ROLE_WRITER, public_key=made.stdout
+        )
+    )
+    scene.run("application", "set-role", "ci", "reader")
+    assert applications_pb2.SetApplicationRoleRequest.FromString(sent("SetApplicationRole")).role == (
+        applications_pb2.APPLICATION_ROLE_READER
+    )
+    scene.run("application", "add-key", "ci", "--public-key", tmp_path / "ci.pub", "--drop-other-after", "12h")
+    assert applications_pb2.AddApplicationKeyRequest.FromString(sent("AddApplicationKey")).drop_other_after_s == 43_200
+    scene.run("application", "drop-key", "ci", "old", "--after", "1h")
+    assert applications_pb2.DropApplicationKeyRequest.FromString(sent("DropApplicationKey")) == (
+        applications_pb2.DropApplicationKeyRequest(application="ci", key_id="old", after_s=3_600)
+    )
+    assert scene.run("application", "remove", "ci").stdout == "ci is removed\n"
+    shown = json.loads(scene.run("application", "list", "--json").stdout)
+    assert shown == [
+        {
+            "application": "ci",
+            "role": "writer",
+            "keys": [
+                {"key_id": "old", "public_key": "PEM", "drop_at_ms": 1_800_000_000_000},
+                {"key_id": "new", "public_key": "PEM", "drop_at_ms": None},
+            ],
+        }
+    ]
+    table = scene.run("application", "list").stdout
+    assert "2027-01-15" in table
+    assert "until" in table
+
+
+def test_private_key_never_leaves_by_mistake(scene: Scene, tmp_path: Path) -> None:
+    run_cli("application", "make-key", tmp_path / "ci.pem")
+    for file, what in (("ci.pem", "private key"), ("nonsense", "cannot be read")):
+        (tmp_path / "nonsense").write_text("nonsense")
+        result = scene.run("application", "add", "ci", "--role", "reader", "--public-key", tmp_path / file)
+        assert result.exit_code == 2
+        assert what in result.stderr
+    assert run_cli("application", "drop-key", "ci", "x", "--after", "367d").exit_code == 2
+    assert scene.nodes[0].calls == []

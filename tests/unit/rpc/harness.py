@@ -23,6 +23,7 @@ from meshnode.config import AuthSettings, LimitSettings, ReplicationSettings
 from meshnode.config.live import LiveSettings
 from meshnode.config.loading import parse_settings
 from meshnode.core.keys import Application, Node, Role
+from meshnode.engine.applications import ApplicationOrders
 from meshnode.engine.audit import AuditTrail
 from meshnode.engine.hot import HotCounter
 from meshnode.engine.joining import Joining
@@ -37,6 +38,7 @@ from meshnode.rpc.acts import Acts
 from meshnode.rpc.admission import Admission
 from meshnode.rpc.census import Census
 from meshnode.rpc.cluster import ClusterServicer
+from meshnode.rpc.cluster_applications import ApplicationsServicer
 from meshnode.rpc.cluster_audit import ClusterAuditServicer
 from meshnode.rpc.cluster_hot import ClusterHotServicer
 from meshnode.rpc.cluster_join import JoinServicer
@@ -243,6 +245,9 @@ class Site:
                         clock=self.clock,
                         settings=ReplicationSettings(),
                     ),
+                ),
+                ApplicationsServicer(
+                    ApplicationOrders(catalog=self.catalog, membership=self.membership, clock=self.clock)
                 ),
                 ClusterAuditServicer(self.audit),
                 ClusterHotServicer(
