@@ -146,11 +146,11 @@ class StandingsTable:
                         self._complete.set_result(None)
                 while self._hinted:
                     keys = list(self._hinted)[:BATCH]
+                    for key in keys:  # before they are read: a hint that comes meanwhile may be newer than the answer
+                        del self._hinted[key]
                     for found in await self._catalog.get(keys):
                         if found is not None:
                             self._take(found)
-                    for key in keys:
-                        del self._hinted[key]
             except CatalogUnavailable as error:
                 if self._complete is not None and not self._complete.done():
                     self._complete.set_exception(error)

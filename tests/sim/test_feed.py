@@ -293,3 +293,34 @@ def test_table_that_cannot_be_kept_is_said_and_not_waited_for() -> None:
                 await follow.next(within_s=60)
 
     play(story)
+
+
+def test_a_hint_that_comes_while_its_record_is_read_is_not_lost() -> None:
+    """The answer may be older than the hint; forgetting both after it made the follower wait for the next full look."""
+
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        asked, go_on = asyncio.Event(), asyncio.Event()
+        is_holding = False
+
+        async def hook(call: CatalogCall) -> None:
+            is_record = call.operation == "get" and any(key.startswith(RECORDS) for key in call.keys)
+            if is_holding and is_record and len(call.keys) == 1 and call.moment is Moment.AFTER:
+                asked.set()
+                await go_on.wait()
+
+        cluster.hooks[NodeId("n4")] = hook
+        await cluster.crash("n4")
+        await cluster.restart("n4")
+        async with following(cluster, "n4") as follow:
+            await follow.begin()
+            is_holding = True
+            await cluster.set_ref("n1", NAME, oid(1))
+            await asked.wait()
+            await cluster.engine("n1").writes.delete(RepositoryName(NAME), request_key="", actor="t")
+            await cluster.clock.sleep(1_000)
+            is_holding = False
+            go_on.set()
+            assert isinstance(await follow.next(within_s=5), Deleted)
+
+    play(story)
