@@ -50,7 +50,7 @@ class Departure:
 
     def start(self) -> None:
         """Begin to look."""
-        self.supervisor.spawn("departure", self._run_forever())
+        self.supervisor.keep("departure", self._run_forever)
 
     async def _run_forever(self) -> None:
         while True:

@@ -87,8 +87,7 @@ class KeyRotation:
 
     def start(self) -> None:
         """Take up what an earlier process left off, and what operators ask later."""
-        self._is_wanted.set()
-        self.supervisor.spawn("key-rotation", self._run_forever())
+        self.supervisor.keep("key-rotation", self._run_forever)
 
     async def rotate(self, announce_s: int) -> KeyRotationState:
         """Begin to replace this node's key; where that is under way, only say how far it is."""
@@ -217,6 +216,7 @@ class KeyRotation:
         log.info(event, extra={"node": self.own, "keys": len(node.public_keys)})
 
     async def _run_forever(self) -> None:
+        self._is_wanted.set()
         while True:
             await self._is_wanted.wait()
             self._is_wanted.clear()

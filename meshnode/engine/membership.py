@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Final, TypeVar
 
 from meshnode.base.errors import (
@@ -221,9 +222,9 @@ class ClusterMembership:
     async def start(self) -> None:
         """Read the cluster for the first time and start following it; this node is not announced yet."""
         await self.refresh()
-        self._supervisor.spawn("membership-refresh", self._refresh_forever())
+        self._supervisor.keep("membership-refresh", self._refresh_forever)
         for prefix in FOLLOWED:
-            self._supervisor.spawn(f"membership-watch-{prefix}", self._watch_forever(prefix))
+            self._supervisor.keep(f"membership-watch-{prefix}", partial(self._watch_forever, prefix))
 
     async def announce(self) -> None:
         """Tell the cluster that this node serves, and keep telling it; a catalog that does not answer just now is
@@ -234,7 +235,7 @@ class ClusterMembership:
             await self._read((keys.ONLINE,))
         except (CatalogUnavailable, OutcomeUnknown, NotFound) as error:
             log.warning("not_announced_yet", extra={"error": str(error)})
-        self._supervisor.spawn("membership-lease", self._keep_lease_forever())
+        self._supervisor.keep("membership-lease", self._keep_lease_forever)
 
     async def retire(self) -> None:
         """Take this node off the list of those online, at once."""

@@ -91,7 +91,7 @@ class Mover:
 
     def start(self) -> None:
         """Begin to plan whenever the lease can be had."""
-        self.supervisor.spawn("mover", self._run_forever())
+        self.supervisor.keep("mover", self._run_forever)
 
     async def retire(self) -> None:
         """Let another node plan from now on: this one stops."""

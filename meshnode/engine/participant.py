@@ -114,7 +114,7 @@ class Participant:
 
     def start(self) -> None:
         """Begin to look after rounds whose coordinator has gone quiet."""
-        self._supervisor.spawn("participant-settle", self._settle_forever())
+        self._supervisor.keep("participant-settle", self._settle_forever)
 
     # ------------------------------------------------------------ prepare
 

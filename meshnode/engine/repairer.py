@@ -20,6 +20,7 @@ from meshnode.base.errors import (
     CatalogUnavailable,
     Corrupt,
     MeshError,
+    NotFound,
     OutcomeUnknown,
     Overloaded,
     PeerUnavailable,
@@ -117,8 +118,8 @@ class Repairer:
 
     def start(self) -> None:
         """Start to take repairs from the queue, and the sweeper."""
-        self._supervisor.spawn("repair-queue", self._work_forever())
-        self._supervisor.spawn("repair-sweep", self._sweep_forever())
+        self._supervisor.keep("repair-queue", self._work_forever)
+        self._supervisor.keep("repair-sweep", self._sweep_forever)
 
     async def _work_forever(self) -> None:
         """Start a repair whenever one is queued and a slot is free; the slot first, so that the order is the last."""
@@ -184,14 +185,21 @@ class Repairer:
                 log.warning("sweep_postponed", extra={"error": str(error)})
 
     async def sweep(self) -> int:
-        """Compare every record of this node's partitions with what is here; how many were queued."""
+        """Compare every record of this node's partitions with what is here; how many were queued.
+
+        A record or replica that cannot be read keeps none of the others from it.
+        """
         after, queued = "", 0
         while True:
             page = await self._catalog.range(RECORDS, after=after, limit=PAGE)
             for entry in page:
                 after = entry.key
-                record = decode_record(entry.value)
-                partition = self._membership.partition(record.partition)
+                try:
+                    record = decode_record(entry.value)
+                    partition = self._membership.partition(record.partition)
+                except (Corrupt, NotFound) as error:  # of a newer version, or newer than what is known here
+                    log.warning("record_passed_over", extra={"key": entry.key, "error": str(error)})
+                    continue
                 if self._own not in partition.members:
                     continue
                 key = ReplicaKey(record.partition, record.repository)
@@ -213,7 +221,7 @@ class Repairer:
             return record.state is RepositoryState.ABANDONED
         try:
             state = await self._participant.disk.store.load(key)
-        except Corrupt:
+        except MeshError:  # damaged, or not to be read: its repair finds out, and the others have theirs
             return False
         if state is None:
             return record.state is RepositoryState.DELETED

@@ -82,7 +82,7 @@ class RoundTrips:
 
     def start(self) -> None:
         """Begin to measure."""
-        self.supervisor.spawn("peers-timed", self._run_forever())
+        self.supervisor.keep("peers-timed", self._run_forever)
 
     async def measure_once(self) -> RoundTripReport:
         """Ask every peer once."""

@@ -85,8 +85,8 @@ class Scrubber:
 
     def start(self) -> None:
         """Begin to look in the background, when and where the settings want it."""
-        self._supervisor.spawn("scrub-quick", self._scrub_forever(is_deep=False))
-        self._supervisor.spawn("scrub-deep", self._scrub_forever(is_deep=True))
+        self._supervisor.keep("scrub-quick", partial(self._scrub_forever, is_deep=False))
+        self._supervisor.keep("scrub-deep", partial(self._scrub_forever, is_deep=True))
 
     async def scrub(self, key: ReplicaKey) -> ScrubReport:
         """Read everything of this node's replica now. See `ports.Scrubs`."""

@@ -56,7 +56,7 @@ class Upkeeper:
 
     def start(self) -> None:
         """Begin to look in the background, when the settings want it."""
-        self.supervisor.spawn("upkeep", self._run_forever())
+        self.supervisor.keep("upkeep", self._run_forever)
 
     async def optimise(self, key: ReplicaKey, *, packs_min: int = ASKED_PACKS_MIN) -> UpkeepReport:
         """Combine packs, from `packs_min` on, and bring the commit graph up to date. Raises as `ports.Upkeeping`."""

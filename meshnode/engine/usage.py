@@ -57,7 +57,7 @@ class UsageReporter:
 
     def start(self) -> None:
         """Begin to measure."""
-        self.supervisor.spawn("usage", self._run_forever())
+        self.supervisor.keep("usage", self._run_forever)
 
     async def _run_forever(self) -> None:
         told: NodeUsage | None = None
