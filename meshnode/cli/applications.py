@@ -52,7 +52,7 @@ class _AfterType(DurationType):
 
 @click.group()
 def application() -> None:
-    """List, add and remove applications: callers of the API that are no nodes."""
+    """Say which applications may call, and under which keys: callers of the API that are no nodes."""
 
 
 @application.command("list")
