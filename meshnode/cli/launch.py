@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final
@@ -24,7 +24,7 @@ from meshnode.catalog.open import open_catalog
 from meshnode.cli.acts import recorded
 from meshnode.cli.blueprint import ClusterBlueprint, nodes_of, operator_of, plan_settings, settings_of
 from meshnode.cli.layout import ClusterFile, ClusterNode, Layout
-from meshnode.cli.local import initialise_cluster
+from meshnode.cli.local import find_removed, initialise_cluster
 from meshnode.cli.outcome import CommandError, ExitCode
 from meshnode.cli.process import (
     ENDING_MS,
@@ -38,7 +38,7 @@ from meshnode.cli.process import (
     start_process,
     stop_processes,
 )
-from meshnode.config import load_config, parse_config
+from meshnode.config import CatalogSettings, load_config, parse_config
 from meshnode.core.keys import CLUSTER, decode_settings
 from meshnode.http.target import RESTING
 from meshnode.ports import Entry
@@ -82,15 +82,15 @@ def check_catalog_free(blueprint: ClusterBlueprint) -> None:
         )
 
 
-def fill_catalog(layout: Layout, cluster: ClusterFile, *, command: str) -> int:
-    """Make the catalog describe the cluster, by the settings its first node would use; keys that were written.
+def fill_catalog(layout: Layout, cluster: ClusterFile, *, command: str, added: Collection[NodeId] = ()) -> int:
+    """Make the catalog describe the cluster, by the settings its nodes have; keys that were written.
 
-    What `command` writes is on record in the audit log.
+    What `command` writes is on record in the audit log. `added` are nodes that the cluster did not have yet.
 
     Raises:
         MeshError: as `initialise_cluster` and `open_catalog`.
     """
-    settings = load_config(layout.config_file(cluster.nodes[0].node), os.environ).catalog
+    settings = _catalog_settings(layout, cluster)
 
     async def fill() -> int:
         catalog = await open_catalog(settings)
@@ -102,6 +102,7 @@ def fill_catalog(layout: Layout, cluster: ClusterFile, *, command: str) -> int:
                     settings=settings_of(cluster),
                     nodes=nodes_of(cluster),
                     applications=[operator_of(layout)],
+                    added=added,
                     begin=act.begin,
                 )
                 act.facts["keys_written"] = written
@@ -110,6 +111,26 @@ def fill_catalog(layout: Layout, cluster: ClusterFile, *, command: str) -> int:
             await catalog.close()
 
     return asyncio.run(fill())
+
+
+def read_removed(layout: Layout, cluster: ClusterFile) -> list[NodeId]:
+    """The nodes of `cluster.json` that were removed from the cluster. Raises MeshError: the catalog cannot be read."""
+    settings = _catalog_settings(layout, cluster)
+
+    async def read() -> list[NodeId]:
+        catalog = await open_catalog(settings)
+        try:
+            return await find_removed(catalog, settings_of(cluster), [entry.node for entry in cluster.nodes])
+        finally:
+            await catalog.close()
+
+    return asyncio.run(read())
+
+
+def _catalog_settings(layout: Layout, cluster: ClusterFile) -> CatalogSettings:
+    """How the first node whose settings are here reaches the catalog; a removed one's directory may be gone."""
+    files = [layout.config_file(entry.node) for entry in cluster.nodes]
+    return load_config(next((file for file in files if file.exists()), files[0]), os.environ).catalog
 
 
 def start_nodes(

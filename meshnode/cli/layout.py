@@ -77,6 +77,8 @@ class ClusterFile:
     nodes: tuple[ClusterNode, ...]
     base_port: int | None
     """First port of a cluster that `up` made; None for one whose nodes run elsewhere."""
+    removed: tuple[ClusterNode, ...] = ()
+    """Nodes that `up` made and that were removed since: their ids and ports are not given to others."""
 
     def find(self, node: str) -> ClusterNode:
         """The entry of a node. Raises CommandError: there is none."""
@@ -84,6 +86,13 @@ class ClusterFile:
             if entry.node == node:
                 return entry
         names = ", ".join(entry.node for entry in self.nodes)
+        if any(entry.node == node for entry in self.removed):
+            raise CommandError(
+                "the node was removed from the cluster",
+                node=node,
+                advice=f"use one of {names}; `meshnode up --nodes` adds another one",
+                exit_code=ExitCode.REFUSED,
+            )
         raise CommandError(
             "the cluster has no such node", node=node, advice=f"use one of {names}", exit_code=ExitCode.NOT_FOUND
         )
@@ -214,17 +223,8 @@ def write_cluster_file(layout: Layout, cluster: ClusterFile) -> None:
         "partition_count": cluster.partition_count,
         "replication_factor": cluster.replication_factor,
         "base_port": cluster.base_port,
-        "nodes": [
-            {
-                "node": entry.node,
-                "grpc": entry.grpc,
-                "http": entry.http,
-                "public_key": entry.public_key,
-                "zone": entry.zone,
-            }
-            | ({"other_keys": list(entry.other_keys)} if entry.other_keys else {})
-            for entry in cluster.nodes
-        ],
+        "nodes": [_raw_node(entry) for entry in cluster.nodes],
+        **({"removed": [_raw_node(entry) for entry in cluster.removed]} if cluster.removed else {}),
     }
     replace_file(layout.cluster_file, json.dumps(raw, indent=2) + "\n")
 
@@ -271,18 +271,33 @@ def _parse_cluster(fields: Fields) -> ClusterFile:
         partition_count=fields.number("partition_count"),
         replication_factor=fields.number("replication_factor"),
         base_port=fields.optional_number("base_port"),
-        nodes=tuple(
-            ClusterNode(
-                node=entry.parsed("node", parse_node_id),
-                grpc=entry.text("grpc"),
-                http=entry.text("http"),
-                public_key=entry.text("public_key"),
-                zone=entry.text("zone") if entry.has("zone") else NodeSettings.zone,
-                other_keys=entry.optional_texts("other_keys"),
-            )
-            for entry in map(Fields, fields.items("nodes"))
+        nodes=tuple(_parse_node(entry) for entry in map(Fields, fields.items("nodes"))),
+        removed=tuple(
+            _parse_node(entry) for entry in map(Fields, fields.items("removed") if fields.has("removed") else ())
         ),
     )
+
+
+def _parse_node(entry: Fields) -> ClusterNode:
+    return ClusterNode(
+        node=entry.parsed("node", parse_node_id),
+        grpc=entry.text("grpc"),
+        http=entry.text("http"),
+        public_key=entry.text("public_key"),
+        zone=entry.text("zone") if entry.has("zone") else NodeSettings.zone,
+        other_keys=entry.optional_texts("other_keys"),
+    )
+
+
+def _raw_node(entry: ClusterNode) -> dict[str, object]:
+    raw: dict[str, object] = {
+        "node": entry.node,
+        "grpc": entry.grpc,
+        "http": entry.http,
+        "public_key": entry.public_key,
+        "zone": entry.zone,
+    }
+    return raw | ({"other_keys": list(entry.other_keys)} if entry.other_keys else {})
 
 
 def _bad_file(layout: Layout, detail: str) -> CommandError:

@@ -4,17 +4,18 @@
 
 Rule: a key that exists is never changed, so this may run again at any time: after a crash it completes what is
 missing, on a complete catalog it does nothing, and of two that run at once one writes each key. The settings are
-in the first transaction, so a catalog can never hold the keys of two clusters.
+in the first transaction, so a catalog can never hold the keys of two clusters. Partitions come last: where all of them
+are there, the catalog was complete once, and a node or application that it lacks was removed since. Those stay away.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from meshnode.base.errors import CatalogUnavailable, OutcomeUnknown
-from meshnode.base.ids import PartitionId
+from meshnode.base.ids import NodeId, PartitionId
 from meshnode.cli.outcome import CommandError, ExitCode
 from meshnode.core.keys import (
     APPLICATIONS,
@@ -73,10 +74,13 @@ async def initialise_cluster(
     settings: ClusterSettings,
     nodes: Sequence[Node],
     applications: Sequence[Application] = (),
+    added: Collection[NodeId] = (),
     on_written: OnWritten = lambda _there, _all: None,
     begin: Begin = begin_nothing,
 ) -> int:
     """Make the catalog describe this cluster; how many keys this call wrote, 0 where all were there.
+
+    `added` are nodes that a complete catalog lacks because they are new; others that it lacks were removed.
 
     Raises:
         CommandError: the catalog belongs to another cluster, or lists another key for a node or application.
@@ -84,13 +88,14 @@ async def initialise_cluster(
         CatalogUnavailable: it cannot be reached, or outcomes stayed unknown.
         Corrupt: an entry cannot be decoded.
     """
-    wanted = _entries(settings, nodes, applications)
     written = 0
     for _ in range(_PASSES_MAX):
         existing = await _read(catalog)
+        wanted = _entries(settings, nodes, applications, existing)
         _check_same_cluster(existing, settings)
         _check_same_keys(existing, nodes, applications)
-        missing = [key for key in wanted if key not in existing]
+        gone = _removed(existing, settings, wanted) - {node_key(node) for node in added}
+        missing = [key for key in wanted if key not in existing and key not in gone]
         on_written(len(wanted) - len(missing), len(wanted))
         if not missing:
             return written
@@ -104,15 +109,39 @@ async def initialise_cluster(
     raise CatalogUnavailable("the catalog did not keep what was written", keys=len(missing), passes=_PASSES_MAX)
 
 
-def _entries(settings: ClusterSettings, nodes: Sequence[Node], applications: Sequence[Application]) -> dict[str, bytes]:
-    """Every key of a new cluster in the order of writing."""
+async def find_removed(catalog: Catalog, settings: ClusterSettings, nodes: Sequence[NodeId]) -> list[NodeId]:
+    """Those of a cluster's nodes that were removed from it. Raises CatalogUnavailable."""
+    keys = {node_key(node): b"" for node in nodes}
+    removed = _removed(await _read(catalog), settings, keys)
+    return [node for node in nodes if node_key(node) in removed]
+
+
+def _removed(existing: Mapping[str, bytes], settings: ClusterSettings, wanted: Mapping[str, bytes]) -> set[str]:
+    """Keys of nodes and applications that are to be there, and were taken out of a complete catalog."""
+    if CLUSTER not in existing or not all(key in existing for key in _partition_keys(settings)):
+        return set()
+    return {key for key in wanted if key.startswith((NODES, APPLICATIONS)) and key not in existing}
+
+
+def _partition_keys(settings: ClusterSettings) -> list[str]:
+    return [partition_key(PartitionId(number)) for number in range(settings.partition_count)]
+
+
+def _entries(
+    settings: ClusterSettings,
+    nodes: Sequence[Node],
+    applications: Sequence[Application],
+    existing: Mapping[str, bytes],
+) -> dict[str, bytes]:
+    """Every key of a new cluster in the order of writing; partitions that are all there are not planned again."""
     entries = {CLUSTER: encode_settings(settings)}
     entries.update((node_key(node.node), encode_node(node)) for node in nodes)
     entries.update((application_key(entry.application), encode_application(entry)) for entry in applications)
-    entries.update(
-        (partition_key(entry.partition), encode_partition(entry)) for entry in plan_partitions(settings, nodes)
-    )
-    return entries
+    keys = _partition_keys(settings)
+    if all(key in existing for key in keys):
+        return entries | {key: existing[key] for key in keys}
+    planned = plan_partitions(settings, nodes)
+    return entries | {partition_key(entry.partition): encode_partition(entry) for entry in planned}
 
 
 async def _create(catalog: Catalog, entries: Mapping[str, bytes]) -> bool:

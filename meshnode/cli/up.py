@@ -29,6 +29,7 @@ from meshnode.cli.launch import (
     check_catalog_free,
     deferring_signals,
     fill_catalog,
+    read_removed,
     start_nodes,
     stop_started,
     terminating_like_ctrl_c,
@@ -63,7 +64,11 @@ _SQLITE: Final = "sqlite"
 
 
 @click.command()
-@click.option("--nodes", type=click.IntRange(1, LOCAL_NODES_MAX), help="How many nodes, n1..nN.  [default: 3]")
+@click.option(
+    "--nodes",
+    type=click.IntRange(1, LOCAL_NODES_MAX),
+    help="How many nodes, n1..nN; a removed one does not count, and its id is not given again.  [default: 3]",
+)
 @click.option(
     "--base-port",
     type=click.IntRange(1, 65_535),
@@ -91,7 +96,7 @@ def up(
     with terminating_like_ctrl_c():
         try:
             with layout.lock():
-                existing = read_cluster_file(layout)
+                existing = _without_removed(layout, read_cluster_file(layout))
                 blueprint = _plan(layout, existing, nodes, base_port, catalog)
                 cluster = _prepare(layout, blueprint, existing)
                 with deferring_signals():
@@ -116,7 +121,8 @@ def up(
 def down(layout: Layout) -> None:
     """Stop all nodes of a local cluster; the data stays."""
     cluster = _require_local(layout)
-    _stop(layout, cluster.nodes)
+    left = [entry for entry in cluster.removed if find_process(layout, entry.node) is not None]
+    _stop(layout, [*cluster.nodes, *left])
 
 
 @click.command()
@@ -146,7 +152,31 @@ def start(command: NodeCommand | None, *, layout: Layout, node: str) -> None:
 def stop(layout: Layout, node: str) -> None:
     """Stop one node of a local cluster; it stays down until `meshnode start`."""
     cluster = _require_local(layout)
-    _stop(layout, [cluster.find(node)])
+    removed = next((entry for entry in cluster.removed if entry.node == node), None)
+    _stop(layout, [removed or cluster.find(node)])
+
+
+def _without_removed(layout: Layout, existing: ClusterFile | None) -> ClusterFile | None:
+    """The directory's cluster without the nodes that were removed from it: the catalog is the truth about these.
+
+    `cluster.json` remembers them, so that nobody gets their ids and ports. Raises MeshError: the catalog cannot be read.
+    """
+    if existing is None or existing.base_port is None or not existing.nodes:
+        return existing
+    if not any(layout.config_file(entry.node).exists() for entry in existing.nodes):
+        return existing  # making it was interrupted before there was anything to remove
+    removed = set(read_removed(layout, existing))
+    if not removed or len(removed) == len(existing.nodes):
+        return existing
+    cluster = replace(
+        existing,
+        nodes=tuple(entry for entry in existing.nodes if entry.node not in removed),
+        removed=(*existing.removed, *(entry for entry in existing.nodes if entry.node in removed)),
+    )
+    write_cluster_file(layout, cluster)
+    names = ", ".join(sorted(removed))
+    print_note(f"{names} was removed from the cluster and is not started (stop what runs with `meshnode stop`)")
+    return cluster
 
 
 def _plan(
@@ -159,7 +189,7 @@ def _plan(
     if existing is None:
         count, port, url = nodes or _NODES, base_port or BASE_PORT, sqlite_url
     else:
-        count = nodes or len(existing.nodes)
+        count = (nodes or len(existing.nodes)) + len(existing.removed)
         port = base_port or existing.base_port or BASE_PORT
         url = existing.catalog_url
     if catalog is not None:
@@ -171,7 +201,9 @@ def _plan(
     blueprint = plan_local_cluster(layout, node_count=count, base_port=port, catalog_url=url)
     if existing is None:
         return blueprint
-    return replace(blueprint, replication_factor=existing.replication_factor)
+    removed = {entry.node for entry in existing.removed}
+    left = tuple(node for node in blueprint.nodes if node.node not in removed)
+    return replace(blueprint, nodes=left, replication_factor=existing.replication_factor)
 
 
 def _prepare(layout: Layout, blueprint: ClusterBlueprint, existing: ClusterFile | None) -> ClusterFile:
@@ -200,7 +232,7 @@ def _grow(layout: Layout, blueprint: ClusterBlueprint, existing: ClusterFile) ->
     names = ", ".join(node.node for node in new)
     with progress(f"adding {names}"):
         grown = plan_growth(layout, blueprint, existing)
-        fill_catalog(layout, grown, command="up")
+        fill_catalog(layout, grown, command="up", added=[node.node for node in new])
         write_cluster_file(layout, grown)
     print_note(f"{names} will get replicas with `meshnode cluster rebalance{_data_option(layout)}`")
     return grown

@@ -198,6 +198,8 @@ def test_a_node_is_removed_under_pushes_and_a_second_one_cannot_go(five: Cluster
     for one in pushers:
         one.nodes = [1, 2, 3, 4]
     assert not list((five.node_path(5) / "repositories").glob("*/*")), "it gave up everything"
+    assert "n5 was removed" in five.meshnode("up", "--detach").stderr
+    assert "n5" not in [node["node"] for node in five.json("node", "list")], "`up` does not bring it back"
     five.meshnode("cluster", "rebalance")
     wait_at_rest(five)
     after = held(five)

@@ -10,7 +10,7 @@ import pytest
 
 from meshnode.base.errors import CatalogUnavailable, InvalidRequest, OutcomeUnknown
 from meshnode.catalog.memory import CatalogCall, MemoryCatalog, Moment
-from meshnode.cli.local import initialise_cluster, plan_partitions
+from meshnode.cli.local import find_removed, initialise_cluster, plan_partitions
 from meshnode.cli.outcome import CommandError, ExitCode
 from meshnode.core.keys import (
     CLUSTER,
@@ -30,7 +30,7 @@ from meshnode.core.keys import (
     node_key,
     partition_key,
 )
-from meshnode.ports import Compare, Put
+from meshnode.ports import Compare, Delete, Put
 from tests.unit.cli.conftest import node
 
 SETTINGS = ClusterSettings(cluster_id="a" * 32, partition_count=256, replication_factor=3)
@@ -93,6 +93,31 @@ async def test_a_second_run_changes_nothing_even_where_operators_changed_entries
     before = await catalog.range("")
     assert await fill(catalog) == 0
     assert await catalog.range("") == before
+
+
+async def test_what_was_removed_from_a_complete_catalog_stays_away() -> None:
+    catalog = MemoryCatalog()
+    await fill(catalog)
+    assert await catalog.transact([], [Delete(node_key(node("n2"))), Delete(application_key("operator"))])
+    before = await catalog.range("")
+    assert await fill(catalog) == 0
+    assert await catalog.range("") == before
+    names = [node("n1"), node("n2"), node("n3")]
+    assert await find_removed(catalog, SETTINGS, names) == [node("n2")]
+    grown = [*NODES, replace(NODES[0], node=node("n4"), public_keys=("PEM 4",))]
+    written = await initialise_cluster(catalog, settings=SETTINGS, nodes=grown, added=[node("n4")])
+    assert written == 1
+    assert (await catalog.get([node_key(node("n2"))]), len(await catalog.get([node_key(node("n4"))]))) == ([None], 1)
+
+
+async def test_what_an_incomplete_catalog_lacks_was_not_removed() -> None:
+    catalog = MemoryCatalog()
+    await fill(catalog)
+    last = partition_key(plan_partitions(SETTINGS, NODES)[-1].partition)
+    assert await catalog.transact([], [Delete(node_key(node("n2"))), Delete(last)])
+    assert await find_removed(catalog, SETTINGS, [node("n2")]) == []
+    assert await fill(catalog) == 2
+    assert await find_removed(MemoryCatalog(), SETTINGS, [node("n2")]) == []
 
 
 class FailAt:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,7 +26,7 @@ from meshnode.cli.process import find_process, is_port_free
 from meshnode.config import CatalogSettings
 from meshnode.core.keys import NODES as NODE_KEYS
 from meshnode.core.keys import decode_node, encode_node, node_key
-from meshnode.ports import Catalog, Put
+from meshnode.ports import Catalog, Delete, Put
 from tests.unit.cli.conftest import fake_command, node, run_cli
 
 T = TypeVar("T")
@@ -160,6 +161,58 @@ def test_id_that_a_joined_machine_has_is_not_added_again(up: Up, layout: Layout)
     assert "another public key for this node" in result.stderr
     assert layout.cluster_file.read_text() == before
     assert run_cli("up", "--data", layout.data, "--detach", command=fake_command()).exit_code == 0
+
+
+def remove_node(layout: Layout, name: NodeId) -> None:
+    """What the end of a removal does to the catalog."""
+
+    async def remove(catalog: Catalog) -> None:
+        assert await catalog.transact([], [Delete(node_key(name))])
+
+    with_catalog(layout, remove)
+
+
+def test_removed_node_is_neither_listed_nor_started_again(up: Up, layout: Layout) -> None:
+    assert up().exit_code == 0
+    remove_node(layout, NODES[1])
+    result = run_cli("up", "--data", layout.data, "--detach", command=fake_command())
+    assert result.exit_code == 0, result.output
+    assert "n2 was removed" in result.stderr
+    assert listed(layout) == [NODES[0], NODES[2]]
+    cluster = read_cluster_file(layout)
+    assert cluster is not None
+    assert [entry.node for entry in cluster.nodes] == [NODES[0], NODES[2]]
+    assert [entry.node for entry in cluster.removed] == [NODES[1]]
+    assert find_process(layout, NODES[1]) is not None, "what runs is left alone"
+    assert run_cli("start", "n2", "--data", layout.data).exit_code == 5
+    assert run_cli("stop", "n2", "--data", layout.data).exit_code == 0
+    shutil.rmtree(layout.node_directory(NODES[1]))
+    again = run_cli("up", "--data", layout.data, "--detach", command=fake_command())
+    assert again.exit_code == 0, again.output
+    assert "was removed" not in again.stderr
+    assert not layout.node_directory(NODES[1]).exists()
+    assert run_cli("down", "--data", layout.data).stdout.count("stopped") == 2
+
+
+def test_first_node_may_be_removed_with_its_directory_and_a_new_one_gets_a_new_id(up: Up, layout: Layout) -> None:
+    assert up("--nodes", "2").exit_code == 0
+    assert run_cli("stop", "n1", "--data", layout.data).exit_code == 0
+    remove_node(layout, NODES[0])
+    shutil.rmtree(layout.node_directory(NODES[0]))
+    result = up("--nodes", "2")
+    assert result.exit_code == 0, result.output
+    assert listed(layout) == NODES[1:], "n1 is not given again"
+    cluster = read_cluster_file(layout)
+    assert cluster is not None
+    assert [entry.node for entry in cluster.nodes] == NODES[1:]
+    assert find_process(layout, NODES[2]) is not None
+
+
+def test_removed_node_that_still_runs_is_stopped_with_the_rest(up: Up, layout: Layout) -> None:
+    assert up().exit_code == 0
+    remove_node(layout, NODES[2])
+    assert run_cli("up", "--data", layout.data, "--detach", command=fake_command()).exit_code == 0
+    assert run_cli("down", "--data", layout.data).stdout.count("stopped") == 3
 
 
 def test_taken_port_of_a_new_node_is_found_before_anything_is_written(up: Up, layout: Layout, base_port: int) -> None:
