@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, assert_never
 
@@ -172,6 +172,7 @@ class Participant:
             return await self._vote_locked(key, round_)
         except Corrupt as damage:
             self._on_damaged(key, str(damage))
+            await self._forget_unvoted(key, round_.round_id, again=round_ if round_.has_pack else None)
             raise
         except MeshError:
             await self._forget_unvoted(key, round_.round_id, again=round_ if round_.has_pack else None)
@@ -179,6 +180,8 @@ class Participant:
 
     async def _vote_locked(self, key: ReplicaKey, round_: Round) -> Vote:
         async with self.locks.hold(key):
+            if self.activity.is_damaged(key):
+                raise ReplicaBehind("this replica is damaged and being replaced", node=self.own)
             for _ in range(rules.STORED_ROUNDS_MAX + 2):
                 state = await self._load(key)
                 if state is None and round_.kind is not WriteKind.CREATE:
@@ -231,13 +234,18 @@ class Participant:
 
     async def _forget_unvoted(self, key: ReplicaKey, round_id: RoundId, *, again: Round | None = None) -> None:
         """Drop objects of a stream that led to no vote; of a round that was voted for through another stream (I3) only
-        those that came `again`.
+        those that came `again`. Of a replica that cannot be read all go: what it promised goes with it.
         """
         async with self.locks.hold(key):
-            if not _holds(await self._load(key), round_id):
-                await self.disk.store.discard(key, round_id)
-            elif again is not None:
-                await self.disk.store.prepare(again)
+            try:
+                state = await self._load(key)
+            except Corrupt:
+                state = None
+            with suppress(Corrupt):  # behind the quarantine, which goes first
+                if not _holds(state, round_id):
+                    await self.disk.store.discard(key, round_id)
+                elif again is not None:
+                    await self.disk.store.prepare(again)
 
     # ------------------------------------------------------------ commit, abort, record
 

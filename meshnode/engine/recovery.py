@@ -96,13 +96,21 @@ class Recovery:
         except Corrupt as damage:
             if record is None:
                 self._unknown.add(key.partition)
-            await self.repairer.set_aside(key, str(damage))
+            await self._set_aside(key, str(damage))
             return
         except Overloaded as full:
             log.warning("replica_not_finished", extra={"repository": key.repository, "error": str(full)})
             return
         if self.own not in record.inconsistent and matches(position_of(state), state.refs_digest, record):
             self.activity.note_consistent(key)
+
+    async def _set_aside(self, key: ReplicaKey, reason: str) -> None:
+        """Move a damaged replica out of the way; later where that cannot be done now, and until then nothing uses it."""
+        try:
+            await self.repairer.set_aside(key, reason)
+        except MeshError as error:
+            log.warning("replica_not_set_aside", extra={"repository": key.repository, "error": str(error)})
+            self.repairer.take_out(key, reason)
 
     async def _read_record(self, key: ReplicaKey) -> Record | None:
         """What the catalog says. Raises MeshError where that cannot be read: no reason to call the replica damaged."""
@@ -181,7 +189,7 @@ class Recovery:
 
         What a late Prepare of its CREATE brought back of a deleted repository is no loss; repair buries it.
         """
-        if record.state is not RepositoryState.ACTIVE:
+        if record.state is not RepositoryState.ACTIVE or self.activity.is_damaged(key):
             return
         state = await self.participant.disk.store.load(key)
         if state is not None and any(known.round_id == record.round_id for known in state.prepared):
@@ -189,17 +197,19 @@ class Recovery:
         is_behind = state is not None and 0 < state.generation < record.generation
         if state is not None and is_behind and may_be_taken_out(self.own, record, partition):
             reason = f"believed at generation {record.generation}, files and journal end at {state.generation}"
-            await self.repairer.set_aside(key, reason)
+            await self._set_aside(key, reason)
 
     async def _is_missing(self, key: ReplicaKey, record: Record) -> bool:
-        """Whether there is nothing here of a repository that lives: perhaps the disk is a new one.
+        """Whether there is nothing here of a repository that lives, or nothing of use: perhaps the disk is a new one.
 
         Then a rejoin or a publish of before may still be on its way, and must not make the record believe in it.
         """
-        return record.state is RepositoryState.ACTIVE and await self.participant.disk.store.load(key) is None
+        if record.state is not RepositoryState.ACTIVE:
+            return False
+        return self.activity.is_damaged(key) or await self.participant.disk.store.load(key) is None
 
     async def _is_good(self, key: ReplicaKey, record: Record) -> bool:
-        if self.own in record.inconsistent:
+        if self.own in record.inconsistent or self.activity.is_damaged(key):
             return False
         state = await self.participant.disk.store.load(key)
         if state is None:
@@ -208,6 +218,9 @@ class Recovery:
             try:
                 state = await self.participant.settle(key, record)
             except Overloaded:  # out of the record until there is room to apply what the journal holds
+                return False
+            except Corrupt as damage:
+                await self._set_aside(key, str(damage))
                 return False
         if state is None:
             return record.state is RepositoryState.DELETED

@@ -289,16 +289,20 @@ class Repairer:
         return self._supervisor.spawn("repair-take-out", self._take_out(key, reason))
 
     async def _take_out(self, key: ReplicaKey, reason: str) -> str:
-        while True:
+        """Try until it is done: while the replica is on its way out, nothing else is done about it."""
+        for failures in itertools.count():
             try:
                 await self.exclude(key, reason)
+                while (
+                    key in self._running
+                ):  # a repair that fetches on top of the damaged objects must not end in its place
+                    await self._clock.sleep(RETRY_MS[0])
+                kept = await self.set_aside(key, reason)
                 break
-            except (CatalogUnavailable, OutcomeUnknown) as error:
-                log.warning("exclusion_postponed", extra={"repository": key.repository, "error": str(error)})
-                await self._clock.sleep(RETRY_MS[2])
-        while key in self._running:  # a repair that fetches on top of the damaged objects must not end in its place
-            await self._clock.sleep(RETRY_MS[0])
-        kept = await self.set_aside(key, reason)
+            except MeshError as error:  # the catalog is out of reach, or the disk is full
+                pause_ms = RETRY_MS[min(failures, len(RETRY_MS) - 1)]
+                log.warning("take_out_postponed", extra={"repository": key.repository, "error": str(error)})
+                await self._clock.sleep(pause_ms)
         self.enqueue(key, reason)
         return kept
 
@@ -318,6 +322,9 @@ class Repairer:
         """List this node as inconsistent in a record, before anything of the replica is served.
 
         Where it is listed already, whatever is still on its way to take it off the list is fenced off.
+
+        Raises:
+            CatalogUnavailable: it is not known to be listed.
         """
         self._activity.note_inconsistent(key)
         for _ in range(STEPS_MAX):
@@ -327,6 +334,7 @@ class Repairer:
             log.warning("replica_excluded", extra={"repository": key.repository, "reason": reason})
             if await self._replace(at, record_excluding(at.record, self._own)):
                 return
+        raise CatalogUnavailable("the record keeps changing, or nobody knows", repository=key.repository)
 
     async def _settled_state(self, key: ReplicaKey, record: Record) -> ReplicaState | None:
         """The replica's state after its journal has been held against the record; damage is set aside."""

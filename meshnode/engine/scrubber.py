@@ -41,6 +41,8 @@ WAITING_MAX: Final = 256
 QUEUE_MAX: Final = WAITING_MAX + 2
 """They, and the two passes of the background."""
 RETRY_AFTER_MS: Final = 10_000
+TAKE_OUT_MS: Final = 10_000
+"""How long a scrub keeps its place for what it found damaged to be set aside: a full disk may take days."""
 PROBLEMS_MAX: Final = 20
 """Complaints of git that a report names; one broken pack can make thousands."""
 
@@ -210,8 +212,12 @@ class Scrubber:
             log.error("last_replica_damaged", extra={"repository": key.repository, "reason": reason})
             return "left in place: the record believes in no other replica", ""
         task = self._repairer.take_out(key, reason)
-        kept = "" if task is None else await asyncio.shield(task)
-        return "taken out and set aside; a peer's copy takes its place", kept
+        if task is None:
+            return "being taken out already; a peer's copy takes its place", ""
+        await asyncio.wait({task}, timeout=TAKE_OUT_MS / 1_000)
+        if not task.done():
+            return "out of use; listed and set aside as soon as catalog and disk let it be", ""
+        return "taken out and set aside; a peer's copy takes its place", task.result()
 
 
 def _account(state: ReplicaState | None) -> Account | None:

@@ -214,6 +214,8 @@ class Writer:
         self._check_writable(record, at.partition)
         if self.own not in consistent_nodes(record, at.partition):
             raise ReplicaBehind("this node has no consistent replica to lead the write", node=self.own)
+        if self.participant.activity.is_damaged(key):
+            raise ReplicaBehind("this node's replica is damaged and being replaced", node=self.own)
         state = await self.participant.settle(key, record)
         if state is None or (state.generation, state.round_id) != (record.generation, record.round_id):
             self.participant.report_behind(key, "behind at the start of a write")

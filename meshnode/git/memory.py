@@ -250,10 +250,11 @@ class MemoryReplicaStore:
         self._step(REBASE_STATE)
 
     async def set_aside(self, key: ReplicaKey, reason: str) -> str:
-        """Keep a damaged replica out of the way. Raises RepositoryNotFound."""
-        replica = self._disk.replicas.pop(key, None)
-        if replica is None:
+        """Keep a damaged replica out of the way. Raises RepositoryNotFound, Overloaded."""
+        if key not in self._disk.replicas:
             raise RepositoryNotFound("no replica to set aside", repository=key.repository)
+        self._disk.check_space()
+        replica = self._disk.replicas.pop(key)
         self._snapshots.drop(key)
         self._disk.damaged.append((key, reason, replica))
         return f"damaged/{len(self._disk.damaged)}"

@@ -168,7 +168,10 @@ class GitReplicaStore:
         await finish_once_begun(self._rebase(state))
 
     async def set_aside(self, key: ReplicaKey, reason: str) -> str:
-        """Move a replica to `damaged/`; forks go on reading its objects there. Raises RepositoryNotFound."""
+        """Move a replica to `damaged/`; forks go on reading its objects there.
+
+        Raises RepositoryNotFound, Overloaded.
+        """
         return await finish_once_begun(self._set_aside(key, reason))
 
     async def drop(self, key: ReplicaKey) -> bool:

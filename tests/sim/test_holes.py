@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from meshnode.base.errors import MeshError, Overloaded, PeerUnavailable, ReplicaBehind, RepositoryNotFound
+from meshnode.base.errors import Corrupt, MeshError, Overloaded, PeerUnavailable, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import Generation, NodeId, ObjectId, RefName, RefValue, RepositoryId, RepositoryName, RoundId
 from meshnode.catalog.memory import CatalogCall, MemoryCatalog, Moment
 from meshnode.core.keys import PARTITIONS, RECORDS, name_key, partition_key, record_key
@@ -638,3 +638,21 @@ def _catalog_of(cluster: MemoryCluster, name: str) -> MemoryCatalog:
     catalog = cluster.engine(name).world.catalog
     assert isinstance(catalog, MemoryCatalog)
     return catalog
+
+
+def test_a_vote_that_meets_a_replica_that_cannot_be_read_leaves_no_objects() -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        await cluster.create("n1", NAME)
+        await cluster.wait_until_consistent(NAME)
+        (one,) = cluster.nodes[NodeId("n2")].disk.replicas.values()
+        round_ = round_with_pack(cluster, "n2", A)
+
+        def harm() -> None:
+            one.is_unreadable = True
+
+        with pytest.raises(Corrupt):
+            await cluster.engine("n2").participant.prepare(opening_of(round_), stream_of(round_, before_round=harm))
+        assert quarantines(cluster, "n2") == []
+        await cluster.wait_until_consistent(NAME)
+
+    play(story)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from meshnode.base.ids import NodeId, ObjectId, RefValue, RepositoryId
 from meshnode.catalog.memory import CatalogCall
 from meshnode.config import ScrubSettings
 from meshnode.core import keys
-from meshnode.core.record import record_excluding
+from meshnode.core.record import Record, record_excluding
 from meshnode.core.round import ReplicaKey
 from meshnode.core.scrub import Verdict
 from meshnode.engine import scrubber
@@ -308,3 +309,77 @@ def test_a_replica_under_repair_is_left_alone() -> None:
         await cluster.wait_until_consistent(NAME)
 
     play(story)
+
+
+def test_damage_on_a_full_disk_is_set_aside_when_there_is_room() -> None:
+    """Setting aside writes a note of why. Where it found no room nobody tried again: neither served nor repaired, until the
+    next start.
+    """
+
+    async def story(cluster: MemoryCluster) -> None:
+        disk = cluster.nodes[NodeId("n2")].disk
+        disk.is_full = True
+        flip_byte(await replica_of(cluster, "n2"))
+        report = await scrub(cluster, "n2")
+        assert (report.verdict, report.kept) == (Verdict.DAMAGED, "")
+        assert report.action.startswith("out of use")
+        await cluster.clock.sleep(60_000)
+        assert (await cluster.record(NAME)).inconsistent == {"n2"}
+        disk.is_full = False
+        await cluster.wait_until_consistent(NAME)
+        assert len(disk.damaged) == 1
+        assert await cluster.read("n2", NAME) == B
+
+    play(story)
+
+
+@pytest.mark.parametrize("harm", [edit_reference, lose_state])
+def test_a_node_starts_with_a_damaged_replica_on_a_full_disk(harm: Callable[[MemoryReplica], None]) -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        disk = cluster.nodes[NodeId("n2")].disk
+        await cluster.crash("n2")
+        harm(await replica_of(cluster, "n2"))
+        disk.is_full = True
+        await cluster.restart("n2")
+        assert (await cluster.record(NAME)).inconsistent == {"n2"}
+        with pytest.raises(ReplicaBehind):
+            await cluster.read("n2", NAME)
+        disk.is_full = False
+        await cluster.wait_until_consistent(NAME)
+        assert len(disk.damaged) == 1
+        assert await cluster.read("n2", NAME) == B
+
+    play(story)
+
+
+def test_a_replica_that_is_known_to_be_damaged_neither_votes_nor_leads() -> None:
+    """Its vote promises what is about to be moved out of the way. Here the catalog holds its exclusion up."""
+
+    async def story(cluster: MemoryCluster) -> None:
+        is_cut = False
+
+        async def cut(_call: CatalogCall) -> None:
+            if is_cut:
+                raise CatalogUnavailable("out of reach")
+
+        cluster.hooks[NodeId("n2")] = cut
+        await cluster.crash("n2")
+        engine = await cluster.restart("n2")
+        await cluster.wait_until_consistent(NAME)
+        is_cut = True
+        flip_byte(await replica_of(cluster, "n2"))
+        engine.repairer.take_out(await key_of(cluster), "a test says so")
+        assert (await cluster.set_ref("n1", NAME, C)).record.inconsistent == {"n2"}
+        await cluster.catalog.transact([], [_believing(await cluster.record(NAME))])
+        is_cut = False
+        with pytest.raises(ReplicaBehind):
+            await cluster.set_ref("n2", NAME, A)
+        await cluster.wait_until_consistent(NAME)
+        assert await cluster.read("n2", NAME) == C
+
+    play(story)
+
+
+def _believing(record: Record) -> Put:
+    """As if nobody had listed anyone."""
+    return Put(keys.record_key(record.repository), keys.encode_record(replace(record, inconsistent=frozenset())))

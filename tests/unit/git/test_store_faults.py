@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import pytest
 from meshnode.base.errors import Corrupt, MeshError, Overloaded, ReplicaBehind
 from meshnode.base.ids import HEAD, RefName, RefValue, symbolic
 from meshnode.core.round import WriteKind
+from meshnode.git import durable
 from meshnode.git.disk import disk_errors, finish_once_begun, on_disk, write_durable
+from meshnode.git.durable import Change
 from meshnode.git.snapshot import SnapshotCache, snapshot_of
 from meshnode.git.stores import APPLY_OBJECTS, APPLY_REFS, PREPARE_OBJECTS
 from tests.contract.replica_fixtures import (
@@ -71,6 +74,30 @@ async def test_a_full_disk_while_creating_leaves_nothing(git_disk: GitTestDisk) 
     assert await stores.store.list_replicas() == []
     assert list((git_disk.data / "incoming").iterdir()) == []
     assert not git_disk.repository(KEY).exists()
+
+
+async def test_a_full_disk_while_setting_aside_leaves_the_replica_where_it_is(git_disk: GitTestDisk) -> None:
+    """The note of why finds no room; later it does."""
+    await created(git_disk.open())
+    stores = git_disk.open()
+
+    @contextmanager
+    def no_room(change: Change) -> Iterator[None]:
+        if change.path.name.startswith("set-aside"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        yield
+
+    durable.observe(no_room)
+    try:
+        with pytest.raises(Overloaded):
+            await stores.store.set_aside(KEY, "testing")
+    finally:
+        durable.observe(None)
+    assert await stores.store.list_replicas() == [KEY]
+    assert list((git_disk.data / "damaged").iterdir()) == []
+    await stores.store.set_aside(KEY, "testing")
+    assert len(list((git_disk.data / "damaged").iterdir())) == 1
+    assert await stores.store.list_replicas() == []
 
 
 async def test_a_full_disk_while_applying_is_got_over_later(git_disk: GitTestDisk) -> None:
