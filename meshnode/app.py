@@ -285,7 +285,7 @@ class RunningNode:
             access=self._access,
         )
         engine.activity.count_with(lambda: self._http.requests_in_flight if self._http else 0)
-        engine.activity.wait_for(lambda: self._http.requests_in_flight if self._http else 0)
+        engine.activity.wait_for(lambda: self._http.git_requests_in_flight if self._http else 0)
         await self._http.start()
         recovery = engine.supervisor.spawn("recovery", engine.recover())
         waiting = engine.supervisor.spawn("recovery-stop", stopping.wait())

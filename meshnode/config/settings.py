@@ -140,7 +140,7 @@ class LimitSettings:
     unary_ms_max: int = 60_000
     """Longest unary RPC, where the caller sets no shorter deadline."""
     drain_ms: int = 30_000
-    """How long a stopping node waits for requests in flight."""
+    """How long a stopping node waits for requests in flight, and a drained one lets go on what had begun."""
 
 
 @dataclass(frozen=True, kw_only=True)

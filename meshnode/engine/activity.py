@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.meter import Meter
 from meshnode.ports import Clock, RepairProgress
+
+_LONG_MS: Final = 86_400_000
+"""Longer than anything that a draining node lets go on."""
 
 
 class NodeActivity:
@@ -17,7 +21,7 @@ class NodeActivity:
         self._meter = meter
         self._is_started = False
         self._is_stopping = False
-        self._is_resting = False
+        self._resting_since_ms: int | None = None
         self._counters: list[Callable[[], int]] = []
         self._work_counters: list[Callable[[], int]] = []
         self._repairs: dict[ReplicaKey, RepairProgress] = {}
@@ -36,7 +40,12 @@ class NodeActivity:
 
     def is_draining(self) -> bool:
         """New work is refused, by a stop or because the node's wanted state says so."""
-        return self._is_stopping or self._is_resting
+        return self._is_stopping or self._resting_since_ms is not None
+
+    def resting_ms(self) -> int:
+        """How long an operator has wanted this node out of service; 0 where nobody does."""
+        since_ms = self._resting_since_ms
+        return 0 if since_ms is None else max(1, self._clock.monotonic_ms() - since_ms)
 
     def is_drained(self) -> bool:
         """New work is refused, and none is under way any more."""
@@ -66,7 +75,11 @@ class NodeActivity:
 
     def note_resting(self, *, is_resting: bool) -> None:
         """Refuse new work for as long as an operator wants it so."""
-        self._is_resting = is_resting
+        if not is_resting:
+            self._resting_since_ms = None
+        elif self._resting_since_ms is None:
+            # A node that starts out of service never began anything that it would have to finish.
+            self._resting_since_ms = self._clock.monotonic_ms() - (0 if self._is_started else _LONG_MS)
 
     def count_with(self, counter: Callable[[], int]) -> None:
         """Have a server's count of running requests in `requests_in_flight`."""

@@ -69,6 +69,7 @@ class HttpServer:
             raise InvalidRequest("anonymous http access needs a loopback listener", listen=config.listen.http)
         self._bounds = bounds or HttpBounds()
         self._own = own
+        self._limits = config.limits
         self._activity = activity
         self.admission: Final = admission or PackAdmission(config.limits)
         self._pages = MachinePages(activity, metrics, self.admission, own=own)
@@ -88,6 +89,7 @@ class HttpServer:
         self._idle = asyncio.Event()
         self._idle.set()
         self._is_stopping = False
+        self._serving = 0
 
     @property
     def port(self) -> int:
@@ -98,6 +100,11 @@ class HttpServer:
     def requests_in_flight(self) -> int:
         """Requests being answered."""
         return len(self._tasks)
+
+    @property
+    def git_requests_in_flight(self) -> int:
+        """Those of them that are served: pages for machines and refusals are no work."""
+        return self._serving
 
     async def start(self) -> None:
         """Listen and serve. Raises InvalidRequest where the address cannot be had."""
@@ -169,7 +176,11 @@ class HttpServer:
                 return page
         refusal = self._refusal(request)
         if refusal is None:
-            return await self._git.handle(request)
+            self._serving += 1
+            try:
+                return await self._git.handle(request)
+            finally:
+                self._serving -= 1
         writer = ReplyWriter(request, own=self._own, bounds=self._bounds)
         with suppress(ConnectionError, DeadlineExceeded):
             await writer.send_whole(answer_of(refusal, realm=REALM))
@@ -185,11 +196,21 @@ class HttpServer:
             return Draining("this node stops; ask another one")
         if not (self._activity.is_ready() or self._activity.is_stopping()):
             return Draining("this node starts; ask another one")
-        if self._activity.is_draining() and request.raw_path.partition("?")[0].endswith("/info/refs"):
+        if self._activity.is_draining() and self._is_new_work(request):
             return Draining("this node is out of service; ask another one")
         if len(self._tasks) > self._bounds.requests_max:
             return Overloaded("too many requests at once", limit=NODE_LIMIT, retry_after_ms=RETRY_AFTER_MS)
         return None
+
+    def _is_new_work(self, request: web.BaseRequest) -> bool:
+        """Whether a draining node begins something with this request.
+
+        What follows an answer of before goes on for a while: rounds of a fetch, the pack of a push. Whoever comes later has not
+        asked for references first, or took very long about it; without a bound such clients would keep the node at work for ever.
+        """
+        if request.raw_path.partition("?")[0].endswith("/info/refs"):
+            return True
+        return self._activity.resting_ms() > self._limits.drain_ms
 
 
 class _OnlyOurErrors(logging.Filter):

@@ -197,6 +197,10 @@ class Activity(Protocol):
         """New work is refused, by a stop or because the node's wanted state says so."""
         ...
 
+    def resting_ms(self) -> int:
+        """How long an operator has wanted this node out of service; 0 where nobody does."""
+        ...
+
     def is_drained(self) -> bool:
         """New work is refused, and none is under way any more."""
         ...

@@ -71,6 +71,7 @@ class FakeUsers:
 class FakeActivity:
     ready: bool = True
     draining: bool = False
+    resting: int = 0
 
     def is_ready(self) -> bool:
         return self.ready
@@ -80,6 +81,9 @@ class FakeActivity:
 
     def is_draining(self) -> bool:
         return self.draining
+
+    def resting_ms(self) -> int:
+        return self.resting
 
     def is_drained(self) -> bool:
         return self.draining

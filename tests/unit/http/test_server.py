@@ -74,6 +74,39 @@ async def test_a_node_that_is_not_ready_says_why() -> None:
     ]
 
 
+async def test_draining_node_lets_what_has_begun_go_on_for_a_while_and_then_takes_nothing() -> None:
+    """A client that posts without asking for references first must not keep it at work for ever."""
+    transport, activity = FakeTransport(), FakeActivity()
+    async with serving(transport, activity=activity) as server:
+        activity.draining, activity.resting = True, LimitSettings().drain_ms
+        assert (await ask(server, get(REFS))).status == 503
+        for request in (post(FETCH, 4), post(PUSH, 4)):
+            assert (await ask(server, request, b"0000")).status == 200
+        began = len(transport.requests)
+        assert began == 2
+        activity.resting += 1
+        for request in (post(FETCH, 4), post(PUSH, 4)):
+            reply = await ask(server, request, b"0000")
+            assert (reply.status, reply.text) == (503, "this node is out of service; ask another one\n")
+            assert reply.headers["retry-after"] == "1"
+        assert len(transport.requests) == began
+        activity.draining, activity.resting = False, 0
+        assert (await ask(server, post(PUSH, 4), b"0000")).status == 200
+
+
+async def test_only_served_requests_of_git_are_work() -> None:
+    transport = FakeTransport()
+    async with serving(transport) as server, wire(server) as busy:
+        await busy.send(post(PUSH), chunk(b"one"))
+        await busy.head()
+        assert (await ask(server, get("/readyz"))).status == 200
+        assert server.git_requests_in_flight == 1
+        await busy.send(LAST_CHUNK)
+        while await busy.chunk():
+            pass
+        await until(lambda: server.git_requests_in_flight == 0)
+
+
 # ---------------------------------------------------------------- life and death
 
 

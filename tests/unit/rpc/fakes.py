@@ -95,6 +95,7 @@ class FakeActivity:
 
     ready: bool = True
     draining: bool = False
+    resting: int = 0
     stopping: bool = False
     running_repairs: list[RepairProgress] = field(default_factory=list)
     since_ms: int = 60_000
@@ -107,6 +108,9 @@ class FakeActivity:
 
     def is_draining(self) -> bool:
         return self.draining or self.stopping
+
+    def resting_ms(self) -> int:
+        return self.resting
 
     def is_drained(self) -> bool:
         return self.draining
