@@ -11,6 +11,7 @@ import asyncio
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -55,6 +56,7 @@ class ChaosCluster:
         settings: Mapping[str, str] = _SETTINGS,
     ) -> None:
         """`founders` of the `nodes` machines make the cluster (None: all); the others may `join` later."""
+        self._results = results
         self.data = work / "mesh"
         hosts = tuple(f"n{number}" for number in range(1, nodes + 1))
         self.names = hosts[:founders]
@@ -223,6 +225,12 @@ class ChaosCluster:
     def free_disk(self, node: str) -> None:
         """Give the space back."""
         self._balloon(node).unlink(missing_ok=True)
+
+    def keep_disks(self) -> None:
+        """Copy the disks to the results: they go with the run's mounts."""
+        for name in self.machines:
+            if (disk := self.data / name).exists():
+                shutil.copytree(disk, self._results / "disks" / name, symlinks=True, dirs_exist_ok=True)
 
     def _balloon(self, node: str) -> Path:
         return self.data / node / "balloon"

@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from tests.environment import clean_environment
+
 WORK: Final = Path("/mnt")
 """Where a run's data lies: a tmpfs that only the run's processes see."""
 TUN: Final = WORK / "tun"
@@ -36,6 +38,10 @@ _PROGRAMS: Final = {
     "git": "git",
 }
 """Programs a run drives, with their Debian packages."""
+UNFIT: Final = 2
+"""Exit code of a run that this machine cannot hold."""
+_ISOLATED: Final = "CHAOS_ISOLATED"
+"""Set to 1 in processes that have the run's namespaces."""
 _NAMESPACES: Final = ("--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
@@ -72,16 +78,21 @@ def missing_packages(search: str) -> list[str]:
     return sorted({package for name, package in _PROGRAMS.items() if shutil.which(name, path=search) is None})
 
 
-def is_isolated() -> bool:
-    """Whether this process is a part of a run that has its namespaces."""
-    return os.environ.get("CHAOS_ISOLATED") == "1"
+def enter(module: str) -> None:
+    """Go on in namespaces of this run's own: `module` starts again in them, with the same arguments, as this process.
 
-
-def isolate(command: Sequence[str]) -> None:
-    """Replace this process by `command` in new namespaces; its exit code becomes this process's."""
-    environment = {**os.environ, "CHAOS_ISOLATED": "1"}
-    init = [sys.executable, "-m", "tests.chaos.isolation", *command]
-    os.execvpe("unshare", ["unshare", *_NAMESPACES, *init], environment)
+    Returns there, with the environment of every test. Ends the process with UNFIT where the machine cannot hold a run.
+    """
+    if os.environ.get(_ISOLATED) == "1":
+        clean_environment(os.environ)
+        return
+    try:
+        check_machine()
+    except Unfit as error:
+        sys.stderr.write(f"{module}: {error}\n")
+        sys.exit(UNFIT)
+    init = [sys.executable, "-m", "tests.chaos.isolation", sys.executable, "-m", module, *sys.argv[1:]]
+    os.execvpe("unshare", ["unshare", *_NAMESPACES, *init], {**os.environ, _ISOLATED: "1"})
 
 
 def main(command: Sequence[str]) -> int:

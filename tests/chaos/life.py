@@ -13,9 +13,7 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import random
-import shutil
 import sys
 import time
 from collections import Counter
@@ -39,7 +37,6 @@ from tests.chaos.rounds import RoundCollector
 from tests.chaos.run import RESULTS
 from tests.chaos.verdict import judge
 from tests.chaos.workload import REPOSITORIES, Wishes
-from tests.environment import clean_environment
 
 ZONES: Final = {"n1": "a", "n2": "b", "n3": "c", "n4": "a", "n5": "b"}
 """No zone may hold two of three replicas, so each zone holds one of every partition."""
@@ -96,9 +93,7 @@ class Life:
             print(f"FAILED: {error}", flush=True)
         finally:
             if failures:
-                for name in ZONES:
-                    source, kept = self._cluster.data / name, self._directory / "disks" / name
-                    await asyncio.to_thread(shutil.copytree, source, kept, symlinks=True, dirs_exist_ok=True)
+                await asyncio.to_thread(self._cluster.keep_disks)
                 print(f"kept: {self._directory}", flush=True)
             await self._cluster.close()
         return 1 if failures else 0
@@ -247,14 +242,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="of clients' choices; default: any")
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    if not isolation.is_isolated():
-        try:
-            isolation.check_machine()
-        except isolation.Unfit as error:
-            sys.stderr.write(f"life: {error}\n")
-            return 2
-        isolation.isolate([sys.executable, "-m", "tests.chaos.life", *sys.argv[1:]])
-    clean_environment(os.environ)
+    isolation.enter("tests.chaos.life")
     seed = random.SystemRandom().randrange(1_000_000) if arguments.seed is None else arguments.seed
     directory = arguments.results / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-life-seed{seed}"
     directory.mkdir(parents=True)

@@ -125,9 +125,7 @@ class Probe:
 
 def main() -> int:
     """Isolate, then probe."""
-    if not isolation.is_isolated():
-        isolation.check_machine()
-        isolation.isolate([sys.executable, "-m", "tests.chaos.probe"])
+    isolation.enter("tests.chaos.probe")
     asyncio.run(Probe().run())
     return 0
 

@@ -11,9 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import os
 import random
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -30,7 +28,6 @@ from tests.chaos.plan import plan_faults
 from tests.chaos.report import Report, Setting
 from tests.chaos.rounds import RoundCollector
 from tests.chaos.verdict import judge
-from tests.environment import clean_environment
 
 RESULTS: Final = Path(__file__).resolve().parents[2] / "chaos-results"
 
@@ -44,14 +41,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="of faults and clients' choices; default: any")
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    if not isolation.is_isolated():
-        try:
-            isolation.check_machine()
-        except isolation.Unfit as error:
-            sys.stderr.write(f"chaos: {error}\n")
-            return 2
-        isolation.isolate([sys.executable, "-m", "tests.chaos.run", *sys.argv[1:]])
-    clean_environment(os.environ)
+    isolation.enter("tests.chaos.run")
     seed = random.SystemRandom().randrange(1_000_000) if arguments.seed is None else arguments.seed
     setting = Setting(
         seed=seed,
@@ -89,7 +79,7 @@ class _Run:
             print(f"FAILED: {error}")
         finally:
             if failures:
-                await asyncio.to_thread(self._keep_disks)
+                await asyncio.to_thread(self._cluster.keep_disks)
                 print(f"kept: {self._directory}; again with SEED={self._setting.seed}", flush=True)
             await self._cluster.close()
         return 1 if failures else 0
@@ -123,13 +113,6 @@ class _Run:
         report.save(self._directory)
         print("\n".join(report.lines()), flush=True)
         return report.failures
-
-    def _keep_disks(self) -> None:
-        """The nodes' disks go with the run's mounts; a copy stays."""
-        for name in self._cluster.names:
-            source = self._cluster.data / name
-            if source.exists():
-                shutil.copytree(source, self._directory / "disks" / name, symlinks=True, dirs_exist_ok=True)
 
 
 if __name__ == "__main__":
