@@ -112,7 +112,8 @@ async def test_process_that_is_to_stand_back_runs_at_low_priority_and_so_does_wh
         assert os.getpriority(os.PRIO_PROCESS, process.pid) == os.getpriority(os.PRIO_PROCESS, 0)
 
 
-async def test_environment_is_built_from_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_environment_is_built_from_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # beside a linked work tree git itself tells an alias of its GIT_DIR
     monkeypatch.setenv("GIT_DIR", "/somewhere/else")
     monkeypatch.setenv("GIT_CONFIG_PARAMETERS", "'core.bare=false'")
     monkeypatch.setenv("SECRET", "value")
