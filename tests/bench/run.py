@@ -23,6 +23,7 @@ from tests.bench.baseline import Baseline, running_baseline
 from tests.bench.measure import Table
 from tests.e2e.cluster import Cluster, git, running_cluster
 from tests.environment import clean_environment
+from tests.termination import unwind_when_asked_to_end
 
 _RESULTS = Path("bench-results")
 
@@ -73,6 +74,7 @@ def main() -> int:
     options = parser.parse_args()
     chosen = options.only.split(",") if options.only else list(groups)
     clean_environment(os.environ)
+    unwind_when_asked_to_end()
     table = Table()
     begin = time.time()
     with tempfile.TemporaryDirectory(prefix="meshnode-bench-") as scratch:

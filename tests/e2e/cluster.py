@@ -83,8 +83,8 @@ class Cluster:
         self.meshnode("down", timeout_s=READY_S)
 
     def close(self) -> None:
-        """Kill every node and wait until none is left; never raises for one that is gone."""
-        pids = [pid for node in self.numbers if (pid := self.pid(node))]
+        """Kill every node, one without a pid file yet too, and wait until none is left; none need be there."""
+        pids = [pid for node in self.numbers for pid in _processes_of(self.node_path(node))]
         pids += [child for pid in pids for child, _ in descendants(pid)]
         for pid in pids:
             _kill_group(pid, signal.SIGKILL)
@@ -347,6 +347,11 @@ def _is_ours(pid: int, node_path: Path) -> bool:
     with contextlib.suppress(OSError):
         return str(node_path).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
     return False
+
+
+def _processes_of(node_path: Path) -> list[int]:
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [pid for pid in pids if pid != os.getpid() and _is_ours(pid, node_path) and is_running(pid)]
 
 
 def _kill_group(pid: int, number: int) -> None:

@@ -23,6 +23,7 @@ from tests.e2e.history import DEMO, make_repository
 from tests.e2e.reflection import call_get_repository, list_services
 from tests.e2e.story import NotSoError, Story
 from tests.environment import clean_environment
+from tests.termination import unwind_when_asked_to_end
 
 NAME = "demo/requests"
 
@@ -34,6 +35,7 @@ def main() -> int:
     options = parser.parse_args()
     history = os.environ.get("MESHNODE_DEMO_HISTORY", "")
     clean_environment(os.environ)
+    unwind_when_asked_to_end()
     story = Story()
     try:
         with tempfile.TemporaryDirectory(prefix="meshnode-demo-") as scratch, contextlib.ExitStack() as stack:
