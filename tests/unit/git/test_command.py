@@ -44,10 +44,15 @@ async def until_dead(pid: int) -> None:
             await asyncio.sleep(0.005)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _locks_given_back() -> None:
+    """A store that a test of another file dropped must not give its lock back in the middle of one of these."""
+    gc.collect()
+
+
 @pytest.fixture(autouse=True)
 def _nothing_left() -> Iterator[None]:
     """Whatever a test does to a process, neither it nor a descriptor of it is left."""
-    gc.collect()  # a store that an earlier test dropped must not give its lock back in the middle of this one
     before = descriptors()
     yield
     assert children() == []
