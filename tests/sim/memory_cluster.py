@@ -195,8 +195,11 @@ class MemoryCluster:
 
     async def read(self, at: str, name: str, ref: str = MAIN) -> RefValue | None:
         """A verified read of one reference at one node."""
-        view = await self.engine(at).reads.view(RepositoryName(name), Consistency())
-        return view.snapshot.refs.get(RefName(ref))
+        return (await self.read_all(at, name)).get(RefName(ref))
+
+    async def read_all(self, at: str, name: str) -> Mapping[RefName, RefValue]:
+        """A verified read of every reference at one node."""
+        return (await self.engine(at).reads.view(RepositoryName(name), Consistency())).snapshot.refs
 
     async def record(self, name: str) -> Record:
         """The record, straight from the catalog."""

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from meshnode.base.errors import Fenced, MeshError, QuorumLost, ReplicaBehind
-from meshnode.base.ids import NodeId, PartitionId, RepositoryName
+from meshnode.base.ids import NodeId, PartitionId, RefName, RepositoryName
 from meshnode.catalog.memory import CatalogCall, FaultHook, Moment
 from meshnode.config import RebalanceSettings
 from meshnode.core import keys
@@ -241,10 +241,12 @@ class Clients:
     async def check(self, replicas: Sequence[str], only: str = "") -> None:
         """Every acknowledged write, or those to one repository, can be read at every replica."""
         assert self.acknowledged, "nothing was written"
-        for (name, ref), oid in self.acknowledged.items():
-            if only in ("", name):
-                for node in replicas:
-                    assert await self.cluster.read(node, name, ref) == oid, f"{name} {ref} at {node}"
+        for name in [only] if only else self.names:
+            wanted = [(ref, oid) for (written, ref), oid in self.acknowledged.items() if written == name]
+            for node in replicas:
+                refs = await self.cluster.read_all(node, name)
+                for ref, oid in wanted:
+                    assert refs.get(RefName(ref)) == oid, f"{name} {ref} at {node}"
 
 
 async def create_in(cluster: MemoryCluster, at: str, number: int, count: int) -> list[str]:
