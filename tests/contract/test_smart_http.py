@@ -261,7 +261,7 @@ async def test_a_long_negotiation_is_compressed_and_understood(
 
 async def commit_file(path: Path, size: int) -> str:
     (path / "new.bin").write_bytes(os.urandom(size))
-    git("add", "new.bin", cwd=path)
+    git("-c", "core.compression=0", "add", "new.bin", cwd=path)
     git("commit", "-q", "-m", "new", cwd=path)
     return head(path)
 
@@ -385,7 +385,7 @@ async def test_a_git_client_that_is_killed_leaves_no_process(transport: GitTrans
     (tmp_path / "big").mkdir()
     git("clone", "-q", str(transport.repository), str(tmp_path / "big"), cwd=tmp_path)
     await commit_file(tmp_path / "big", 16 << 20)
-    git("push", "-q", "origin", "HEAD:refs/heads/big", cwd=tmp_path / "big")
+    git("-c", "core.compression=0", "push", "-q", "origin", "HEAD:refs/heads/big", cwd=tmp_path / "big")
     async with serving(transport, bounds=HttpBounds(idle_ms=20_000)) as server:
         process = await asyncio.create_subprocess_exec(
             "git", "clone", "-q", url(server), "copy", cwd=tmp_path, stderr=subprocess.DEVNULL, start_new_session=True
