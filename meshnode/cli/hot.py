@@ -72,7 +72,9 @@ def _advice(one: pb.HotRepository) -> str:
 def _replicas_text(one: pb.HotRepository) -> str:
     if not one.replicas:
         return "-"
-    return f"{one.replicas} + {one.read_replicas} read" if one.read_replicas else str(one.replicas)
+    if not one.read_replicas:
+        return str(one.replicas)
+    return f"{one.replicas} + {one.read_replicas} read ({one.read_replica_reads} reads there)"
 
 
 def _describe(answer: pb.GetHotRepositoriesResponse, window_s: int) -> dict[str, Any]:
@@ -104,6 +106,7 @@ def _describe_repository(one: pb.HotRepository) -> dict[str, Any]:
         "partition": one.partition if one.HasField("partition") else None,
         "replicas": one.replicas or None,
         "read_replicas": one.read_replicas,
+        "read_replica_reads": one.read_replica_reads,
         "shares": [{"node": share.node, "reads": share.reads, "writes": share.writes} for share in one.shares],
         "suggestion": {
             "replicas": one.suggestion.replicas,

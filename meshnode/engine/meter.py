@@ -33,6 +33,10 @@ class Meter(Protocol):
         """A replica was scrubbed."""
         ...
 
+    def count_read_at_read_replica(self, outcome: str) -> None:
+        """A read came to a read replica of this node: "answered" or "behind"."""
+        ...
+
     def set_replicas(self, *, consistent: int, inconsistent: int) -> None:
         """Replicas known to match their record, and those under repair."""
         ...
@@ -59,6 +63,9 @@ class NullMeter:
         return nullcontext()
 
     def count_scrub(self, verdict: str) -> None:
+        """Ignore."""
+
+    def count_read_at_read_replica(self, outcome: str) -> None:
         """Ignore."""
 
     def set_replicas(self, *, consistent: int, inconsistent: int) -> None:

@@ -250,7 +250,9 @@ class NodeEngine:
         self.writes = ApiWrites(writer=self.writer, places=places)
         self.configs = RepositoryConfigs(catalog=world.catalog, records=self.records)
         self.imports = ApiImports(writes=self.writes, supervisor=self.supervisor)
-        self.router = CandidateRouter(own=own, records=self.records, membership=self.membership, entropy=world.entropy)
+        self.router = CandidateRouter(
+            own=own, records=self.records, membership=self.membership, entropy=world.entropy, clock=world.clock
+        )
         self.reads = Reader(
             own=own,
             catalog=world.catalog,
@@ -258,6 +260,7 @@ class NodeEngine:
             membership=self.membership,
             participant=self.participant,
             on_damaged=self._on_damaged,
+            meter=world.meter,
         )
         self.transport = GitTransport(
             own=own,

@@ -21,6 +21,7 @@ from meshnode.core.keys import NAMES
 from meshnode.core.record import Record, consistent_nodes, is_on_line
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.membership import ClusterMembership
+from meshnode.engine.meter import Meter
 from meshnode.engine.participant import Participant
 from meshnode.engine.records import Records
 from meshnode.ports import Catalog, Consistency, ConsistencyLevel, ReadView, ReplicaState
@@ -36,6 +37,7 @@ class Reader:
     membership: ClusterMembership
     participant: Participant
     on_damaged: Callable[[ReplicaKey, str], None]
+    meter: Meter
 
     async def view(self, name: RepositoryName, consistency: Consistency) -> ReadView:
         """Open this node's replica for a read."""
@@ -55,11 +57,19 @@ class Reader:
         if self.participant.activity.is_damaged(key):
             work.close()
             raise ReplicaBehind("this replica is damaged and being replaced", node=self.own)
+        is_read_replica = self.own in self.membership.partition(key.partition).read_replicas
         try:
-            return await work
+            view = await work
         except Corrupt as damage:
             self.on_damaged(key, str(damage))
             raise
+        except ReplicaBehind:
+            if is_read_replica:
+                self.meter.count_read_at_read_replica("behind")
+            raise
+        if is_read_replica:
+            self.meter.count_read_at_read_replica("answered")
+        return view
 
     async def _view_unverified(self, key: ReplicaKey, name: RepositoryName, consistency: Consistency) -> ReadView:
         state = await self.participant.disk.store.load(key)

@@ -3,20 +3,22 @@
 Reads: consistent replicas and read replicas that are ONLINE and AVAILABLE; this node first if it is one of them (a hop
 saved), the others in random order. Writes: consistent replicas in one order that is the same for everyone, so that pushes to
 one repository queue in one place; a preference only, the record's compare-and-set makes it safe.
+A read replica that is still being filled comes last for a while (`engine/read_refusals.py`).
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from meshnode.base.errors import CatalogUnavailable, ReadOnly, ReplicaBehind, RepositoryNotFound
+from meshnode.base.errors import CatalogUnavailable, MeshError, ReadOnly, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import NodeId, RepositoryName
 from meshnode.core.record import consistent_nodes
 from meshnode.engine.membership import ClusterMembership
+from meshnode.engine.read_refusals import ReadRefusals
 from meshnode.engine.records import Records
-from meshnode.ports import Consistency, ConsistencyLevel, Entropy
+from meshnode.ports import Clock, Consistency, ConsistencyLevel, Entropy
 
 
 @dataclass(kw_only=True)
@@ -27,6 +29,11 @@ class CandidateRouter:
     records: Records
     membership: ClusterMembership
     entropy: Entropy
+    clock: Clock
+    _refusals: ReadRefusals = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._refusals = ReadRefusals(clock=self.clock)
 
     async def read_candidates(self, name: RepositoryName, consistency: Consistency) -> list[NodeId]:
         """Nodes with an eligible replica, this one first.
@@ -42,15 +49,24 @@ class CandidateRouter:
         candidates = self._shuffled(self.membership.ordered(list(nodes)))
         if not candidates:
             raise ReplicaBehind("no consistent replica is online; try again", generation=record.generation)
-        return candidates
+        return self._unfilled_last(name, candidates)
+
+    def note_refusal(self, name: RepositoryName, node: NodeId, error: MeshError) -> None:
+        """Ask a read replica last for a while that turned a read down because it is still being filled."""
+        partition = self.records.last_known_partition(name)
+        if partition is not None and node in self.membership.partition(partition).read_replicas:
+            self._refusals.note(name, node, error)
 
     def is_own_likely(self, name: RepositoryName) -> bool:
-        """Whether this node is in service and held a replica when the name was last looked up; nothing is asked."""
+        """Whether this node is in service, held a replica when the name was last looked up, and did not turn a read down
+        since because it is being filled; nothing is asked.
+        """
         partition = self.records.last_known_partition(name)
         return (
             partition is not None
             and self.own in self.membership.partition(partition).members
             and self.own in self.membership.ordered([self.own])
+            and not self._refusals.is_backed_off(name, self.own)
         )
 
     async def _unverified_candidates(self, name: RepositoryName) -> list[NodeId]:
@@ -60,7 +76,7 @@ class CandidateRouter:
             others = [node for node in self.membership.nodes() if node != self.own]
             return [self.own, *others]
         members = self.membership.partition(record.partition).members
-        return self._shuffled(self.membership.ordered(members)) or [self.own]
+        return self._unfilled_last(name, self._shuffled(self.membership.ordered(members))) or [self.own]
 
     async def write_candidates(self, name: RepositoryName) -> list[NodeId]:
         """Nodes that may lead a write, the preferred one first.
@@ -81,6 +97,9 @@ class CandidateRouter:
         if not candidates:
             raise ReadOnly("no consistent replica is online to lead the write; try again")
         return candidates
+
+    def _unfilled_last(self, name: RepositoryName, nodes: list[NodeId]) -> list[NodeId]:
+        return sorted(nodes, key=lambda node: self._refusals.is_backed_off(name, node))
 
     def _shuffled(self, nodes: list[NodeId]) -> list[NodeId]:
         """Random order among those that answered lately; this node first where it is one of them."""

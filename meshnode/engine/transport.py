@@ -85,7 +85,7 @@ class GitTransport:
                     return await self.remote.info_refs(node, replace(request, is_forwarded=True), service)
                 view = await self.reader.view(request.name, request.consistency)
             except ELSEWHERE as error:
-                self._passed_over(node, error, errors)
+                self._passed_over(request, node, error, errors)
                 continue
             if service is GitService.RECEIVE_PACK:
                 advertisement = self.push_protocol.advertise(view.snapshot, view.snapshot.object_format)
@@ -103,7 +103,7 @@ class GitTransport:
                     return await self.remote.upload_pack(node, replace(request, is_forwarded=True), body)
                 view = await self.reader.view(request.name, request.consistency)
             except ELSEWHERE as error:
-                self._passed_over(node, error, errors)
+                self._passed_over(request, node, error, errors)
                 continue
             self.readers.note(view.key)
             answer = self.readers.counted(
@@ -125,7 +125,7 @@ class GitTransport:
                 self.membership.suspect(node)
                 raise
             except ELSEWHERE as error:
-                self._passed_over(node, error, errors)
+                self._passed_over(request, node, error, errors)
                 continue
             generation = Generation(0) if record is None else record.generation
             return TransportReply(generation=generation, body=self._push(request, record, body), node=self.own)
@@ -203,8 +203,9 @@ class GitTransport:
             return [self.own]
         return await self.router.read_candidates(request.name, request.consistency)
 
-    def _passed_over(self, node: NodeId, error: MeshError, errors: _Errors) -> None:
+    def _passed_over(self, request: TransportRequest, node: NodeId, error: MeshError, errors: _Errors) -> None:
         """Go on with the next candidate, unless the failed one may have used the body up."""
+        self.router.note_refusal(request.name, node, error)
         if isinstance(error, PeerUnavailable):
             self.membership.suspect(node)
             if error.fields.get("is_untouched") is False:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from meshnode.base.errors import MeshError
 from meshnode.base.ids import Generation, NodeId, PartitionId, RefName, RefValue, RepositoryId, RepositoryName, RoundId
 from meshnode.core.keys import ClusterSettings, Node, NodeState, OnlineNode
 from meshnode.core.record import Partition, Record
@@ -128,6 +129,10 @@ class Router(Protocol):
 
     def is_own_likely(self, name: RepositoryName) -> bool:
         """Whether this node may well answer a read, from memory alone: a hint that saves looking for candidates."""
+        ...
+
+    def note_refusal(self, name: RepositoryName, node: NodeId, error: MeshError) -> None:
+        """Learn from a candidate that turned a read down; no more than a hint for the next ones."""
         ...
 
     async def read_candidates(self, name: RepositoryName, consistency: Consistency) -> list[NodeId]:

@@ -109,6 +109,9 @@ class ClusterHotServicer:
         partition = self._membership.partition(record.partition)
         repository.replicas = len(partition.replicas)
         repository.read_replicas = len(partition.read_replicas)
+        repository.read_replica_reads = sum(
+            share.reads for share in repository.shares if share.node in partition.read_replicas
+        )
         repository.partition = partition.partition
         if not is_suggesting:
             return

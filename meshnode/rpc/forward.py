@@ -100,12 +100,13 @@ class Forwarder:
             try:
                 return await local(request, call)
             except MeshError as error:
+                self._router.note_refusal(name, self._own, error)
                 if not is_worth_elsewhere(error, ELSEWHERE_READ):
                     raise
         candidates = await self._router.read_candidates(name, consistency)
         if not candidates:
             raise ReplicaBehind("no replica can answer at this consistency level just now", repository=name)
-        return await self._pass_over(candidates, request, call, local)
+        return await self._pass_over(name, candidates, request, call, local)
 
     async def _write(self, name: RepositoryName, request: Any, call: Call, local: Local) -> Answer:
         if not request_key_of(request.request_key):
@@ -119,9 +120,11 @@ class Forwarder:
         candidates = await self._router.write_candidates(name)
         if not candidates:
             raise ReadOnly("no node can coordinate a write just now", repository=name)
-        return await self._pass_over(candidates, request, call, local)
+        return await self._pass_over(name, candidates, request, call, local)
 
-    async def _pass_over(self, candidates: Sequence[NodeId], request: Any, call: Call, local: Local) -> Answer:
+    async def _pass_over(
+        self, name: RepositoryName, candidates: Sequence[NodeId], request: Any, call: Call, local: Local
+    ) -> Answer:
         elsewhere = ELSEWHERE_WRITE if call.method.kind is Kind.MUTATOR else ELSEWHERE_READ
         may_have_written = False
         for position, node in enumerate(candidates):
@@ -132,6 +135,7 @@ class Forwarder:
                     return await local(request, call)
                 return await self._forward(node, call, left)
             except MeshError as error:
+                self._router.note_refusal(name, node, error)
                 if isinstance(error, PeerUnavailable) and node != self._own:
                     self._membership.suspect(node)
                 is_over = left == 1 or not is_worth_elsewhere(error, elsewhere)

@@ -27,7 +27,7 @@ from meshnode.base.errors import (
     ReadOnly,
     ReplicaBehind,
 )
-from meshnode.base.ids import NodeId, parse_repository_name
+from meshnode.base.ids import NodeId, RepositoryName, parse_repository_name
 from meshnode.ports import Clock, Entropy, Membership, Router
 from meshnode.rpc.call import Answer, Call, closing, first_message, forwarding_metadata
 from meshnode.rpc.forward import ELSEWHERE_READ, ELSEWHERE_WRITE, Route, is_read_here_first, is_worth_elsewhere
@@ -121,7 +121,7 @@ class StreamForwarder:
                         yield part
                 return
             except MeshError as error:
-                self._note_failure(node, error)
+                self._note_failure(name, node, error)
                 is_last = not candidates and not is_hint
                 if has_begun or is_last or not is_worth_elsewhere(error, ELSEWHERE_READ):
                     raise
@@ -150,7 +150,7 @@ class StreamForwarder:
                     return await local(upload.first, source.local(), call)
                 return await self._hand_over(node, source, call)
             except MeshError as error:
-                self._note_failure(node, error)
+                self._note_failure(name, node, error)
                 is_last = position + 1 == len(candidates)
                 if source.is_touched and node != self._own and not promises_nothing_written(error):
                     if isinstance(error, OutcomeUnknown):
@@ -212,7 +212,8 @@ class StreamForwarder:
         call.facts["forwarded_to"] = node
         return await self._remote.open_stream(node, call.method.path, messages, left_ms, forwarding_metadata(call))
 
-    def _note_failure(self, node: NodeId, error: MeshError) -> None:
+    def _note_failure(self, name: RepositoryName, node: NodeId, error: MeshError) -> None:
+        self._router.note_refusal(name, node, error)
         if isinstance(error, PeerUnavailable) and node != self._own:
             self._membership.suspect(node)
 

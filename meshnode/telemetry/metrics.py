@@ -99,6 +99,12 @@ class Metrics:
             ["verdict"],
             registry=registry,
         )
+        self._reads_at_read_replicas = Counter(
+            "meshnode_read_replica_reads",
+            "Reads that came to a read replica of this node: answered, or turned down because it was behind.",
+            ["outcome"],
+            registry=registry,
+        )
         self._joins = Counter(
             "meshnode_joins", "Machines that asked to join, by what became of it.", ["outcome"], registry=registry
         )
@@ -188,6 +194,10 @@ class Metrics:
     def count_join(self, outcome: str) -> None:
         """A machine asked to join: "joined", "repeated", or why it was refused."""
         self._joins.labels(outcome).inc()
+
+    def count_read_at_read_replica(self, outcome: str) -> None:
+        """A read came to a read replica of this node: "answered" or "behind"."""
+        self._reads_at_read_replicas.labels(outcome).inc()
 
     def count_scrub(self, verdict: str) -> None:
         """A replica was scrubbed: "sound", "unfinished" or "damaged"."""

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19mesh/v1/cluster_hot.proto\x12\x07mesh.v1\"^\n\x19GetHotRepositoriesRequest\x12\x10\n\x08window_s\x18\x01 \x01(\r\x12\r\n\x05limit\x18\x02 \x01(\r\x12\x0f\n\x07\x63luster\x18\x03 \x01(\x08\x12\x0f\n\x07suggest\x18\x04 \x01(\x08\"k\n\x1aGetHotRepositoriesResponse\x12,\n\x0crepositories\x18\x01 \x03(\x0b\x32\x16.mesh.v1.HotRepository\x12\x1f\n\x05nodes\x18\x02 \x03(\x0b\x32\x10.mesh.v1.HotNode\"\x93\x02\n\rHotRepository\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05reads\x18\x02 \x01(\x04\x12\x0e\n\x06writes\x18\x03 \x01(\x04\x12\x10\n\x08\x62ytes_in\x18\x04 \x01(\x04\x12\x11\n\tbytes_out\x18\x05 \x01(\x04\x12\x0e\n\x06git_ms\x18\x06 \x01(\x04\x12\x10\n\x08replicas\x18\x07 \x01(\r\x12!\n\x06shares\x18\x08 \x03(\x0b\x32\x11.mesh.v1.HotShare\x12.\n\nsuggestion\x18\t \x01(\x0b\x32\x1a.mesh.v1.ReplicaSuggestion\x12\x15\n\rread_replicas\x18\n \x01(\r\x12\x16\n\tpartition\x18\x0b \x01(\rH\x00\x88\x01\x01\x42\x0c\n\n_partition\"7\n\x08HotShare\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05reads\x18\x02 \x01(\x04\x12\x0e\n\x06writes\x18\x03 \x01(\x04\"u\n\x07HotNode\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x11\n\treachable\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nobserved_s\x18\x04 \x01(\r\x12\r\n\x05\x63ores\x18\x05 \x01(\r\x12\x16\n\x0emissed_work_ms\x18\x06 \x01(\x04\"]\n\x11ReplicaSuggestion\x12\x10\n\x08replicas\x18\x01 \x01(\r\x12\x15\n\rread_replicas\x18\x02 \x01(\r\x12\x0e\n\x06\x66\x61\x63tor\x18\x03 \x01(\r\x12\x0f\n\x07reasons\x18\x04 \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19mesh/v1/cluster_hot.proto\x12\x07mesh.v1\"^\n\x19GetHotRepositoriesRequest\x12\x10\n\x08window_s\x18\x01 \x01(\r\x12\r\n\x05limit\x18\x02 \x01(\r\x12\x0f\n\x07\x63luster\x18\x03 \x01(\x08\x12\x0f\n\x07suggest\x18\x04 \x01(\x08\"k\n\x1aGetHotRepositoriesResponse\x12,\n\x0crepositories\x18\x01 \x03(\x0b\x32\x16.mesh.v1.HotRepository\x12\x1f\n\x05nodes\x18\x02 \x03(\x0b\x32\x10.mesh.v1.HotNode\"\xaf\x02\n\rHotRepository\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05reads\x18\x02 \x01(\x04\x12\x0e\n\x06writes\x18\x03 \x01(\x04\x12\x10\n\x08\x62ytes_in\x18\x04 \x01(\x04\x12\x11\n\tbytes_out\x18\x05 \x01(\x04\x12\x0e\n\x06git_ms\x18\x06 \x01(\x04\x12\x10\n\x08replicas\x18\x07 \x01(\r\x12!\n\x06shares\x18\x08 \x03(\x0b\x32\x11.mesh.v1.HotShare\x12.\n\nsuggestion\x18\t \x01(\x0b\x32\x1a.mesh.v1.ReplicaSuggestion\x12\x15\n\rread_replicas\x18\n \x01(\r\x12\x16\n\tpartition\x18\x0b \x01(\rH\x00\x88\x01\x01\x12\x1a\n\x12read_replica_reads\x18\x0c \x01(\x04\x42\x0c\n\n_partition\"7\n\x08HotShare\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05reads\x18\x02 \x01(\x04\x12\x0e\n\x06writes\x18\x03 \x01(\x04\"u\n\x07HotNode\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x11\n\treachable\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nobserved_s\x18\x04 \x01(\r\x12\r\n\x05\x63ores\x18\x05 \x01(\r\x12\x16\n\x0emissed_work_ms\x18\x06 \x01(\x04\"]\n\x11ReplicaSuggestion\x12\x10\n\x08replicas\x18\x01 \x01(\r\x12\x15\n\rread_replicas\x18\x02 \x01(\r\x12\x0e\n\x06\x66\x61\x63tor\x18\x03 \x01(\r\x12\x0f\n\x07reasons\x18\x04 \x03(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,11 +36,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETHOTREPOSITORIESRESPONSE']._serialized_start=134
   _globals['_GETHOTREPOSITORIESRESPONSE']._serialized_end=241
   _globals['_HOTREPOSITORY']._serialized_start=244
-  _globals['_HOTREPOSITORY']._serialized_end=519
-  _globals['_HOTSHARE']._serialized_start=521
-  _globals['_HOTSHARE']._serialized_end=576
-  _globals['_HOTNODE']._serialized_start=578
-  _globals['_HOTNODE']._serialized_end=695
-  _globals['_REPLICASUGGESTION']._serialized_start=697
-  _globals['_REPLICASUGGESTION']._serialized_end=790
+  _globals['_HOTREPOSITORY']._serialized_end=547
+  _globals['_HOTSHARE']._serialized_start=549
+  _globals['_HOTSHARE']._serialized_end=604
+  _globals['_HOTNODE']._serialized_start=606
+  _globals['_HOTNODE']._serialized_end=723
+  _globals['_REPLICASUGGESTION']._serialized_start=725
+  _globals['_REPLICASUGGESTION']._serialized_end=818
 # @@protoc_insertion_point(module_scope)

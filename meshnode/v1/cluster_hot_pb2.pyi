@@ -27,7 +27,7 @@ class GetHotRepositoriesResponse(_message.Message):
     def __init__(self, repositories: _Optional[_Iterable[_Union[HotRepository, _Mapping]]] = ..., nodes: _Optional[_Iterable[_Union[HotNode, _Mapping]]] = ...) -> None: ...
 
 class HotRepository(_message.Message):
-    __slots__ = ("name", "reads", "writes", "bytes_in", "bytes_out", "git_ms", "replicas", "shares", "suggestion", "read_replicas", "partition")
+    __slots__ = ("name", "reads", "writes", "bytes_in", "bytes_out", "git_ms", "replicas", "shares", "suggestion", "read_replicas", "partition", "read_replica_reads")
     NAME_FIELD_NUMBER: _ClassVar[int]
     READS_FIELD_NUMBER: _ClassVar[int]
     WRITES_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +39,7 @@ class HotRepository(_message.Message):
     SUGGESTION_FIELD_NUMBER: _ClassVar[int]
     READ_REPLICAS_FIELD_NUMBER: _ClassVar[int]
     PARTITION_FIELD_NUMBER: _ClassVar[int]
+    READ_REPLICA_READS_FIELD_NUMBER: _ClassVar[int]
     name: str
     reads: int
     writes: int
@@ -50,7 +51,8 @@ class HotRepository(_message.Message):
     suggestion: ReplicaSuggestion
     read_replicas: int
     partition: int
-    def __init__(self, name: _Optional[str] = ..., reads: _Optional[int] = ..., writes: _Optional[int] = ..., bytes_in: _Optional[int] = ..., bytes_out: _Optional[int] = ..., git_ms: _Optional[int] = ..., replicas: _Optional[int] = ..., shares: _Optional[_Iterable[_Union[HotShare, _Mapping]]] = ..., suggestion: _Optional[_Union[ReplicaSuggestion, _Mapping]] = ..., read_replicas: _Optional[int] = ..., partition: _Optional[int] = ...) -> None: ...
+    read_replica_reads: int
+    def __init__(self, name: _Optional[str] = ..., reads: _Optional[int] = ..., writes: _Optional[int] = ..., bytes_in: _Optional[int] = ..., bytes_out: _Optional[int] = ..., git_ms: _Optional[int] = ..., replicas: _Optional[int] = ..., shares: _Optional[_Iterable[_Union[HotShare, _Mapping]]] = ..., suggestion: _Optional[_Union[ReplicaSuggestion, _Mapping]] = ..., read_replicas: _Optional[int] = ..., partition: _Optional[int] = ..., read_replica_reads: _Optional[int] = ...) -> None: ...
 
 class HotShare(_message.Message):
     __slots__ = ("node", "reads", "writes")

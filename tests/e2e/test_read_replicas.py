@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from meshnode.v1 import repository_pb2
 from tests.e2e.api.caller import Api
 from tests.e2e.cluster import Cluster, git, list_refs, running_cluster
+from tests.e2e.raw import send
 from tests.e2e.waiting import wait_until
 
 FAST = {
@@ -93,6 +95,14 @@ def test_they_are_filled_and_answer_verified_reads_at_the_new_generation(five: C
                     what="the read replica answers itself",
                 )
                 assert list_refs(five.url(reader, NAME))["refs/heads/main"] == tip, "git, too"
+    for reader in readers:
+        page = send(five.http_port(reader), "GET", "/metrics", timeout_s=10).body.decode()
+        counted = re.search(r'^meshnode_read_replica_reads_total{outcome="answered"} ([0-9.]+)$', page, re.MULTILINE)
+        assert counted is not None
+        assert float(counted[1]) >= 6, "git's reads and the API's"
+    (busy,) = [one for one in five.json("cluster", "hot")["repositories"] if one["name"] == NAME]
+    taken = {share["node"]: share["reads"] for share in busy["shares"]}
+    assert busy["read_replica_reads"] == sum(taken[node] for node in chosen) > 0
     assert five.json("repo", "verify", NAME)["ok"]
     placed = next(one for one in five.json("cluster", "partitions") if one["read_replicas_wanted"])
     assert placed["read_replicas"] == chosen

@@ -137,6 +137,7 @@ class FakeMembership:
 
     entries: dict[NodeId, Node] = field(default_factory=lambda: {node: node_entry(node) for node in (N1, N2, N3)})
     suspected: list[NodeId] = field(default_factory=list)
+    read_replicas: tuple[NodeId, ...] = ()
 
     def settings(self) -> ClusterSettings:
         return ClusterSettings(cluster_id="c" * 32, partition_count=16, replication_factor=3)
@@ -148,7 +149,7 @@ class FakeMembership:
         return {node: OnlineNode(node=node, version="0.1.0", started_at_ms=1) for node in self.entries}
 
     def partition(self, partition: PartitionId) -> Partition:
-        return replace(some_partition(), partition=partition)
+        return replace(some_partition(), partition=partition, read_replicas=self.read_replicas)
 
     def suspect(self, node: NodeId) -> None:
         self.suspected.append(node)
@@ -249,10 +250,14 @@ class FakeRouter:
     nodes: list[NodeId] = field(default_factory=lambda: [N1])
     is_own_known: bool = False
     read_asked: int = 0
+    refusals: list[tuple[RepositoryName, NodeId, MeshError]] = field(default_factory=list)
 
     def is_own_likely(self, name: RepositoryName) -> bool:
         assert name
         return self.is_own_known
+
+    def note_refusal(self, name: RepositoryName, node: NodeId, error: MeshError) -> None:
+        self.refusals.append((name, node, error))
 
     async def read_candidates(self, name: RepositoryName, consistency: Consistency) -> list[NodeId]:
         assert consistency is not None

@@ -64,6 +64,9 @@ class Scene:
     local_calls: int = 0
     is_own_known: bool = False
 
+    def __post_init__(self) -> None:
+        self.router = FakeRouter(self.nodes, is_own_known=self.is_own_known)
+
     async def read(
         self,
         *,
@@ -85,7 +88,7 @@ class Scene:
         clock = SystemClock()
         forwarder = Forwarder(
             own=N1,
-            router=FakeRouter(self.nodes, is_own_known=self.is_own_known),
+            router=self.router,
             membership=self.membership,
             remote=self.remote,
             clock=clock,
@@ -139,6 +142,7 @@ async def test_own_replica_that_cannot_answer_costs_one_attempt() -> None:
     scene = Scene([N2], is_own_known=True, local_error=ReplicaBehind("behind"))
     assert await scene.read() == b"n2"
     assert scene.local_calls == 1
+    assert [node for _, node, _ in scene.router.refusals] == [N1]
     scene = Scene([N2], is_own_known=True, local_error=Forbidden("no"))
     with pytest.raises(Forbidden):
         await scene.read()
@@ -172,6 +176,7 @@ async def test_read_goes_on_to_the_next_candidate(error: MeshError) -> None:
     scene = Scene([N2, N3, N1], FakeRemote({N2: error}))
     assert await scene.read() == b"n3"
     assert scene.membership.suspected == ([N2] if isinstance(error, PeerUnavailable) else [])
+    assert scene.router.refusals == [("a/b", N2, error)], "the router learns of it"
 
 
 @pytest.mark.parametrize("error", [RepositoryNotFound("no"), Forbidden("no"), RefConflict("no")])

@@ -115,6 +115,8 @@ async def test_refusal_before_the_first_message_is_made_good_by_the_next(error: 
         trio.second.worker.before_answers = raising(error)
         assert await trio.list() == ["n1 0", "n1 1", "n1 2"]
         assert asked(trio) == [N1, N2]
+        ((_, node, learned),) = trio.entry.site.router.refusals
+        assert (node, type(learned)) == (N2, type(error)), "the router learns of it"
 
 
 async def test_candidate_that_dies_before_the_first_message_makes_way() -> None:

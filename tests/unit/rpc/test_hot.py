@@ -9,7 +9,7 @@ from meshnode.telemetry.access import Access
 from meshnode.v1 import cluster_hot_pb2 as pb
 from tests.unit.rpc.harness import Site
 from tests.unit.rpc.test_two_nodes import _pair
-from tests.unit.wire.samples import N1
+from tests.unit.wire.samples import N1, N2
 
 PATH = "ClusterService/GetHotRepositories"
 
@@ -41,6 +41,17 @@ async def test_all_nodes_are_added_up_and_who_is_away_is_named() -> None:
     assert answer.nodes[2].reason
     assert [(one.name, one.reads) for one in own.repositories] == [("project/repo", 3)]
     assert not own.repositories[0].HasField("suggestion")
+
+
+async def test_reads_that_read_replicas_took_are_told_apart() -> None:
+    async with _pair([N1], [N1]) as pair:
+        pair.entry.membership.read_replicas = (N2,)
+        note(pair.entry, 3)
+        note(pair.other, 4)
+        async with pair.entry.connected("operator") as caller:
+            answer = await caller.call(PATH, pb.GetHotRepositoriesRequest(cluster=True), pb.GetHotRepositoriesResponse)
+    (one,) = answer.repositories
+    assert (one.reads, one.read_replicas, one.read_replica_reads) == (7, 1, 4)
 
 
 @pytest.mark.parametrize(

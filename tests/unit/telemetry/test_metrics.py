@@ -106,12 +106,14 @@ def test_the_rest_is_counted_where_it_belongs(metrics: Metrics) -> None:
     metrics.count_refused("packs_per_node")
     metrics.set_replicas(consistent=4, inconsistent=1)
     metrics.set_settings_version(7)
+    metrics.count_read_at_read_replica("answered")
     assert values(metrics, "meshnode_transport_bytes_total") == {("received", "http"): 15, ("sent", "http"): 7}
     assert values(metrics, "meshnode_rounds_total") == {("update", "published"): 1}
     assert values(metrics, "meshnode_round_duration_seconds_count") == {("prepare",): 1}
     assert values(metrics, "meshnode_queue_length") == {("packs",): 3}
     assert values(metrics, "meshnode_refused_total") == {("packs_per_node",): 1}
     assert values(metrics, "meshnode_settings_version") == {(): 7}
+    assert values(metrics, "meshnode_read_replica_reads_total") == {("answered",): 1}
     assert values(metrics, "meshnode_replicas") == {("consistent",): 4, ("inconsistent",): 1}
 
 
