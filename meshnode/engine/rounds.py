@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, assert_never
 
-from meshnode.base.errors import CatalogUnavailable, MeshError, OutcomeUnknown
+from meshnode.base.errors import CatalogUnavailable, Forbidden, InvalidRequest, MeshError, NotFound, Unauthenticated
 from meshnode.base.ids import NodeId
 from meshnode.config import ReplicationSettings
 from meshnode.core import write as rules
@@ -35,6 +35,8 @@ log = logging.getLogger("meshnode.engine")
 REREAD_PAUSE_MS: Final = 100
 """Between two looks at a catalog that does not answer."""
 TELL_TRIES: Final = 3
+NOT_APPLIED: Final = (CatalogUnavailable, Forbidden, Unauthenticated, InvalidRequest, NotFound)
+"""What says of a transaction that it was surely not applied; any other error leaves that open."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,9 +188,9 @@ class _Run:
                     *self._names.writes,
                 ],
             )
-        except CatalogUnavailable as error:
+        except NOT_APPLIED as error:
             self._events.put_nowait(rules.PublishRefused(str(error)))
-        except OutcomeUnknown as error:
+        except MeshError as error:
             log.warning("publish_unknown", extra={"round": self._round.round_id, "error": str(error)})
             self._events.put_nowait(rules.PublishUnknown())
         else:
@@ -213,12 +215,15 @@ class _Run:
                 return
 
     async def _fence(self, record: Record) -> None:
+        """Fence once; a catalog that takes no writes is asked again after a pause, with a look at the record in between."""
         key = record_key(self._round.repository)
         try:
             revision = await self._driver.catalog.transact(
                 [Compare(key, self._at.record_revision)], [Put(key, encode_record(record))]
             )
-        except (CatalogUnavailable, OutcomeUnknown):
+        except MeshError as error:
+            log.info("fence_failed", extra={"round": self._round.round_id, "error": str(error)})
+            await self._driver.clock.sleep(REREAD_PAUSE_MS)
             revision = None
         self._events.put_nowait(rules.FenceFailed() if revision is None else rules.FenceDone())
 

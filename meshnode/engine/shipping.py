@@ -2,8 +2,8 @@
 
     offer(message) --> one bounded queue a node --> Peers.prepare stream --> vote, or the reason there is none
 
-A replica that cannot keep up slows the push down only as long as the quorum needs it: where enough others are
-left it is let go, and publishing excludes it. A read replica is hardly waited for at all; but once its round is
+A replica that cannot keep up slows the push down only as long as the quorum needs it, and for a minute a message at most:
+where enough others are left it is let go, and publishing excludes it. A read replica is hardly waited for at all; but once its round is
 published, its stream may end after the round did (`let_finish`).
 """
 
@@ -25,6 +25,8 @@ QUEUE_MESSAGES_MAX: Final = 16
 """Of at most 512 KiB: 8 MiB a replica is what a push may be ahead of its slowest needed replica."""
 STALL_MS: Final = 2_000
 """How long a full queue is waited for while the quorum does not need the node."""
+NEEDED_STALL_MS: Final = 60_000
+"""How long a full queue is waited for at all: a node that takes no message in a minute has a disk that hangs."""
 READ_REPLICA_STALL_MS: Final = 50
 """The same for a read replica, once a push: what it could not take it fetches later."""
 
@@ -146,14 +148,19 @@ class Shipment:
     async def _wait_for_room(self, node: NodeId, queue: asyncio.Queue[StageMessage], message: StageMessage) -> None:
         task = self._tasks[node]
         stall_ms = READ_REPLICA_STALL_MS if node in self._read_replicas else STALL_MS
+        waited_ms = 0
         while node not in self._lost:
             put = self._group.create_task(queue.put(message))
             await asyncio.wait({put, task}, timeout=stall_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
             if put.done():
                 return
             put.cancel()
+            waited_ms += stall_ms
             others = (self._believed - self._lost.keys()) - {node}
-            if not task.done() and can_reach_quorum({self._own}, others, self._replicas):
+            is_needed = node in self._believed and not can_reach_quorum({self._own}, others, self._replicas)
+            if task.done():
+                self._lose(node, "the stream to it has ended")
+            elif not is_needed or waited_ms >= NEEDED_STALL_MS:
                 task.cancel()
                 self._lose(node, "too slow to keep up with the push")
 
@@ -165,6 +172,9 @@ class Shipment:
                 self._on_unreachable(node)
             self._lose(node, error.message)
             return
+        except BaseException:
+            self._lose(node, "the stream to it was ended")
+            raise
         if vote.kind is VoteKind.GRANTED:
             self._on_vote(VoteGranted(node))
         else:
