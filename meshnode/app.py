@@ -13,7 +13,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -41,7 +41,7 @@ from meshnode.auth.tls import channel_credentials, server_credentials
 from meshnode.auth.tokens import RequestVerifier, TokenSigner, replay_window_ms
 from meshnode.auth.users import UserVerifier
 from meshnode.base.errors import CatalogUnavailable, InvalidRequest, MeshError
-from meshnode.base.ids import PartitionId, parse_node_id
+from meshnode.base.ids import PartitionId, RepositoryId, parse_node_id
 from meshnode.catalog.metered import MeteredCatalog
 from meshnode.catalog.open import open_catalog
 from meshnode.config import Config, Loaded
@@ -67,6 +67,7 @@ from meshnode.git.contents import GitContents
 from meshnode.git.diff_processes import DiffProcesses
 from meshnode.git.diffs import GitDiffs
 from meshnode.git.disk import on_disk
+from meshnode.git.family_marks import add_family_marks
 from meshnode.git.layout import Layout
 from meshnode.git.merges import GitMerges
 from meshnode.git.object_pool import ObjectPool
@@ -247,6 +248,7 @@ class RunningNode:
                 make_peers=self._make_peers,
                 disk_space=disk_space_of(config.node.data),
                 note_read_replicas=self._note_read_replicas,
+                note_families=self._note_families,
                 on_keys=self._on_keys,
                 on_settings=self._on_settings,
                 meter=self._metrics,
@@ -546,6 +548,9 @@ class RunningNode:
 
     async def _note_read_replicas(self, partitions: frozenset[PartitionId]) -> None:
         await on_disk(write_read_replica_marks, self._config.node.data, partitions)
+
+    async def _note_families(self, families: Mapping[RepositoryId, PartitionId]) -> None:
+        await on_disk(add_family_marks, self._config.node.data, families)
 
     def _on_keys(self, nodes: Sequence[Node], applications: Sequence[Application]) -> None:
         for refused in self._registry.replace(nodes, applications):

@@ -33,6 +33,7 @@ from meshnode.core.keys import CLUSTER, Node, NodeState
 from meshnode.core.rebuild import Decision, RebuildPlan, plan_rebuild
 from meshnode.core.record import consistent_nodes
 from meshnode.git.description import describe_disk, holds_replicas
+from meshnode.git.family_marks import read_family_marks
 from meshnode.git.read_replica_marks import read_read_replica_marks
 from meshnode.ports import Catalog
 
@@ -178,6 +179,7 @@ def _describe(config: Config, data: Path) -> NodeAccount:
         replicas=tuple(replicas),
         unreadable=tuple(unreadable),
         read_replica_of=read_read_replica_marks(data),
+        families=read_family_marks(data),
     )
 
 
@@ -264,7 +266,7 @@ def _print_plan(
 
 
 def _consistent(decision: Decision, plan: RebuildPlan) -> tuple[NodeId, ...]:
-    return consistent_nodes(decision.record, plan.partitions[decision.record.partition])
+    return consistent_nodes(decision.record, plan.partition(decision.record.partition))
 
 
 def _describe_decision(decision: Decision, plan: RebuildPlan) -> dict[str, Any]:

@@ -72,16 +72,15 @@ def remove_read_replicas(target: Target, name: str, nodes: str, *, is_json: bool
 @click.command()
 @click.argument("name")
 @click.argument("replicas", type=click.IntRange(0, 9))
-@click.option("--with-others", is_flag=True, help="Whoever else lives in its partition gets the factor too.")
 @target_options
 @json_option
-def factor(target: Target, name: str, replicas: int, *, with_others: bool, is_json: bool) -> None:
+def factor(target: Target, name: str, replicas: int, *, is_json: bool) -> None:
     """Have that many REPLICAS of repository NAME and its forks; 0: as many as the cluster's setting says.
 
-    Replicas belong to the partition that the repository lives in, and it does not change its partition. Where others
-    live there, say --with-others, or create a repository with --replication-factor and push to that.
+    Replicas belong to partitions, so the repository and its forks get a partition of their own. Nothing is copied for
+    that; then replicas come or go one by one, while reads and writes go on.
     """
-    request = cluster_replicas_pb2.SetRepositoryFactorRequest(repository=name, factor=replicas, with_others=with_others)
+    request = cluster_replicas_pb2.SetRepositoryFactorRequest(repository=name, factor=replicas)
     answer = ask(
         target,
         _CLUSTER + "SetRepositoryFactor",
@@ -95,14 +94,12 @@ def factor(target: Target, name: str, replicas: int, *, with_others: bool, is_js
                 "name": name,
                 "partition": answer.partition,
                 "factor": answer.factor,
-                "others": answer.others,
                 "warnings": list(answer.warnings),
             }
         )
         return
     many = f"{answer.factor} replicas" if answer.factor else "as many replicas as the cluster"
-    also = f", and {answer.others} other repositories with it" if answer.others else ""
-    click.echo(f"{name} is to have {many}{also}; see `meshnode cluster status`")
+    click.echo(f"{name} is to have {many}, in partition {answer.partition}; see `meshnode cluster status`")
     print_warnings(answer.warnings)
 
 

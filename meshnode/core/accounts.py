@@ -8,7 +8,8 @@ An account is evidence: what was applied was published, because a replica applie
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from meshnode.base.ids import (
@@ -28,6 +29,7 @@ from meshnode.base.ids import (
     parse_round_id,
 )
 from meshnode.core.decoding import Fields, decode
+from meshnode.core.families import format_families, parse_families
 from meshnode.core.keys import decode_round, encode_round
 from meshnode.core.participant import Position
 from meshnode.core.round import ReplicaKey, Round
@@ -89,6 +91,8 @@ class NodeAccount:
     """Replica directories whose state cannot be read at all, with the reason."""
     read_replica_of: tuple[PartitionId, ...] = ()
     """Partitions that the node had read replicas of, as far as it had heard: copies that never voted."""
+    families: Mapping[RepositoryId, PartitionId] = field(default_factory=dict)
+    """Which fork families have a partition for themselves, by their roots, as far as it had heard."""
 
 
 def encode_node_account(account: NodeAccount) -> str:
@@ -103,6 +107,7 @@ def encode_node_account(account: NodeAccount) -> str:
         "public_key": account.public_key,
         "unreadable": [_writable(line) for line in account.unreadable],
         "read_replica_of": list(account.read_replica_of),
+        "families": format_families(account.families),
         "replicas": [_replica_json(replica) for replica in account.replicas],
     }
     return json.dumps(raw, indent=1, ensure_ascii=True) + "\n"
@@ -121,6 +126,7 @@ def decode_node_account(text: str) -> NodeAccount:
             public_key=fields.text("public_key"),
             unreadable=fields.texts("unreadable"),
             read_replica_of=_partitions(fields) if fields.has("read_replica_of") else (),
+            families=parse_families(fields.items("families")) if fields.has("families") else {},
             replicas=tuple(_replica_of(Fields(one)) for one in fields.items("replicas")),
         )
 
@@ -142,7 +148,7 @@ def _writable(text: str) -> str:
 def _replica_json(replica: ReplicaAccount) -> dict[str, Any]:
     return {
         "repository": replica.key.repository,
-        "partition": replica.key.partition,
+        "partition": replica.key.home,
         "name": replica.name,
         "generation": replica.generation,
         "round_id": replica.round_id,

@@ -15,6 +15,7 @@ from math import ceil
 from typing import Final
 
 from meshnode.base.ids import NodeId
+from meshnode.core.quorum import FACTOR_MAX
 
 READS_PER_S: Final = 1_700
 """Signed unary calls that one node's loop serves (measured)."""
@@ -22,8 +23,6 @@ SHARE: Final = 0.5
 """Of a node that one repository may take: the others live there too, and a node that is away leaves its share."""
 READ_HEAVY: Final = 0.9
 """Share of reads from which on writes do not matter for where to answer."""
-FACTOR_MAX: Final = 9
-"""As many voting replicas as the cluster allows (`engine/move_orders.py`)."""
 
 
 @dataclass(kw_only=True, slots=True)

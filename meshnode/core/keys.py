@@ -11,6 +11,8 @@
     names/<repository name>          NameEntry: repository id
     requests/<SHA-256>               RequestMark: the round of a request that changed names (core/request_marks.py)
     configs/<repository id>          RepositoryConfig: what writes to the repository may do; no entry: whatever there is
+    families/<repository id>         the partition that the fork family of this root has for itself (core/families.py)
+    forks/<repository id>            fork mark: its revision says when the fork family of this root grew
     upkeep/<repository id>           the node whose replica is being optimised, bound to a lease
     invitations/<16 hex digits>      Invitation (core/joining.py): what a new machine may become, once
     rotations/<node>                 RotationTimes (core/rotation.py): when the node's rotation of its key goes on
@@ -71,6 +73,8 @@ RECORDS: Final = "records/"
 NAMES: Final = "names/"
 REQUESTS: Final = "requests/"
 CONFIGS: Final = "configs/"
+FAMILIES: Final = "families/"
+FORKS: Final = "forks/"
 UPKEEP: Final = "upkeep/"
 INVITATIONS: Final = "invitations/"
 ROTATIONS: Final = "rotations/"
@@ -187,6 +191,16 @@ def config_key(repository: RepositoryId) -> str:
     return CONFIGS + repository
 
 
+def family_key(root: RepositoryId) -> str:
+    """Key of the partition that a fork family has for itself; its value is the number in ASCII."""
+    return FAMILIES + root
+
+
+def fork_mark_key(root: RepositoryId) -> str:
+    """Key of a fork family's mark; only its revision says anything."""
+    return FORKS + root
+
+
 def record_key(repository: RepositoryId) -> str:
     """Key of a repository's record."""
     return RECORDS + repository
@@ -220,6 +234,7 @@ def encode_record(record: Record) -> bytes:
             "repository": record.repository,
             "name": record.name,
             "partition": record.partition,
+            "home": record.home,
             "generation": record.generation,
             "round_id": record.round_id,
             "refs_digest": record.refs_digest,
@@ -256,6 +271,7 @@ def encode_partition(partition: Partition) -> bytes:
             "epoch": partition.epoch,
             "read_replicas": list(partition.read_replicas),
             "read_replicas_wanted": partition.read_replicas_wanted,
+            "family": partition.family,
         }
     )
 
@@ -278,6 +294,7 @@ def decode_partition(value: bytes) -> Partition:
             epoch=fields.number("epoch"),
             read_replicas=fields.all_parsed("read_replicas", parse_node_id) if fields.has("read_replicas") else (),
             read_replicas_wanted=fields.number("read_replicas_wanted") if fields.has("read_replicas_wanted") else 0,
+            family=fields.optional("family", parse_repository_id) if fields.has("family") else None,
         ),
     )
 
@@ -404,7 +421,7 @@ def encode_round(round_: Round) -> bytes:
             "v": FORMAT_VERSION,
             "round_id": round_.round_id,
             "repository": round_.repository,
-            "partition": round_.partition,
+            "partition": round_.home,
             "kind": round_.kind.value,
             "base_generation": round_.base_generation,
             "base_round_id": round_.base_round_id,
@@ -439,6 +456,7 @@ def _record(fields: Fields) -> Record:
         repository=fields.parsed("repository", parse_repository_id),
         name=fields.parsed("name", parse_repository_name),
         partition=parse_partition_id(fields.number("partition")),
+        home=parse_partition_id(fields.number("home" if fields.has("home") else "partition")),
         generation=Generation(fields.number("generation")),
         round_id=fields.optional("round_id", parse_round_id),
         refs_digest=fields.parsed("refs_digest", parse_refs_digest),
@@ -458,7 +476,7 @@ def _round(fields: Fields) -> Round:
     return Round(
         round_id=fields.parsed("round_id", parse_round_id),
         repository=fields.parsed("repository", parse_repository_id),
-        partition=parse_partition_id(fields.number("partition")),
+        home=parse_partition_id(fields.number("partition")),
         kind=WriteKind(fields.text("kind")),
         base_generation=Generation(fields.number("base_generation")),
         base_round_id=fields.optional("base_round_id", parse_round_id),

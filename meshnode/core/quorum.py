@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 from meshnode.base.ids import NodeId
+
+FACTOR_MAX: Final = 9
+"""Replicas of a partition: each more costs every write a vote; four lost at once are enough for anyone."""
 
 
 def quorum_size(replica_count: int) -> int:

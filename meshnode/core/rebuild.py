@@ -25,8 +25,9 @@ from typing import Final
 from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import Generation, NodeId, PartitionId, RefsDigest, RepositoryId, RepositoryName, RoundId
 from meshnode.core.accounts import NodeAccount, ReplicaAccount
+from meshnode.core.families import newest_families
 from meshnode.core.participant import Position, published_path
-from meshnode.core.quorum import quorum_size
+from meshnode.core.quorum import FACTOR_MAX, quorum_size
 from meshnode.core.record import RECENT_ROUNDS_MAX, Partition, Record, RepositoryState, consistent_nodes
 from meshnode.core.refs import EMPTY_DIGEST
 from meshnode.core.round import Round, WriteKind
@@ -52,8 +53,13 @@ class RebuildPlan:
     """A whole catalog but for its settings, nodes and applications."""
 
     partitions: tuple[Partition, ...]
+    """By number, ascending; those that families have for themselves come last."""
     decisions: tuple[Decision, ...]
     doubts: tuple[str, ...] = ()
+
+    def partition(self, number: PartitionId) -> Partition:
+        """A partition by its number."""
+        return next(partition for partition in self.partitions if partition.partition == number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,27 +90,34 @@ def plan_rebuild(accounts: Sequence[NodeAccount], planned: Sequence[Partition], 
     holders: dict[RepositoryId, dict[NodeId, ReplicaAccount]] = defaultdict(dict)
     for account in accounts:
         for replica in account.replicas:
-            if replica.key.partition >= len(planned):
+            if replica.key.home >= len(planned):
                 raise InvalidRequest(
                     "a replica lies in a partition that the cluster has not got; is this its cluster.json?",
                     node=account.node,
-                    partition=replica.key.partition,
+                    partition=replica.key.home,
                 )
             known = holders[replica.key.repository].get(account.node)
             if known is None or replica.generation > known.generation:
                 holders[replica.key.repository][account.node] = replica
     truths = {repository: truth for repository, held in holders.items() if (truth := find_truth(held)) is not None}
     readers = {account.node: frozenset(account.read_replica_of) for account in accounts}
-    partitions, moved = _place(planned, holders, truths, factor, readers)
+    places, own = _family_places(accounts, planned, holders, truths)
+    standing = [
+        [(places[repository], node) for node, held in holders[repository].items() if stands_at(held, truth)]
+        for repository, truth in truths.items()
+        if not truth.is_deleted
+    ]
+    partitions, moved = _place([*planned, *own], standing, factor, readers)
+    by_number = {partition.partition: partition for partition in partitions}
     decisions = [
-        _decide(repository, holders, truths, partitions, {account.node for account in accounts})
+        _decide(repository, holders, truths, by_number[places[repository]], {account.node for account in accounts})
         for repository in sorted(truths)
     ]
     unread = [f"{account.node}: {line}" for account in accounts for line in account.unreadable]
     unborn = sorted(set(holders) - set(truths))
     return RebuildPlan(
         partitions=partitions,
-        decisions=tuple(_settle_names(decisions, partitions)),
+        decisions=tuple(_settle_names(decisions, by_number)),
         doubts=(
             *moved,
             *(f"cannot be read at all: {line}" for line in unread),
@@ -160,24 +173,53 @@ def stands_at(held: ReplicaAccount, truth: _Truth) -> bool:
     return bool(published_path(held.position, journal, truth.position.round_id))
 
 
-def _place(
+def _family_places(
+    accounts: Sequence[NodeAccount],
     planned: Sequence[Partition],
     holders: Mapping[RepositoryId, Holders],
     truths: Mapping[RepositoryId, _Truth],
+) -> tuple[dict[RepositoryId, PartitionId], list[Partition]]:
+    """Where each repository lives, and the partitions that families have for themselves.
+
+    Their own factor is nowhere but in the catalog that was lost: it becomes the number of nodes that have a copy.
+    """
+    families = newest_families(account.families for account in accounts)
+    places: dict[RepositoryId, PartitionId] = {}
+    roots: dict[PartitionId, RepositoryId] = {}
+    copies: dict[PartitionId, set[NodeId]] = defaultdict(set)
+    homes: dict[PartitionId, PartitionId] = {}
+    readers = {account.node: frozenset(account.read_replica_of) for account in accounts}
+    for repository, truth in sorted(truths.items()):
+        home = _best(holders[repository], truth).key.home
+        root = _root(repository, holders, truths)
+        number = families.get(root, home)
+        if number < len(planned):
+            places[repository] = home
+            continue
+        places[repository] = number
+        roots[number], homes[number] = root, home
+        copies[number] |= {node for node in holders[repository] if number not in readers[node]}
+    own = [
+        replace(
+            planned[homes[number]], partition=number, family=root, factor=min(FACTOR_MAX, len(copies[number])) or None
+        )
+        for number, root in sorted(roots.items())
+    ]
+    return places, own
+
+
+def _place(
+    planned: Sequence[Partition],
+    standing: Iterable[Sequence[tuple[PartitionId, NodeId]]],
     factor: int,
     readers: Mapping[NodeId, frozenset[PartitionId]],
 ) -> tuple[tuple[Partition, ...], list[str]]:
     """Each partition's replicas: as planned, unless the replicas turn out to be elsewhere. Read replicas stay what they
-    are, but for those that alone have something.
+    are, but for those that alone have something. `standing`: of each repository, where and on whose disk its truth is.
     """
     has: dict[PartitionId, Counter[NodeId]] = defaultdict(Counter)
     alone: set[tuple[PartitionId, NodeId]] = set()
-    for repository, truth in truths.items():
-        there = [
-            (held.key.partition, node)
-            for node, held in holders[repository].items()
-            if not truth.is_deleted and stands_at(held, truth)
-        ]
+    for there in standing:
         for number, node in there:
             has[number][node] += 1
         if all(number in readers.get(node, ()) for number, node in there):
@@ -193,11 +235,16 @@ def _place(
             for where, node in sorted(alone)
             if where == number
         ]
-        if set(counted) <= set(partition.replicas):
+        if partition.family is not None:
+            moved.append(
+                f"partition {number} belongs to the forks of {partition.family}: its own factor is not known, and becomes"
+                f" {partition.factor}, the nodes that have a copy; `meshnode repo factor` changes it"
+            )
+        if set(counted) <= set(partition.replicas) and partition.factor in {None, len(partition.replicas)}:
             placed.append(_with_read_replicas(partition, reading))
             continue
         ranked = sorted(counted, key=lambda node: (-counted[node], node not in partition.replicas, node))
-        nodes = tuple(dict.fromkeys([*ranked, *partition.replicas]))[:factor]
+        nodes = tuple(dict.fromkeys([*ranked, *partition.replicas]))[: partition.factor or factor]
         placed.append(_with_read_replicas(replace(partition, replicas=nodes), reading))
         moved.append(
             f"partition {partition.partition}: replicas are on {', '.join(nodes)},"
@@ -215,19 +262,19 @@ def _decide(
     repository: RepositoryId,
     holders: Mapping[RepositoryId, Holders],
     truths: Mapping[RepositoryId, _Truth],
-    partitions: Sequence[Partition],
+    partition: Partition,
     nodes_read: set[NodeId],
 ) -> Decision:
     held, truth = holders[repository], truths[repository]
     best = _best(held, truth)
-    partition = partitions[best.key.partition]
-    good = {node for node, one in held.items() if stands_at(one, truth) and one.key.partition == partition.partition}
+    good = {node for node, one in held.items() if stands_at(one, truth) and one.key.home == best.key.home}
     if truth.is_deleted:  # of a deleted repository, having nothing is right too
         good |= {node for node in partition.accountable if node not in held}
     record = Record(
         repository=repository,
         name=truth.name,
         partition=partition.partition,
+        home=best.key.home,
         generation=truth.position.generation,
         round_id=truth.position.round_id,
         refs_digest=truth.refs_digest,
@@ -334,7 +381,7 @@ def _undecided(held: Holders, truth: _Truth) -> Iterable[tuple[Round, list[NodeI
     return [(rounds[round_id], voters[round_id]) for round_id in sorted(rounds)]
 
 
-def _settle_names(decisions: Sequence[Decision], partitions: Sequence[Partition]) -> Iterable[Decision]:
+def _settle_names(decisions: Sequence[Decision], partitions: Mapping[PartitionId, Partition]) -> Iterable[Decision]:
     """Give each name to one repository: a quorum of sound replicas first, then generations, then the id."""
 
     def claim(decision: Decision) -> tuple[bool, Generation, RepositoryId]:

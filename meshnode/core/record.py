@@ -16,7 +16,7 @@ from typing import Final
 from meshnode.base.errors import InvariantViolated
 from meshnode.base.ids import Generation, NodeId, PartitionId, RefsDigest, RepositoryId, RepositoryName, RoundId
 from meshnode.core.quorum import has_quorum
-from meshnode.core.round import Round, WriteKind
+from meshnode.core.round import ReplicaKey, Round, WriteKind
 
 RECENT_ROUNDS_MAX: Final = 16
 """Rounds a record remembers, so that "did my publish land?" is answered by the record alone for the last
@@ -58,6 +58,8 @@ class Partition:
     """Nodes that get every write and answer reads, and are asked for nothing else (`core/read_replicas.py`)."""
     read_replicas_wanted: int = 0
     """How many of those there are to be; there are fewer where nodes are lacking."""
+    family: RepositoryId | None = None
+    """The fork root whose family has the partition for itself (`core/families.py`); None: whoever is drawn to it."""
 
     @property
     def accountable(self) -> tuple[NodeId, ...]:
@@ -77,6 +79,9 @@ class Record:
     repository: RepositoryId
     name: RepositoryName
     partition: PartitionId
+    """Whose replicas it has now."""
+    home: PartitionId
+    """Where its replicas lie on disk, for good."""
     generation: Generation
     round_id: RoundId | None
     """The round that made `generation`; None only in an ABANDONED record."""
@@ -93,6 +98,11 @@ class Record:
     """Grows when a compare-and-set only wants a new revision, so that a lost publish can never land."""
     returned: tuple[NodeId, ...] = ()
     """Who was taken off `inconsistent` since this generation was published, in that order, once for each time."""
+
+    @property
+    def key(self) -> ReplicaKey:
+        """Where each of its replicas lies on its node's disk."""
+        return ReplicaKey(self.home, self.repository)
 
 
 class RoundOutcome(Enum):
@@ -174,6 +184,7 @@ def record_after(
         repository=round_.repository,
         name=round_.name,
         partition=partition.partition,
+        home=round_.home,
         generation=Generation(base + 1),
         round_id=round_.round_id,
         refs_digest=round_.refs_digest,
@@ -195,6 +206,7 @@ def record_fenced(record: Record | None, round_: Round, partition: PartitionId) 
         repository=round_.repository,
         name=round_.name,
         partition=partition,
+        home=round_.home,
         generation=Generation(0),
         round_id=None,
         refs_digest=round_.refs_digest,

@@ -24,9 +24,11 @@ class WriteKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ReplicaKey:
-    """Where a replica lives on its node's disk."""
+    """Where a replica lives on its node's disk, for good."""
 
-    partition: PartitionId
+    home: PartitionId
+    """The partition that the repository's fork root was created in. Its family may live in another one since (ADR 19);
+    directories, and what forks share, stay."""
     repository: RepositoryId
 
 
@@ -36,7 +38,8 @@ class Round:
 
     round_id: RoundId
     repository: RepositoryId
-    partition: PartitionId
+    home: PartitionId
+    """Where its replicas lie on disk (`ReplicaKey`); which partition it lives in is the record's business."""
     kind: WriteKind
     base_generation: Generation
     base_round_id: RoundId | None
@@ -53,7 +56,7 @@ class Round:
     """Who asked, for the log."""
     fork_root: RepositoryId
     fork_parent: RepositoryId | None = None
-    """CREATE only: share objects with this repository of the same partition."""
+    """CREATE only: share objects with this repository of the same home."""
     fork_generation: Generation | None = None
     """CREATE only: the parent's replica must have applied this generation before it can vote."""
     has_pack: bool = False
@@ -64,7 +67,7 @@ class Round:
     @property
     def key(self) -> ReplicaKey:
         """The replica this round writes to."""
-        return ReplicaKey(self.partition, self.repository)
+        return ReplicaKey(self.home, self.repository)
 
     @property
     def generation(self) -> Generation:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 
 from meshnode.base.errors import (
+    Fenced,
     InvalidRequest,
     MeshError,
     RefConflict,
@@ -18,8 +19,8 @@ from meshnode.base.errors import (
     RepositoryExists,
     RepositoryNotFound,
 )
-from meshnode.base.ids import HEAD, RefName, RepositoryId, RepositoryName, symbolic
-from meshnode.core.keys import config_key, name_key
+from meshnode.base.ids import HEAD, PartitionId, RefName, RepositoryId, RepositoryName, symbolic
+from meshnode.core.keys import config_key, family_key, fork_mark_key, name_key
 from meshnode.core.record import Record
 from meshnode.core.refs import RefEdit
 from meshnode.core.request_marks import decode_request_mark, request_mark_key
@@ -77,14 +78,30 @@ class ApiWrites:
     async def _fork(
         self, source: RepositoryName, name: RepositoryName, mark: str | None, request: Request
     ) -> WriteResult:
+        """A fork lives where its parent lives. A parent that gets a partition of its own meanwhile is followed once:
+        that happens once in a family's life.
+        """
         parent = await self.writer.records.find(source)
-        key = ReplicaKey(parent.partition, RepositoryId(self.writer.entropy.new_id()))
-        parent_key = ReplicaKey(parent.partition, parent.repository)
+        try:
+            return await self._fork_in(parent, name, mark, request)
+        except Fenced:
+            now = await self.writer.records.find(source)
+            if now.partition == parent.partition:
+                raise
+            return await self._fork_in(now, name, mark, request)
 
-        async def draft(_at: RecordAt, _snapshot: RefsSnapshot | None) -> Draft:
+    async def _fork_in(self, parent: Record, name: RepositoryName, mark: str | None, request: Request) -> WriteResult:
+        source, root = parent.name, parent.fork_root
+        key = ReplicaKey(parent.home, RepositoryId(self.writer.entropy.new_id()))
+        parent_key = parent.key
+
+        async def draft(at: RecordAt, _snapshot: RefsSnapshot | None) -> Draft:
+            family = await self._family(root)  # before the parent's record, which changes with it
             current = (await self.writer.records.read(parent_key)).record
             if current is None:
                 raise RepositoryNotFound("no such repository", name=source)
+            if current.partition != at.partition.partition:
+                raise Fenced("the source has got a partition of its own meanwhile; try again", name=source)
             await self.writer.check_may_coordinate(current)
             await self.writer.participant.settle(parent_key, current)
             refs = await self.writer.participant.disk.reader.snapshot(parent_key)
@@ -94,15 +111,15 @@ class ApiWrites:
                 kind=WriteKind.CREATE,
                 name=name,
                 edits=tuple(RefEdit(ref, None, value) for ref, value in sorted(refs.refs.items())),
-                names=await self.reserve(name, key.repository, mark),
+                names=_in_family(await self.reserve(name, key.repository, mark), family, root, key.repository),
                 mark=mark,
-                fork_root=current.fork_root,
+                fork_root=root,
                 fork_parent=current.repository,
                 fork_generation=refs.generation,
                 object_format=current.object_format,
             )
 
-        return await self._create(key, name, draft, request)
+        return await self._create(key, name, draft, request, partition=parent.partition)
 
     async def rename(
         self, name: RepositoryName, new_name: RepositoryName, *, request_key: str, actor: str
@@ -169,7 +186,7 @@ class ApiWrites:
         expected or the expected one is there again.
         """
         record = await self.writer.records.find(name)
-        key = ReplicaKey(record.partition, record.repository)
+        key = record.key
 
         async def draft(at: RecordAt, snapshot: RefsSnapshot | None) -> Draft | None:
             assert snapshot is not None
@@ -195,7 +212,7 @@ class ApiWrites:
     # ------------------------------------------------------------ inside
 
     async def _write(self, record: Record, draft: MakeDraft, request: Request) -> WriteResult:
-        key = ReplicaKey(record.partition, record.repository)
+        key = record.key
         await self.writer.check_may_coordinate(record)
         result = await self.writer.write_without_objects(key, draft, request)
         if result is not None:
@@ -204,11 +221,24 @@ class ApiWrites:
         assert now.round_id is not None
         return WriteResult(record=now, round_id=now.round_id, generation=now.generation)
 
-    async def _create(self, key: ReplicaKey, name: RepositoryName, draft: MakeDraft, request: Request) -> WriteResult:
-        result = await self.writer.write_without_objects(key, draft, request)
+    async def _create(
+        self,
+        key: ReplicaKey,
+        name: RepositoryName,
+        draft: MakeDraft,
+        request: Request,
+        *,
+        partition: PartitionId | None = None,
+    ) -> WriteResult:
+        result = await self.writer.write_without_objects(key, draft, request, partition=partition)
         assert result is not None
         self.writer.records.note_name(name, key.repository)
         return result
+
+    async def _family(self, root: RepositoryId) -> Compare:
+        """What a fork's publish rests on: where its family lives."""
+        (entry,) = await self.writer.records.get([family_key(root)])
+        return Compare(family_key(root), 0 if entry is None else entry.revision)
 
     async def reserve(self, name: RepositoryName, repository: RepositoryId, mark: str | None) -> NameChange:
         """What gives a name to a new repository. Raises RepositoryExists; RefConflict where `mark` is there."""
@@ -250,9 +280,16 @@ class ApiWrites:
             record = await self.writer.records.find(name)
         except RepositoryNotFound:
             raise refusal from None
-        key = ReplicaKey(record.partition, record.repository)
+        key = record.key
         await self.writer.participant.settle(key, record)  # the round may be voted for here, and not applied yet
         done = await self.writer.participant.disk.reader.find_request(key, request_key)
         if done is None:
             raise refusal
         return WriteResult(record=record, round_id=done.round_id, generation=done.generation, is_repetition=True)
+
+
+def _in_family(names: NameChange, family: Compare, root: RepositoryId, fork: RepositoryId) -> NameChange:
+    """A fork's change of names, on condition that its family stays where it is, and with the mark that it grew."""
+    return NameChange(
+        compares=[*names.compares, family], writes=[*names.writes, Put(fork_mark_key(root), fork.encode())]
+    )

@@ -98,7 +98,11 @@ class Birthplaces:
         return Birthplace(ReplicaKey(number, RepositoryId(self.entropy.new_id())), factor)
 
     def _known(self, factor: int) -> PartitionId | None:
-        having = [one for _, one in sorted(self.membership.partitions().items()) if one.factor == factor]
+        having = [
+            one
+            for _, one in sorted(self.membership.partitions().items())
+            if one.factor == factor and one.family is None
+        ]
         mine = [one.partition for one in having if self.own in one.replicas]
         if having and not mine:
             raise ReplicaBehind("this node keeps no partition with that factor", node=self.own, factor=factor)
@@ -110,7 +114,11 @@ class Birthplaces:
         free = [
             number
             for number, one in sorted(self.membership.partitions().items())
-            if one.factor is None and self.own in one.replicas and not is_moving(one) and number not in inhabited
+            if one.factor is None
+            and one.family is None
+            and self.own in one.replicas
+            and not is_moving(one)
+            and number not in inhabited
         ]
         for number in free[:RESERVE_TRIES]:
             await self.orders.set_factor(factor, number)

@@ -57,7 +57,7 @@ class Delivery:
     @classmethod
     def to(cls, writer: Writer, record: Record) -> Delivery:
         """One write to a repository that exists."""
-        return cls(writer, record, ReplicaKey(record.partition, record.repository), record.object_format)
+        return cls(writer, record, record.key, record.object_format)
 
     async def run(
         self,

@@ -66,7 +66,7 @@ class Departure:
         """Drop what may be dropped now; how many copies went."""
         kept: dict[PartitionId, list[ReplicaKey]] = {}
         for key in await self.participant.disk.store.list_replicas():
-            kept.setdefault(key.partition, []).append(key)
+            kept.setdefault(self.records.partition_of(key), []).append(key)
         dropped = 0
         for number in self._left_partitions(kept):
             keys = kept.get(number, [])
@@ -118,7 +118,7 @@ class Departure:
         if is_gone:
             self.activity.note_inconsistent(key)
             self.participant.readers.forget(key)
-            log.info("copy_dropped", extra={"repository": key.repository, "partition": key.partition})
+            log.info("copy_dropped", extra={"repository": key.repository, "partition": at.partition.partition})
         return is_gone
 
     async def _sign_off(self, number: PartitionId) -> None:

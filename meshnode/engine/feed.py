@@ -18,7 +18,7 @@ from typing import Final
 from meshnode.base.errors import MeshError, Overloaded
 from meshnode.base.ids import Generation, NodeId, RepositoryId
 from meshnode.core.record import Record, RepositoryState, consistent_nodes
-from meshnode.core.round import ReplicaKey, Round, WriteKind
+from meshnode.core.round import Round, WriteKind
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.participant import Participant
 from meshnode.engine.standings import Follower, StandingsTable
@@ -128,7 +128,7 @@ class Feed:
 
     async def _rounds(self, node: NodeId, record: Record, after: Generation) -> tuple[list[Round], bool]:
         """Rounds right after `after` at one replica, and whether it has applied what the record names."""
-        key = ReplicaKey(record.partition, record.repository)
+        key = record.key
         if node == self._own:
             state = await self._participant.settle(key, record)
             generation = Generation(0) if state is None else state.generation

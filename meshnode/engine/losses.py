@@ -72,13 +72,13 @@ class DataLosses:
     async def plan_loss(self, name: RepositoryName) -> LossPlan:
         """Say what making this node's replica the truth would lose. Raises RepositoryNotFound, NotFound."""
         record = await self._records.find(name)
-        key = ReplicaKey(record.partition, record.repository)
+        key = record.key
         return await self._plan(key, await self._records.read(key))
 
     async def accept_loss(self, name: RepositoryName, *, actor: str) -> LossPlan:
         """Make this node's replica the truth. Raises InvalidRequest, Fenced, OutcomeUnknown, NotFound."""
         record = await self._records.find(name)
-        key = ReplicaKey(record.partition, record.repository)
+        key = record.key
         at = await self._records.read(key)
         plan = await self._plan(key, at)
         if plan.obstacle:
@@ -200,7 +200,7 @@ class DataLosses:
             revision = await self._catalog.transact(
                 [
                     Compare(record_key(key.repository), at.record_revision),
-                    Compare(partition_key(key.partition), at.partition_revision),
+                    Compare(partition_key(at.partition.partition), at.partition_revision),
                 ],
                 [
                     Put(record_key(key.repository), encode_record(record)),

@@ -146,6 +146,11 @@ class ClusterMembership:
         """Read who is known, again and now. Raises CatalogUnavailable."""
         await self._read((keys.NODES, keys.APPLICATIONS))
 
+    async def hear_of(self, partition: PartitionId) -> None:
+        """Have a partition among those known here. Raises CatalogUnavailable."""
+        if partition not in self._partitions:
+            await self._read((keys.PARTITIONS,))
+
     async def _read(self, prefixes: Collection[str]) -> None:
         """Read what lies below some of the followed prefixes again; one node more need not cost the partitions."""
         before = self._seen()

@@ -25,6 +25,7 @@ from meshnode.core.keys import (
     encode_settings,
 )
 from meshnode.core.moves import is_moving
+from meshnode.core.quorum import FACTOR_MAX
 from meshnode.core.record import Partition
 from meshnode.core.targets import Cluster, blockers_of_removal, partition_sizes, plan_targets
 from meshnode.engine.membership import ClusterMembership
@@ -34,8 +35,6 @@ from meshnode.ports import Catalog, Clock, Compare, MoveOverview, MovePlan, Plan
 
 log = logging.getLogger("meshnode.engine")
 
-FACTOR_MAX: Final = 9
-"""Each replica more costs every write a vote; four lost at once are enough for anyone."""
 NAMED_MAX: Final = 20
 """Partitions that one message names."""
 
@@ -90,15 +89,28 @@ class MoveOrders:
 
     async def set_factor(self, factor: int, partition: PartitionId | None) -> tuple[str, ...]:
         """Want other numbers of replicas."""
-        if not 0 <= factor <= FACTOR_MAX or (factor == 0 and partition is None):
+        if factor == 0 and partition is None:
             raise InvalidRequest("replication factor must be 1 to 9", factor=factor)
-        now = await self.mover.read()
-        self._check_enough_nodes(now.cluster, factor)
+        now = await self.check_factor(factor)
         if partition is None:
             await self._set_cluster_factor(factor)
         else:
             await self._set_partition_factor(now, partition, factor)
         log.info("factor_ordered", extra={"factor": factor, "partition": partition})
+        return await self.warnings(factor)
+
+    async def check_factor(self, factor: int) -> ClusterAt:
+        """Check that some partition can have so many replicas; the cluster as it is. Raises InvalidRequest."""
+        if not 0 <= factor <= FACTOR_MAX:
+            raise InvalidRequest("replication factor must be 1 to 9", factor=factor)
+        now = await self.mover.read()
+        usable = sum(1 for node in now.cluster.nodes.values() if node.state is NodeState.AVAILABLE and node.weight)
+        if usable < factor:
+            raise InvalidRequest("too few nodes for the replication factor", nodes=usable, factor=factor)
+        return now
+
+    async def warnings(self, factor: int) -> tuple[str, ...]:
+        """What to say of a factor that was just ordered."""
         await self.membership.refresh()
         now = await self.mover.read()
         plan = plan_targets(now.cluster, is_balancing=False)
@@ -127,11 +139,6 @@ class MoveOrders:
     async def partitions(self) -> Sequence[Partition]:
         """Every partition, in order."""
         return [partition for partition, _ in await read_partitions(self.catalog)]
-
-    def _check_enough_nodes(self, cluster: Cluster, factor: int) -> None:
-        usable = sum(1 for node in cluster.nodes.values() if node.state is NodeState.AVAILABLE and node.weight)
-        if usable < factor:
-            raise InvalidRequest("too few nodes for the replication factor", nodes=usable, factor=factor)
 
     async def _set_cluster_factor(self, factor: int) -> None:
         (entry,) = await self.catalog.get([CLUSTER])

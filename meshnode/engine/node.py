@@ -10,20 +10,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from meshnode.base.errors import CatalogUnavailable
-from meshnode.base.ids import NodeId, PartitionId
+from meshnode.base.ids import NodeId, PartitionId, RepositoryId
 from meshnode.config import LimitSettings, RebalanceSettings, ReplicationSettings, ScrubSettings, UpkeepSettings
 from meshnode.core.keys import Application, Node
+from meshnode.core.record import Record
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.activity import NodeActivity
 from meshnode.engine.api_writes import ApiWrites
 from meshnode.engine.audit import AuditTrail
 from meshnode.engine.birthplaces import Birthplaces
 from meshnode.engine.departure import Departure
+from meshnode.engine.families import Families
+from meshnode.engine.family_notes import FamilyNotes
 from meshnode.engine.feed import Feed
 from meshnode.engine.forgetting import Forgetting
 from meshnode.engine.imports import ApiImports
@@ -75,7 +78,7 @@ LED_HERE: Final = ("push", "operation", "writer-api", "round-commit", "round-abo
 never be drained, and its stop would wait in vain."""
 
 
-async def _keep_no_note(_partitions: frozenset[PartitionId]) -> None:
+async def _keep_no_note(_: object) -> None:
     return
 
 
@@ -97,6 +100,8 @@ class World:
     """None: what the disk holds is not known."""
     note_read_replicas: Callable[[frozenset[PartitionId]], Awaitable[None]] = _keep_no_note
     """Writes down, for a rebuild of the catalog, which partitions this node has read replicas of."""
+    note_families: Callable[[Mapping[RepositoryId, PartitionId]], Awaitable[None]] = _keep_no_note
+    """Writes down, for the same, which fork families have a partition for themselves."""
     on_keys: Callable[[Sequence[Node], Sequence[Application]], None] = lambda _nodes, _applications: None
     """Told who is known, at start and after every change."""
     on_settings: Callable[[bytes | None], None] = lambda _: None
@@ -126,7 +131,8 @@ class NodeEngine:
         self.activity = NodeActivity(world.clock, world.meter)
         self.activity.wait_for(lambda: self.supervisor.count(*LED_HERE))
         self.audit = AuditTrail(catalog=world.catalog, clock=world.clock, supervisor=self.supervisor)
-        self.records = Records(world.catalog, self.supervisor)
+        self.records = Records(world.catalog, self.supervisor, on_elsewhere=self._on_elsewhere)
+        self.family_notes = FamilyNotes(supervisor=self.supervisor, write=world.note_families)
         self.read_replica_notes = ReadReplicaNotes(own=own, supervisor=self.supervisor, write=world.note_read_replicas)
         self.membership = ClusterMembership(
             own=own,
@@ -164,7 +170,7 @@ class NodeEngine:
                 peers=self.peers,
                 entropy=world.entropy,
                 meter=world.meter,
-                pace=FillPace(own, self.membership, world.clock, rebalance),
+                pace=FillPace(own, self.membership, self.records, world.clock, rebalance),
             ),
             activity=self.activity,
             clock=world.clock,
@@ -242,7 +248,10 @@ class NodeEngine:
         self.moves = MoveOrders(catalog=world.catalog, membership=self.membership, mover=self.mover, clock=world.clock)
         self.read_replicas = ReadReplicaOrders(records=self.records, membership=self.membership, mover=self.mover)
         self.factors = RepositoryFactors(
-            catalog=world.catalog, records=self.records, membership=self.membership, orders=self.moves
+            records=self.records,
+            membership=self.membership,
+            orders=self.moves,
+            families=Families(catalog=world.catalog),
         )
         places = Birthplaces(
             own=own, catalog=world.catalog, membership=self.membership, orders=self.moves, entropy=world.entropy
@@ -289,6 +298,7 @@ class NodeEngine:
         self.usage = UsageReporter(
             own=own,
             catalog=world.catalog,
+            records=self.records,
             participant=self.participant,
             clock=world.clock,
             supervisor=self.supervisor,
@@ -358,6 +368,11 @@ class NodeEngine:
 
     def _on_damaged(self, key: ReplicaKey, reason: str) -> None:
         self.repairer.take_out(key, reason)
+
+    async def _on_elsewhere(self, record: Record) -> None:
+        """A record names a partition that its family was not known to live in; it may be new."""
+        self.family_notes.note(record)
+        await self.membership.hear_of(record.partition)
 
     def _on_cluster_change(self) -> None:
         is_listed = self.own in self.membership.nodes()

@@ -59,7 +59,7 @@ class ApiOperations:
         """Build what is wished for on the reference as it is, and write it: one round, or nothing."""
         record = await self.writer.records.find(target.repository)
         await self.writer.check_may_coordinate(record)
-        key = ReplicaKey(record.partition, record.repository)
+        key = record.key
         try:
             return await self._run(target, wish, parts, key, record.object_format)
         except Corrupt as damage:  # a workshop borrows the replica's objects

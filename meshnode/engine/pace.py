@@ -10,16 +10,20 @@ from meshnode.config import RebalanceSettings
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.intervals import LOOK_MS
 from meshnode.engine.membership import ClusterMembership
+from meshnode.engine.records import Records
 from meshnode.ports import Clock
 
 
 class FillPace:
     """Hands out bytes at a rate."""
 
-    def __init__(self, own: NodeId, membership: ClusterMembership, clock: Clock, settings: RebalanceSettings) -> None:
+    def __init__(
+        self, own: NodeId, membership: ClusterMembership, records: Records, clock: Clock, settings: RebalanceSettings
+    ) -> None:
         """`bytes_per_s_max` of the settings is the rate; 0: no bound."""
         self._own = own
         self._membership = membership
+        self._records = records
         self._clock = clock
         self._settings = settings
         self._free_at_ms = 0.0
@@ -41,5 +45,5 @@ class FillPace:
             now_ms = self._clock.monotonic_ms()
 
     def _is_filling(self, key: ReplicaKey) -> bool:
-        partition = self._membership.partitions().get(key.partition)
+        partition = self._membership.partitions().get(self._records.partition_of(key))
         return partition is not None and self._own in (*partition.joining, *partition.read_replicas)

@@ -16,7 +16,7 @@ from meshnode.base.errors import MeshError
 from meshnode.base.ids import RefName, RefValue
 from meshnode.core.record import Record
 from meshnode.core.refs import RefEdit
-from meshnode.core.round import ReplicaKey, WriteKind
+from meshnode.core.round import WriteKind
 from meshnode.engine.delivery import Delivery, PackRefused
 from meshnode.engine.edits import plan_push
 from meshnode.engine.records import RecordAt
@@ -44,7 +44,7 @@ class PushRun:
         self._record = record
         self._push = push
         self._actor = actor
-        self._key = ReplicaKey(record.partition, record.repository)
+        self._key = record.key
         self._errors: dict[RefName, str] = {
             command.name: command.refusal for command in push.commands if command.refusal
         }

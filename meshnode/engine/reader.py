@@ -43,7 +43,7 @@ class Reader:
         """Open this node's replica for a read."""
         if consistency.level is ConsistencyLevel.VERIFIED:
             record = await self.records.find(name)
-            key = ReplicaKey(record.partition, record.repository)
+            key = record.key
             return await self._guarded(key, self._view_at(key, record))
         key = await self._known_key(name)
         return await self._guarded(key, self._view_unverified(key, name, consistency))
@@ -149,11 +149,10 @@ class Reader:
             except CatalogUnavailable:
                 known = None
             else:
-                return ReplicaKey(record.partition, record.repository)
+                return record.key
         store = self.participant.disk.store
-        partition = self.records.last_known_partition(name)
-        likely = [] if known is None or partition is None else [ReplicaKey(partition, known)]
-        for key in [*likely, *(await store.list_replicas() if not likely else [])]:
+        likely = self.records.last_known_key(name)
+        for key in await store.list_replicas() if likely is None else [likely]:
             if known is not None and key.repository != known:
                 continue
             state = await store.load(key)

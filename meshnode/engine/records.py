@@ -12,7 +12,7 @@ costs a second get, never a wrong answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -35,6 +35,12 @@ from meshnode.ports import Catalog, Entry, Put
 
 BATCH_KEYS_MAX: Final = 64
 NAMES_CACHED_MAX: Final = 100_000
+GUESSES_MAX: Final = 4
+"""Reads until record and partition fit; a family gets a partition of its own once."""
+
+
+async def _ignore(_record: Record) -> None:
+    return
 
 _Waiter: TypeAlias = tuple[Sequence[str], "asyncio.Future[list[Entry | None]]"]
 """What one read asks for, and its answer."""
@@ -78,15 +84,25 @@ def listing_mark(before: Record | None, after: Record, partition: Partition) -> 
 class Records:
     """Reads of names, records and partitions."""
 
-    def __init__(self, catalog: Catalog, supervisor: Supervisor) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        supervisor: Supervisor,
+        *,
+        on_elsewhere: Callable[[Record], Awaitable[None]] = _ignore,
+    ) -> None:
+        """`on_elsewhere` is awaited before a record is handed out whose family was not known to live where it says."""
         self._catalog = catalog
         self._supervisor = supervisor
+        self._on_elsewhere = on_elsewhere
+        self._elsewhere: dict[RepositoryId, PartitionId] = {}
+        """Where repositories live that do not live at home, as far as was heard."""
         self._waiting: list[_Waiter] = []
         self._wanted: dict[str, None] = {}
         """The keys of all that wait, in order and once each."""
         self._sender: asyncio.Task[None] | None = None
         self._ids: dict[RepositoryName, RepositoryId] = {}
-        self._partitions: dict[RepositoryName, PartitionId] = {}
+        self._places: dict[RepositoryName, tuple[PartitionId, ReplicaKey]] = {}
 
     async def get(self, keys: Sequence[str]) -> list[Entry | None]:
         """Read keys at one revision, in a get that is sent after this call."""
@@ -147,14 +163,15 @@ class Records:
             named = entries[0]
             if named is None:
                 self._ids.pop(name, None)
-                self._partitions.pop(name, None)
+                self._places.pop(name, None)
                 raise RepositoryNotFound("no such repository", name=name)
             repository = parse_repository_id(named.value.decode("ascii", "replace"))
             self.note_name(name, repository)
             if repository == guess:
                 record = self._decode(entries[1])
                 if record is not None and record.state is RepositoryState.ACTIVE and record.name == name:
-                    self._partitions[name] = record.partition
+                    self._places[name] = (record.partition, record.key)
+                    await self.learn(record)
                     return record
         raise RepositoryNotFound("the repository is being renamed or deleted; try again", name=name)
 
@@ -162,7 +179,7 @@ class Records:
         """Remember where a name leads; only a hint."""
         if len(self._ids) >= NAMES_CACHED_MAX:
             self._ids.clear()
-            self._partitions.clear()
+            self._places.clear()
         self._ids[name] = repository
 
     def last_known_id(self, name: RepositoryName) -> RepositoryId | None:
@@ -171,18 +188,47 @@ class Records:
 
     def last_known_partition(self, name: RepositoryName) -> PartitionId | None:
         """The partition of the repository that the name led to when it was last looked up; only a hint."""
-        return self._partitions.get(name)
+        place = self._places.get(name)
+        return None if place is None else place[0]
+
+    def last_known_key(self, name: RepositoryName) -> ReplicaKey | None:
+        """Where replicas lie of the repository that the name led to when it was last looked up; only a hint."""
+        place = self._places.get(name)
+        return None if place is None else place[1]
+
+    def partition_of(self, key: ReplicaKey) -> PartitionId:
+        """Where a repository lives, as far as was heard; only a hint, the record says it."""
+        return self._elsewhere.get(key.repository, key.home)
+
+    async def learn(self, record: Record) -> None:
+        """Take in where a repository lives, before anything is done with a record that came another way than by here."""
+        if record.partition == record.home or self._elsewhere.get(record.repository) == record.partition:
+            return
+        await self._on_elsewhere(record)
+        self._elsewhere[record.repository] = record.partition
 
     async def find_by_id(self, repository: RepositoryId) -> Record | None:
         """The record of a repository id, whatever its state."""
-        return self._decode((await self.get([record_key(repository)]))[0])
+        record = self._decode((await self.get([record_key(repository)]))[0])
+        if record is not None:
+            await self.learn(record)
+        return record
 
     async def read(self, key: ReplicaKey) -> RecordAt:
-        """Record and partition of a repository at one revision, fresh."""
-        return await self.read_at(key.repository, key.partition)
+        """Record and partition of a repository at one revision, fresh; with no record, the partition it would live in."""
+        return await self.read_at(key.repository, self.partition_of(key))
 
     async def read_at(self, repository: RepositoryId, partition: PartitionId) -> RecordAt:
-        """Record and partition by their ids, at one revision, fresh."""
+        """Record and partition at one revision, fresh. `partition` is a guess where there is a record, else it counts."""
+        for _ in range(GUESSES_MAX):
+            at = await self._read_at(repository, partition)
+            if at.record is None or at.record.partition == partition:
+                return at
+            partition = at.record.partition
+            await self.learn(at.record)
+        raise ReplicaBehind("the repository moves from partition to partition; try again", repository=repository)
+
+    async def _read_at(self, repository: RepositoryId, partition: PartitionId) -> RecordAt:
         record, placed, config = await self.get(
             [record_key(repository), partition_key(partition), config_key(repository)]
         )

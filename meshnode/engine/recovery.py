@@ -56,7 +56,8 @@ class Recovery:
     activity: NodeActivity
     clock: Clock
     _unknown: set[PartitionId] = field(default_factory=set, init=False)
-    """Partitions with a replica that was set aside and that no record knew."""
+    """Homes with a replica that was set aside and that no record knew; it may have been a fork, which lives with its
+    family."""
 
     async def run(self) -> None:
         """Check every replica; waits for the catalog as long as it takes, since nothing can be served without.
@@ -95,7 +96,7 @@ class Recovery:
                     raise Corrupt("references on disk do not match the replica's state", repository=key.repository)
         except Corrupt as damage:
             if record is None:
-                self._unknown.add(key.partition)
+                self._unknown.add(key.home)
             await self._set_aside(key, str(damage))
             return
         except Overloaded as full:
@@ -132,7 +133,8 @@ class Recovery:
         wanted = [
             partition_key(partition.partition)
             for partition, _ in await read_partitions(self.catalog)
-            if self.own in partition.accountable and (is_new or partition.partition in self._unknown)
+            if self.own in partition.accountable
+            and (is_new or partition.partition in self._unknown or (self._unknown and partition.family))
         ]
         for start in range(0, len(wanted), PARTITIONS_AT_ONCE):
             await self._fence_rounds(wanted[start : start + PARTITIONS_AT_ONCE])
@@ -155,10 +157,11 @@ class Recovery:
             for entry in page:
                 after = entry.key
                 record = decode_record(entry.value)
+                await self.records.learn(record)
                 partition = self.membership.partition(record.partition)
                 if self.own not in partition.members or record.state is RepositoryState.ABANDONED:
                     continue
-                key = ReplicaKey(record.partition, record.repository)
+                key = record.key
                 if await self._is_good(key, record):
                     continue
                 if self.own not in partition.accountable:

@@ -196,13 +196,14 @@ class Repairer:
                 after = entry.key
                 try:
                     record = decode_record(entry.value)
+                    await self._records.learn(record)
                     partition = self._membership.partition(record.partition)
                 except (Corrupt, NotFound) as error:  # of a newer version, or newer than what is known here
                     log.warning("record_passed_over", extra={"key": entry.key, "error": str(error)})
                     continue
                 if self._own not in partition.members:
                     continue
-                key = ReplicaKey(record.partition, record.repository)
+                key = record.key
                 if not await self._is_settled(key, record):
                     queued += 1
                     self.enqueue(key, "found by the sweep", self._priority(record, partition))

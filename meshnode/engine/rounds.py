@@ -202,7 +202,7 @@ class _Run:
         deadline_ms = self._driver.clock.monotonic_ms() + self._driver.settings.publish_ms
         while True:
             try:
-                self._at = await self._driver.records.read(self._round.key)
+                self._at = await self._driver.records.read_at(self._round.repository, self._at.partition.partition)
             except MeshError as error:
                 log.info("record_not_read", extra={"round": self._round.round_id, "error": str(error)})
                 if self._driver.clock.monotonic_ms() >= deadline_ms:

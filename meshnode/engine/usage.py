@@ -21,6 +21,7 @@ from meshnode.core.control import NodeUsage, encode_usage
 from meshnode.core.keys import usage_key
 from meshnode.engine.intervals import elapse
 from meshnode.engine.participant import Participant
+from meshnode.engine.records import Records
 from meshnode.engine.supervisor import Supervisor
 from meshnode.ports import Catalog, Clock, Put
 
@@ -49,6 +50,7 @@ class UsageReporter:
 
     own: NodeId
     catalog: Catalog
+    records: Records
     participant: Participant
     clock: Clock
     supervisor: Supervisor
@@ -77,7 +79,7 @@ class UsageReporter:
         disk = self.participant.disk
         sizes: Counter[PartitionId] = Counter()
         for key in await disk.store.list_replicas():
-            sizes[key.partition] += await disk.reader.size_bytes(key)
+            sizes[self.records.partition_of(key)] += await disk.reader.size_bytes(key)
         total, free = (0, 0) if self.disk_space is None else await asyncio.to_thread(self.disk_space)
         return NodeUsage(
             node=self.own,

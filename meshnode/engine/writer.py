@@ -23,7 +23,7 @@ from meshnode.base.errors import (
     ReplicaBehind,
     RepositoryNotFound,
 )
-from meshnode.base.ids import Generation, NodeId, RepositoryId, RepositoryName, RoundId
+from meshnode.base.ids import Generation, NodeId, PartitionId, RepositoryId, RepositoryName, RoundId
 from meshnode.core.quorum import has_quorum, quorum_size
 from meshnode.core.record import Partition, Record, RepositoryState, consistent_nodes, learner_nodes
 from meshnode.core.refs import EMPTY_DIGEST, RefEdit, digest_after
@@ -111,20 +111,31 @@ class Writer:
             raise RepositoryNotFound("no such repository", repository=key.repository)
         return at.record, snapshot
 
-    def shipment(self, key: ReplicaKey, round_id: RoundId, object_format: str, record: Record | None) -> Shipment:
-        """The outgoing side of a round: consistent replicas, and learners that can be reached."""
-        partition = self.membership.partition(key.partition)
+    def shipment(
+        self,
+        key: ReplicaKey,
+        round_id: RoundId,
+        object_format: str,
+        record: Record | None,
+        *,
+        partition: PartitionId | None = None,
+    ) -> Shipment:
+        """The outgoing side of a round: consistent replicas, and learners that can be reached.
+
+        `partition` is where a repository that has no record is to live; None: at home.
+        """
+        placed = self.membership.partition(_place(key, record, partition))
         if record is None:
-            believed = partition.replicas
-            learners = tuple(node for node in partition.members if node not in believed)
+            believed = placed.replicas
+            learners = tuple(node for node in placed.members if node not in believed)
         else:
-            believed = consistent_nodes(record, partition)
-            learners = learner_nodes(record, partition)
+            believed = consistent_nodes(record, placed)
+            learners = learner_nodes(record, placed)
         reachable = [
             node for node in learners if node in self.membership.online() and not self.membership.is_suspect(node)
         ]
         working = [node for node in believed if not self.membership.is_disabled(node)]
-        if not has_quorum(working, partition.replicas):
+        if not has_quorum(working, placed.replicas):
             working = list(
                 believed
             )  # better to ask who is out of service, as far as is known here, than to write nothing
@@ -136,9 +147,9 @@ class Writer:
             peers=self.peers,
             opening=opening,
             nodes=nodes,
-            replicas=partition.replicas,
+            replicas=placed.replicas,
             believed=believed,
-            read_replicas=[node for node in partition.read_replicas if node not in partition.accountable],
+            read_replicas=[node for node in placed.read_replicas if node not in placed.accountable],
             supervisor=self.driver.supervisor,
             on_unreachable=self.membership.suspect,
         )
@@ -151,10 +162,12 @@ class Writer:
         make_draft: MakeDraft,
         *,
         request: Request,
+        partition: PartitionId | None = None,
         on_deciding: Callable[[], None] = lambda: None,
     ) -> WriteResult | None:
         """Take one round through the slot; None where the draft found nothing to do.
 
+        `partition` is where a repository that has no record is to live; None: at home.
         `on_deciding` is called when the round is about to be sent: from then on it runs to its end.
 
         Raises:
@@ -162,7 +175,9 @@ class Writer:
             OutcomeUnknown: the round may still be published; fields `round` and `repository` name it.
         """
         async with self.slots.hold(key):
-            at = await self.records.read(key)
+            at = await (
+                self.records.read(key) if partition is None else self.records.read_at(key.repository, partition)
+            )
             snapshot = await self._check_base(key, at)
             draft = await make_draft(at, snapshot)
             if draft is None:
@@ -173,13 +188,15 @@ class Writer:
         return self._result(round_, finish)
 
     async def write_without_objects(
-        self, key: ReplicaKey, make_draft: MakeDraft, request: Request
+        self, key: ReplicaKey, make_draft: MakeDraft, request: Request, *, partition: PartitionId | None = None
     ) -> WriteResult | None:
         """`write` for API calls: opens its own shipment, tries again where another round was faster."""
-        return await self.participant.run_to_end("writer-api", self._write_without_objects(key, make_draft, request))
+        return await self.participant.run_to_end(
+            "writer-api", self._write_without_objects(key, make_draft, request, partition)
+        )
 
     async def _write_without_objects(
-        self, key: ReplicaKey, make_draft: MakeDraft, request: Request
+        self, key: ReplicaKey, make_draft: MakeDraft, request: Request, partition: PartitionId | None
     ) -> WriteResult | None:
         attempt = 0
         while True:
@@ -188,8 +205,8 @@ class Writer:
             object_format = "sha1" if record is None else record.object_format
             round_id = self.new_round_id()
             try:
-                async with self.shipment(key, round_id, object_format, record) as shipment:
-                    return await self.write(key, round_id, shipment, make_draft, request=request)
+                async with self.shipment(key, round_id, object_format, record, partition=partition) as shipment:
+                    return await self.write(key, round_id, shipment, make_draft, request=request, partition=partition)
             except Fenced:
                 if attempt == ATTEMPTS_MAX:
                     raise
@@ -239,7 +256,7 @@ class Writer:
         return Round(
             round_id=round_id,
             repository=key.repository,
-            partition=key.partition,
+            home=key.home,
             kind=draft.kind,
             base_generation=Generation(0) if record is None else record.generation,
             base_round_id=None if record is None else record.round_id,
@@ -274,6 +291,12 @@ class Writer:
                     f"the outcome of the write is not known: {finish.reason}; ask GetRoundOutcome, or read the references",
                     **facts,
                 )
+
+
+def _place(key: ReplicaKey, record: Record | None, partition: PartitionId | None) -> PartitionId:
+    if record is not None:
+        return record.partition
+    return key.home if partition is None else partition
 
 
 def _remembered(draft: Draft, round_: Round) -> NameChange:

@@ -62,5 +62,5 @@ def _alternate(layout: Layout, state: ReplicaState) -> str:
     """The alternates of a fork whose parent lives beside it; "" for others, which then hold all their objects."""
     if state.fork_parent is None:
         return ""
-    parent = layout.repository(ReplicaKey(state.key.partition, parse_repository_id(state.fork_parent)))
+    parent = layout.repository(ReplicaKey(state.key.home, parse_repository_id(state.fork_parent)))
     return layout.alternate_lines(state.key, parent) if parent.exists() else ""

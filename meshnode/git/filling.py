@@ -79,7 +79,7 @@ async def replace_replica(replicas: Replicas, state: ReplicaState, filling: Fill
 
 async def _removed(replicas: Replicas, key: ReplicaKey) -> bool:
     """Remove a replica that is to be a tombstone; False where forks need its objects."""
-    async with replicas.lock(key.partition):
+    async with replicas.lock(key.home):
         removed = await on_disk(remove_deleted, replicas, key)
     for one in removed:
         replicas.forget(one)

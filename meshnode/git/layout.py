@@ -62,7 +62,7 @@ class Layout:
 
     def repository(self, key: ReplicaKey) -> Path:
         """A replica's directory, which is its git directory."""
-        return self.repositories / str(parse_partition_id(key.partition)) / parse_repository_id(key.repository)
+        return self.repositories / str(parse_partition_id(key.home)) / parse_repository_id(key.repository)
 
     def mesh(self, key: ReplicaKey) -> Path:
         """Our own files in a replica's directory."""
@@ -101,7 +101,7 @@ class Layout:
                     continue
                 if self.is_replica(key):
                     found.append(key)
-        return sorted(found, key=lambda key: (key.partition, key.repository))
+        return sorted(found, key=lambda key: (key.home, key.repository))
 
     def has_dependents(self, key: ReplicaKey) -> bool:
         """Whether another directory of this node shares the replica's objects through its alternates.

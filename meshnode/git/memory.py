@@ -113,7 +113,7 @@ class MemoryReplicaStore:
 
     async def list_replicas(self) -> list[ReplicaKey]:
         """Every replica, in order of partition and id."""
-        return sorted(self._disk.replicas, key=lambda key: (key.partition, key.repository))
+        return sorted(self._disk.replicas, key=lambda key: (key.home, key.repository))
 
     async def load(self, key: ReplicaKey) -> ReplicaState | None:
         """The replica's state. Raises Corrupt where a test made it unreadable."""
@@ -336,4 +336,4 @@ def _edit(refs: dict[RefName, RefValue], edits: Sequence[RefEdit]) -> None:
 
 def _parent_of(round_: Round) -> ReplicaKey | None:
     is_fork = round_.kind is WriteKind.CREATE and round_.fork_parent is not None
-    return ReplicaKey(round_.partition, round_.fork_parent) if is_fork and round_.fork_parent else None
+    return ReplicaKey(round_.home, round_.fork_parent) if is_fork and round_.fork_parent else None

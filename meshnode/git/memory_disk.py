@@ -67,4 +67,4 @@ class MemoryDisk:
 
 def parent_key(state: ReplicaState) -> ReplicaKey | None:
     """The replica whose objects this one shares, None where it is no fork."""
-    return ReplicaKey(state.key.partition, parse_repository_id(state.fork_parent)) if state.fork_parent else None
+    return ReplicaKey(state.key.home, parse_repository_id(state.fork_parent)) if state.fork_parent else None

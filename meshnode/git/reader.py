@@ -65,7 +65,7 @@ class GitReplicaReader:
         Where the settings let any object in, only damage counts, not what objects say.
         """
         state = await self._state(key)
-        async with self._replicas.checking(key.partition):
+        async with self._replicas.checking(key.home):
             quiet = _QUIET if self._push.is_fsck_objects else _ONLY_DAMAGE
             return await self._fsck(key, state, ["fsck", "--full", "--no-dangling", "--no-progress"], quiet)
 
@@ -97,7 +97,7 @@ class GitReplicaReader:
             digest = await on_disk(lambda: digest_of(read_refs(path, object_format).refs))
         problems: list[str] = []
         if is_deep:
-            async with self._replicas.checking(key.partition):
+            async with self._replicas.checking(key.home):
                 problems = await self._check_objects(key, state)
         return Inspection(state=state, refs_digest=digest, problems=tuple(problems))
 

@@ -176,7 +176,7 @@ def _to_trash(layout: Layout, path: Path) -> None:
 
 def _free_place(layout: Layout, key: ReplicaKey) -> Path:
     for number in range(1, _ASIDE_MAX):
-        target = layout.damaged / f"{key.partition}-{key.repository}-{number}"
+        target = layout.damaged / f"{key.home}-{key.repository}-{number}"
         if not target.exists():
             return target
     raise MeshError("too many damaged copies of one replica", repository=key.repository)
@@ -186,7 +186,7 @@ def _parents(layout: Layout, key: ReplicaKey) -> list[ReplicaKey]:
     """The replicas of the partition whose objects this one shares."""
     partition = layout.repository(key).parent
     return [
-        ReplicaKey(key.partition, parse_repository_id(objects.parent.name))
+        ReplicaKey(key.home, parse_repository_id(objects.parent.name))
         for objects in alternates_of(layout.repository(key))
         if objects.parent.parent == partition
     ]

@@ -167,7 +167,7 @@ def encode_state(state: ReplicaState) -> bytes:
     raw = {
         "v": STATE_VERSION,
         "repository": state.key.repository,
-        "partition": state.key.partition,
+        "partition": state.key.home,
         "name": state.name,
         "generation": state.generation,
         "round_id": state.round_id,
@@ -187,7 +187,7 @@ def decode_state(data: bytes, key: ReplicaKey) -> ReplicaState:
     """
 
     def build(fields: Fields) -> ReplicaState:
-        if (fields.text("repository"), fields.number("partition")) != (key.repository, key.partition):
+        if (fields.text("repository"), fields.number("partition")) != (key.repository, key.home):
             raise Corrupt("replica state is of another repository", repository=key.repository)
         return ReplicaState(
             key=key,

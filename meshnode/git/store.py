@@ -195,9 +195,9 @@ class GitReplicaStore:
                 return
             parent = None
             if round_.kind is WriteKind.CREATE and round_.fork_parent is not None:
-                parent_key = ReplicaKey(round_.partition, round_.fork_parent)
+                parent_key = ReplicaKey(round_.home, round_.fork_parent)
                 parent = await self._replicas.load(parent_key)
-                await held.enter_async_context(self._replicas.lock(round_.partition))
+                await held.enter_async_context(self._replicas.lock(round_.home))
                 if not self._layout.is_replica(parent_key):  # deleted while its state was read
                     parent = None
             check_preparable(state, parent, round_)
@@ -304,7 +304,7 @@ class GitReplicaStore:
     async def _delete(self, state: ReplicaState, round_: Round) -> ReplicaState:
         key = round_.key
         await on_disk(write_tombstone, self._layout, state_after(state, round_))
-        async with self._replicas.lock(key.partition):
+        async with self._replicas.lock(key.home):
             removed = await on_disk(remove_deleted, self._replicas, key)
         for one in removed:
             self._replicas.forget(one)
@@ -357,12 +357,12 @@ class GitReplicaStore:
             self._replicas.remember(after)
 
     async def _set_aside(self, key: ReplicaKey, reason: str) -> str:
-        async with self._replicas.lock(key), self._replicas.lock(key.partition):
+        async with self._replicas.lock(key), self._replicas.lock(key.home):
             self._replicas.forget(key)
             return str(await on_disk(move_aside, self._layout, key, reason))
 
     async def _drop(self, key: ReplicaKey) -> bool:
-        async with self._replicas.changing(key), self._replicas.lock(key.partition):
+        async with self._replicas.changing(key), self._replicas.lock(key.home):
             if await on_disk(self._layout.has_dependents, key):
                 return False
             await on_disk(remove_replica, self._layout, key)
@@ -379,7 +379,7 @@ class GitReplicaStore:
                 await on_disk(drop_strays, self._layout.journal(key))
             await on_disk(sweep, self._layout, key, self._replicas.places_in_use(key))
             if state is not None and state.is_deleted:
-                async with self._replicas.lock(key.partition):
+                async with self._replicas.lock(key.home):
                     removed = await on_disk(remove_deleted, self._replicas, key)
                 for one in removed:
                     self._replicas.forget(one)

@@ -24,7 +24,7 @@ def write_tombstone(layout: Layout, state: ReplicaState) -> None:
     if not directory.exists():
         durable.make_directory(directory)
         sync_directory(layout.data)
-    path = directory / f"{state.key.partition}-{state.key.repository}.json"
+    path = directory / f"{state.key.home}-{state.key.repository}.json"
     if read_file(path) != encode_state(state):
         write_durable(path, encode_state(state))
 

@@ -67,8 +67,8 @@ class GitUpkeep:
         missing = await on_disk(_first_missing, directory, made, old, 32 if state.object_format == "sha256" else 20)
         if missing:
             raise Corrupt("the combined pack lacks an object; nothing was removed", oid=missing, pack=made)
-        async with self._replicas.lock(key.partition):
-            is_checked = self._replicas.is_checking(key.partition)
+        async with self._replicas.lock(key.home):
+            is_checked = self._replicas.is_checking(key.home)
             if not is_checked:
                 await on_disk(_remove, directory, old)
         after = await on_disk(_list_packs, directory)

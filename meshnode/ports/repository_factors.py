@@ -13,23 +13,23 @@ class FactorOfRepository:
     """What an order about a repository's factor came to."""
 
     partition: PartitionId
+    """Where the repository lives now."""
     factor: int
     """0: as many as the cluster's setting."""
-    others: int
-    """Repositories, no forks of the same root, that live in the partition and have the factor too."""
     warnings: tuple[str, ...] = ()
 
 
 class RepositoryFactors(Protocol):
     """Orders about the factor of one repository. Each takes effect in the catalog; the node that plans follows."""
 
-    async def set_factor(self, name: RepositoryName, factor: int, *, with_others: bool) -> FactorOfRepository:
+    async def set_factor(self, name: RepositoryName, factor: int) -> FactorOfRepository:
         """Want `factor` replicas of a repository and its forks, 0: as many as the cluster's setting.
 
         Raises:
             RepositoryNotFound.
-            InvalidRequest: others live in its partition and `with_others` does not let them have it too; fewer nodes
-                than that can have replicas; not 0 to 9.
-            Fenced: somebody else changed the partition, or came to live there, meanwhile.
+            InvalidRequest: fewer nodes than that can have replicas; not 0 to 9; its fork family is too large to get a
+                partition of its own.
+            Fenced: somebody else changed the partition, or wrote to the repository all the time; ask again.
+            OutcomeUnknown: the family may live in a partition of its own now, or not.
         """
         ...

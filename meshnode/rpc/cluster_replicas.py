@@ -23,9 +23,9 @@ class ClusterReplicas:
         name = parse_repository_name(request.repository)
         call.facts["repository"] = name
         call.facts["factor"] = request.factor
-        done = await self._factors.set_factor(name, request.factor, with_others=request.with_others)
+        done = await self._factors.set_factor(name, request.factor)
         return cluster_replicas_pb2.SetRepositoryFactorResponse(
-            partition=done.partition, factor=done.factor, others=done.others, warnings=done.warnings
+            partition=done.partition, factor=done.factor, warnings=done.warnings
         )
 
     async def set_read_replicas(self, request: cluster_replicas_pb2.SetReadReplicasRequest, call: Call) -> Answer:

@@ -57,7 +57,7 @@ class MaintenanceServicer:
         """Have every replica read everything it holds."""
         name = _name(request.name, call)
         record = await self._reads.find(name)
-        key = ReplicaKey(record.partition, record.repository)
+        key = record.key
         if call.is_forwarded:
             return pb.ScrubRepositoryResponse(name=name, replicas=[await self._scrub_here(key, call)])
         members = self._membership.partition(record.partition).members
@@ -71,7 +71,7 @@ class MaintenanceServicer:
         """Have every replica combine its packs, one after the other."""
         name = _name(request.name, call)
         record = await self._reads.find(name)
-        key = ReplicaKey(record.partition, record.repository)
+        key = record.key
         if call.is_forwarded:
             return pb.OptimizeRepositoryResponse(name=name, replicas=[await self._optimise_here(key, call)])
         response = pb.OptimizeRepositoryResponse(name=name, ok=True)

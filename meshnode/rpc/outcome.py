@@ -69,7 +69,7 @@ class OutcomeFinder:
         verdict = _by_record(record, round_id)
         if verdict is not None:
             return verdict, record.generation
-        key = ReplicaKey(record.partition, record.repository)
+        key = record.key
         partition = self._membership.partition(record.partition)
         accounts = await self._accounts.of(partition.replicas, key, deep=False, time_ms=ACCOUNT_MS)
         # Read again: a round that left a journal because it was published is in the record or a history by now.

@@ -18,7 +18,6 @@ from meshnode.base.ids import (
     parse_round_id,
 )
 from meshnode.core.record import Record
-from meshnode.core.round import ReplicaKey
 from meshnode.ports import ConsistencyLevel, Membership, Reads, ReadView, WriteResult, Writes
 from meshnode.rpc.accounts import Accounts
 from meshnode.rpc.call import Answer, Call
@@ -175,7 +174,7 @@ class RepositoryServicer:
             message = common_pb2.Repository(
                 name=view.name,
                 id=view.key.repository,
-                partition=view.key.partition,
+                partition=view.key.home,
                 generation=view.generation,
                 object_format=object_format_number(view.snapshot.object_format),
             )
@@ -198,7 +197,7 @@ class RepositoryServicer:
         partition = self._membership.partition(record.partition)
         accounts = None
         if request.details:
-            key = ReplicaKey(record.partition, record.repository)
+            key = record.key
             found = await self._accounts.of(partition.members, key, deep=False, time_ms=ACCOUNT_MS)
             accounts = {node: "no replica yet" if said is None else said for node, said in found.items()}
         message = repository_message(record, partition, self._membership.online().keys(), accounts)

@@ -12,7 +12,6 @@ from typing import Final
 from meshnode.base.errors import DeadlineExceeded
 from meshnode.base.ids import NodeId, RepositoryName
 from meshnode.core.record import Partition, Record, consistent_nodes
-from meshnode.core.round import ReplicaKey
 from meshnode.ports import Clock, Membership, Reads, ReplicaDescription
 from meshnode.rpc.accounts import Account, Accounts
 from meshnode.v1 import repository_pb2
@@ -44,7 +43,7 @@ class Verifier:
             if left_ms <= 0:
                 break
             partition = self._membership.partition(record.partition)
-            key = ReplicaKey(record.partition, record.repository)
+            key = record.key
             accounts = await self._accounts.of(partition.members, key, deep=True, time_ms=left_ms)
             believed = _trusted(record, partition, accounts)
             response = _report(record, accounts, believed)

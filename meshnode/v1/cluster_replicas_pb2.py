@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emesh/v1/cluster_replicas.proto\x12\x07mesh.v1\"j\n\x16SetReadReplicasRequest\x12\x14\n\nrepository\x18\x01 \x01(\tH\x00\x12\x13\n\tpartition\x18\x02 \x01(\rH\x00\x12\r\n\x05\x63ount\x18\x03 \x01(\r\x12\r\n\x05nodes\x18\x04 \x03(\tB\x07\n\x05place\";\n\x17SetReadReplicasResponse\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\r\n\x05nodes\x18\x02 \x03(\t\"U\n\x1aSetRepositoryFactorRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61\x63tor\x18\x02 \x01(\r\x12\x13\n\x0bwith_others\x18\x03 \x01(\x08\"b\n\x1bSetRepositoryFactorResponse\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x0e\n\x06\x66\x61\x63tor\x18\x02 \x01(\r\x12\x0e\n\x06others\x18\x03 \x01(\x04\x12\x10\n\x08warnings\x18\x04 \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emesh/v1/cluster_replicas.proto\x12\x07mesh.v1\"j\n\x16SetReadReplicasRequest\x12\x14\n\nrepository\x18\x01 \x01(\tH\x00\x12\x13\n\tpartition\x18\x02 \x01(\rH\x00\x12\r\n\x05\x63ount\x18\x03 \x01(\r\x12\r\n\x05nodes\x18\x04 \x03(\tB\x07\n\x05place\";\n\x17SetReadReplicasResponse\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\r\n\x05nodes\x18\x02 \x03(\t\"F\n\x1aSetRepositoryFactorRequest\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61\x63tor\x18\x02 \x01(\rJ\x04\x08\x03\x10\x04\"X\n\x1bSetRepositoryFactorResponse\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x0e\n\x06\x66\x61\x63tor\x18\x02 \x01(\r\x12\x10\n\x08warnings\x18\x04 \x03(\tJ\x04\x08\x03\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,7 +36,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETREADREPLICASRESPONSE']._serialized_start=151
   _globals['_SETREADREPLICASRESPONSE']._serialized_end=210
   _globals['_SETREPOSITORYFACTORREQUEST']._serialized_start=212
-  _globals['_SETREPOSITORYFACTORREQUEST']._serialized_end=297
-  _globals['_SETREPOSITORYFACTORRESPONSE']._serialized_start=299
-  _globals['_SETREPOSITORYFACTORRESPONSE']._serialized_end=397
+  _globals['_SETREPOSITORYFACTORREQUEST']._serialized_end=282
+  _globals['_SETREPOSITORYFACTORRESPONSE']._serialized_start=284
+  _globals['_SETREPOSITORYFACTORRESPONSE']._serialized_end=372
 # @@protoc_insertion_point(module_scope)

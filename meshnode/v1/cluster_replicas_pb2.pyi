@@ -27,23 +27,19 @@ class SetReadReplicasResponse(_message.Message):
     def __init__(self, partition: _Optional[int] = ..., nodes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SetRepositoryFactorRequest(_message.Message):
-    __slots__ = ("repository", "factor", "with_others")
+    __slots__ = ("repository", "factor")
     REPOSITORY_FIELD_NUMBER: _ClassVar[int]
     FACTOR_FIELD_NUMBER: _ClassVar[int]
-    WITH_OTHERS_FIELD_NUMBER: _ClassVar[int]
     repository: str
     factor: int
-    with_others: bool
-    def __init__(self, repository: _Optional[str] = ..., factor: _Optional[int] = ..., with_others: _Optional[bool] = ...) -> None: ...
+    def __init__(self, repository: _Optional[str] = ..., factor: _Optional[int] = ...) -> None: ...
 
 class SetRepositoryFactorResponse(_message.Message):
-    __slots__ = ("partition", "factor", "others", "warnings")
+    __slots__ = ("partition", "factor", "warnings")
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     FACTOR_FIELD_NUMBER: _ClassVar[int]
-    OTHERS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     partition: int
     factor: int
-    others: int
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, partition: _Optional[int] = ..., factor: _Optional[int] = ..., others: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, partition: _Optional[int] = ..., factor: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -39,7 +39,7 @@ EDITS_MAX: Final = 500_000
 
 def key_message(key: ReplicaKey) -> replication_pb2.ReplicaKey:
     """A replica's key for a peer."""
-    return replication_pb2.ReplicaKey(partition=key.partition, repository_id=key.repository)
+    return replication_pb2.ReplicaKey(partition=key.home, repository_id=key.repository)
 
 
 def key_of(message: replication_pb2.ReplicaKey) -> ReplicaKey:
@@ -130,7 +130,7 @@ def _round_of(message: replication_pb2.Round, edits: tuple[RefEdit, ...]) -> Rou
     return Round(
         round_id=parse_round_id(message.round_id),
         repository=key.repository,
-        partition=key.partition,
+        home=key.home,
         kind=_kind_of(message.kind),
         base_generation=Generation(generation_of(message.base_generation)),
         base_round_id=optional_round_id(message.base_round_id),

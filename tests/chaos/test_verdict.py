@@ -114,7 +114,7 @@ def _round(base: int, edits: tuple[RefEdit, ...]) -> Round:
     return Round(
         round_id=RoundId(f"{base + 1:032x}"),
         repository=RepositoryId("a" * 32),
-        partition=PartitionId(1),
+        home=PartitionId(1),
         kind=WriteKind.UPDATE,
         base_generation=Generation(base),
         base_round_id=None,

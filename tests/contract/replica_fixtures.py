@@ -140,7 +140,7 @@ class GitTestDisk:
 
     def repository(self, key: ReplicaKey) -> Path:
         """The replica's git directory."""
-        return self.data / "repositories" / str(key.partition) / key.repository
+        return self.data / "repositories" / str(key.home) / key.repository
 
     def break_state(self, key: ReplicaKey) -> None:
         (self.repository(key) / "mesh" / "state.json").write_bytes(b"{")
@@ -243,7 +243,7 @@ class Writes:
         round_ = Round(
             round_id=RoundId(f"{self.key.repository[0]}{self._count:031x}"),
             repository=self.key.repository,
-            partition=self.key.partition,
+            home=self.key.home,
             kind=kind,
             base_generation=self.base[0],
             base_round_id=self.base[1],

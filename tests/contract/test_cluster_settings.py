@@ -56,6 +56,7 @@ async def test_a_publish_that_names_an_older_configuration_does_not_take_effect(
         repository=ID,
         name=NAME,
         partition=PartitionId(1),
+        home=PartitionId(1),
         generation=Generation(1),
         round_id=RoundId("b" * 32),
         refs_digest=RefsDigest("c" * 64),

@@ -15,7 +15,7 @@ from meshnode.core.round import ReplicaKey, Round, WriteKind
 from tests.contract.replica_fixtures import KEY
 
 OWN: Final = NodeId("n1")
-PARTITION: Final = Partition(partition=KEY.partition, replicas=(OWN, NodeId("n2"), NodeId("n3")))
+PARTITION: Final = Partition(partition=KEY.home, replicas=(OWN, NodeId("n2"), NodeId("n3")))
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Ledger:
             case Published(round_):
                 self._publish(round_)
             case Recorded(record, refs):
-                key = ReplicaKey(record.partition, record.repository)
+                key = record.key
                 self.records[key] = record
                 self.refs[key] = dict(refs)
                 self._see(key)

@@ -240,7 +240,7 @@ class StartAfterCrash(Push):
         lost = self.writes.update({SIDE: objects.third}, has_pack=True)
         await ingest(site.stores, lost, site.source.pack([objects.third]))
         site.tell(Begun(lost, (objects.third,)))
-        repository = site.data / "repositories" / str(KEY.partition) / KEY.repository
+        repository = site.data / "repositories" / str(KEY.home) / KEY.repository
         for name in ("HEAD.lock", "refs/heads/main.lock", "packed-refs.lock", "objects/pack/tmp_pack_1", "mesh/x.tmp"):
             (repository / name).write_bytes(b"half")
         with (repository / "mesh" / "history").open("ab") as file:
@@ -259,7 +259,8 @@ def record_of(state: ReplicaState) -> Record:
     record = Record(
         repository=state.key.repository,
         name=state.name,
-        partition=state.key.partition,
+        partition=state.key.home,
+        home=state.key.home,
         generation=state.generation,
         round_id=state.round_id,
         refs_digest=state.refs_digest,

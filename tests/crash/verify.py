@@ -180,7 +180,7 @@ class _Verifier:
         if record.state is RepositoryState.DELETED:
             if state is not None and not state.is_deleted:
                 self.complain(key, "a deleted repository is still here")
-            if not (self.site.data / "deleted" / f"{key.partition}-{key.repository}.json").exists():
+            if not (self.site.data / "deleted" / f"{key.home}-{key.repository}.json").exists():
                 self.complain(key, "a deleted repository has no tombstone")
             return
         digest = None if state is None else state.refs_digest
@@ -205,7 +205,7 @@ class _Verifier:
             self.complain(key, f"git fsck: {'; '.join(lines[:3])}")
 
     def _path(self, key: ReplicaKey) -> Path:
-        return self.site.data / "repositories" / str(key.partition) / key.repository
+        return self.site.data / "repositories" / str(key.home) / key.repository
 
 
 def _next_round(record: Record, refs: dict[RefName, RefValue]) -> Round:
@@ -214,7 +214,7 @@ def _next_round(record: Record, refs: dict[RefName, RefValue]) -> Round:
     return Round(
         round_id=RoundId("7" * 32),
         repository=record.repository,
-        partition=record.partition,
+        home=record.home,
         kind=WriteKind.UPDATE,
         base_generation=record.generation,
         base_round_id=record.round_id,

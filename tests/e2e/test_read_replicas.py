@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -164,23 +165,81 @@ def test_those_taken_away_drop_their_copies(five: Cluster) -> None:
     assert "too few nodes for that many read replicas" in refused.stderr
 
 
+def settled_replicas(five: Cluster, name: str) -> set[str]:
+    """Replicas of the partition that a repository lives in; none while it moves."""
+    placed = {one["partition"]: one for one in five.json("cluster", "partitions")}
+    now = placed[five.json("repo", "show", name)["partition"]]
+    return set() if now["target"] or now["joining"] else set(now["replicas"])
+
+
 def test_a_repository_with_a_factor_of_its_own_gets_its_replicas_online(five: Cluster, work: Path) -> None:
     """Created with five, lowered to one, raised to the cluster's number; pushes go on."""
     name = "storm/five"
-
-    def replicas() -> set[str]:
-        placed = {one["partition"]: one for one in five.json("cluster", "partitions")}
-        now = placed[five.json("repo", "show", name)["partition"]]
-        return set() if now["target"] or now["joining"] else set(now["replicas"])
 
     five.meshnode("repo", "create", name, "--replication-factor", "5")
     git("push", "--quiet", five.url(2, name), "main", cwd=work)
     tip = git("rev-parse", "HEAD", cwd=work).stdout.strip()
     for wanted, count in ((None, 5), (1, 1), (0, 3)):
         if wanted is not None:
-            assert five.json("repo", "factor", name, str(wanted))["others"] == 0
-        wait_until(lambda: len(replicas()) == count, deadline_s=SOON_S, what=f"{count} replicas")  # noqa: B023
+            assert five.json("repo", "factor", name, str(wanted))["factor"] == wanted
+        wait_until(lambda: len(settled_replicas(five, name)) == count, deadline_s=SOON_S, what=f"{count} replicas")  # noqa: B023
         assert list_refs(five.url(4, name))["refs/heads/main"] == tip
     refused = five.meshnode("repo", "create", "storm/nine", "--replication-factor", "9", check=False)
     assert refused.returncode != 0
     assert "too few nodes for the replication factor" in refused.stderr
+
+
+def test_a_family_that_shares_its_partition_gets_a_factor_of_its_own_while_it_is_pushed_to(
+    five: Cluster, work: Path, tmp_path: Path
+) -> None:
+    """On the way a stock git pushes through every node; the neighbours stay where they are, restarts change nothing."""
+    family, neighbour = ("crowd/root", "crowd/fork"), "crowd/neighbour"
+    for name in (family[0], neighbour):  # the same wish leads to the same partition
+        five.meshnode("repo", "create", name, "--replication-factor", "3")
+    git("push", "--quiet", five.url(1, family[0]), "main", cwd=work)
+    five.meshnode("repo", "fork", *family)
+    shared = five.json("repo", "show", family[0])["partition"]
+    assert five.json("repo", "show", neighbour)["partition"] == shared
+    before = settled_replicas(five, neighbour)
+    pushed: dict[str, str] = {}
+    failures: list[str] = []
+    is_over = threading.Event()
+
+    def push_on(name: str, first: int) -> None:
+        clone = tmp_path / name.replace("/", "-")
+        git("clone", "--quiet", five.url(first, name), str(clone))
+        node = first
+        while not is_over.is_set():
+            node = node % 5 + 1
+            git("commit", "--quiet", "--allow-empty", "-m", "more", cwd=clone)
+            done = git("push", "--quiet", five.url(node, name), "main", cwd=clone, check=False)
+            if done.returncode:
+                failures.append(done.stderr)
+            else:
+                pushed[name] = git("rev-parse", "HEAD", cwd=clone).stdout.strip()
+
+    pushing = [threading.Thread(target=push_on, args=(name, 1 + place)) for place, name in enumerate(family)]
+    for thread in pushing:
+        thread.start()
+    try:
+        wait_until(lambda: len(pushed) == 2, deadline_s=SOON_S, what="both are pushed to")
+        ordered = five.json("repo", "factor", family[1], "5")
+        assert ordered["partition"] != shared
+        wait_until(lambda: len(settled_replicas(five, family[0])) == 5, deadline_s=SOON_S, what="five replicas")
+    finally:
+        is_over.set()
+        for thread in pushing:
+            thread.join(SOON_S)
+    assert failures == []
+    assert {five.json("repo", "show", name)["partition"] for name in family} == {ordered["partition"]}
+    assert five.json("repo", "show", neighbour)["partition"] == shared
+    assert settled_replicas(five, neighbour) == before
+    five.kill(4)
+    five.start(4)
+    five.wait_ready(4)
+    for name in family:
+        verify = partial(five.meshnode, "repo", "verify", name, check=False)
+        wait_until(lambda: verify().returncode == 0, deadline_s=SOON_S, what="all agree")  # noqa: B023
+        for node in range(1, 6):
+            assert list_refs(five.url(node, name))["refs/heads/main"] == pushed[name]
+    assert json.loads((five.node_path(4) / "families.json").read_text())["families"]

@@ -50,7 +50,7 @@ _MOVES = st.builds(
 _VALUES: tuple[st.SearchStrategy[Any], ...] = (
     RECORDS,
     ROUNDS,
-    st.builds(Partition, partition=KEYS.map(lambda key: key.partition), replicas=_NODE_LISTS, joining=_NODE_LISTS),
+    st.builds(Partition, partition=KEYS.map(lambda key: key.home), replicas=_NODE_LISTS, joining=_NODE_LISTS),
     st.builds(
         keys.Node, node=NODES, grpc_url=WORDS, http_url=WORDS, zone=WORDS, weight=st.integers(0, 1 << 20),
         state=st.sampled_from(keys.NodeState), public_keys=st.lists(WORDS, max_size=2).map(tuple),

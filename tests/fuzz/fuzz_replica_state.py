@@ -56,7 +56,7 @@ def _check_state(state: ReplicaState) -> None:
     assert state.key == KEY
     assert decode_state(encoded, KEY) == state
     check_ids_in(json.loads(encoded))
-    other = ReplicaKey(KEY.partition, RepositoryId("f" * 32))
+    other = ReplicaKey(KEY.home, RepositoryId("f" * 32))
     try:
         decode_state(encoded, other)
     except Corrupt:

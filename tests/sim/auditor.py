@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 
 from meshnode.base.ids import (
@@ -139,7 +139,7 @@ class Auditor:
         for repository in lost:
             truth = self.truths.get(repository)
             if truth is not None:
-                self.check_replica(node, ReplicaKey(truth.record.partition, repository), "when it serves again")
+                self.check_replica(node, truth.record.key, "when it serves again")
 
     async def next_change(self, keys: Collection[str]) -> None:
         """Return right after one of the keys is written."""
@@ -151,6 +151,7 @@ class Auditor:
 
     def look(self, keys: Sequence[str]) -> None:
         """Take note of what the catalog holds now at some keys."""
+        keys = sorted(keys, key=lambda key: not key.startswith(PARTITIONS))  # records may name new ones
         for key, entry in zip(keys, self._catalog._store.read(keys), strict=True):
             revision = 0 if entry is None else entry.revision
             if revision == self._revisions.get(key, 0):
@@ -196,8 +197,7 @@ class Auditor:
                 who = f"{truth.record.name} {truth.record.repository[:6]}"
                 self.violate(f"a move leaves {who} with {len(believed)} of {had} consistent replicas")
             for node in believed:
-                key = ReplicaKey(placed.partition, truth.record.repository)
-                self.check_replica(node, key, "believed since the partition changed")
+                self.check_replica(node, truth.record.key, "believed since the partition changed")
 
     def _check_names(self, keys: Sequence[str]) -> None:
         if not any(key.startswith(NAMES) for key in keys):
@@ -219,6 +219,8 @@ class Auditor:
             truth = self.truths[record.repository] = Truth(record)
         truth.record = record
         believed = frozenset(consistent_nodes(record, partition))
+        if old is not None and old.partition != record.partition:
+            self._on_family_moved(old, record, partition)
         if not truth.listed or truth.listed[-1][1] != record.inconsistent:
             truth.listed.append((asyncio.get_running_loop().time(), record.inconsistent))
         for node in partition.members:
@@ -234,7 +236,38 @@ class Auditor:
             self._story.tell("cat", f"{who}: round {record.round_id[:6]}{away}")
             self._on_publish(truth, old, record, partition, record.round_id)
         for node in consistent_nodes(record, partition):
-            self.check_replica(node, ReplicaKey(record.partition, record.repository), f"believed by {who}")
+            self.check_replica(node, record.key, f"believed by {who}")
+
+    def _on_family_moved(self, old: Record, record: Record, partition: Partition) -> None:
+        """A family's own partition begins as a copy of the one it lived in, and changes nothing else."""
+        self.count("repository moved to its family's own partition")
+        before = self.partitions[old.partition]
+        if replace(old, partition=record.partition) != record or partition.family != record.fork_root:
+            self.violate(
+                f"{record.name} {record.repository[:6]} moves to partition {record.partition}: {old} -> {record}"
+            )
+        if (before.replicas, before.joining, before.listed) != (
+            partition.replicas,
+            partition.joining,
+            partition.listed,
+        ):
+            self.violate(f"partition {partition.partition} begins with others than {before}: {partition}")
+
+    def home_of_family(self, record: Record) -> str:
+        """What is wrong with where a repository lives; "" where nothing is."""
+        own = [one for one in self.partitions.values() if one.family == record.fork_root]
+        if record.state is RepositoryState.ABANDONED:
+            return ""
+        if len(own) > 1 or (own and record.partition != own[0].partition):
+            return f"{record.name} {record.repository[:6]} lives in {record.partition}, its family in {own}"
+        if self.partitions[record.partition].family not in {None, record.fork_root}:
+            return f"{record.name} {record.repository[:6]} lives in another family's partition {record.partition}"
+        return ""
+
+    def partition_of(self, key: ReplicaKey) -> Partition:
+        """Where a replica's repository lives."""
+        truth = self.truths.get(key.repository)
+        return self.partitions[key.home if truth is None else truth.record.partition]
 
     def _on_publish(
         self, truth: Truth, old: Record | None, record: Record, partition: Partition, round_id: RoundId
@@ -301,7 +334,7 @@ class Auditor:
     def check_replica(self, node: NodeId, key: ReplicaKey, when: str) -> None:
         """A replica that its record believes in has the record's generation, applied or in the journal."""
         truth = self.truths.get(key.repository)
-        if truth is None or node not in consistent_nodes(truth.record, self.partitions[key.partition]):
+        if truth is None or node not in consistent_nodes(truth.record, self.partitions[truth.record.partition]):
             return
         record = truth.record
         if record.state is not RepositoryState.ACTIVE or key.repository in self._lost.get(node, ()):

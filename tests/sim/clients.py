@@ -162,6 +162,8 @@ class Clients:
                 ), churn)  # fmt: skip
             case plan.CONFIGURE:
                 await self._configure(operation, name)
+            case plan.OWN_FACTOR:
+                await self._set_factor(operation, churn if operation.choice % 3 == 0 else name)
             case "churn_push":
                 await self._push(operation, churn, ref)
             case kind:
@@ -240,6 +242,16 @@ class Clients:
         async def attempt(engine: NodeEngine) -> Answer:
             configs = engine.configs
             await configs.update(RepositoryName(name), texts, (), expected_version=None, actor=actor)
+            return Answer(Ending.DONE)
+
+        await self._attempts(operation, name, attempt, [])
+
+    async def _set_factor(self, operation: Operation, name: str) -> None:
+        """Want another number of replicas for a repository and its forks."""
+        wanted = plan.OWN_FACTORS[operation.choice // 3 % len(plan.OWN_FACTORS)]
+
+        async def attempt(engine: NodeEngine) -> Answer:
+            await engine.factors.set_factor(RepositoryName(name), wanted)
             return Answer(Ending.DONE)
 
         await self._attempts(operation, name, attempt, [])

@@ -59,11 +59,13 @@ class FaultInjector:
                 await self._last(fault)
                 await world.start(node)
             case "move":
-                number = PartitionId(fault.detail % PARTITIONS)
+                number = PartitionId(fault.detail % len(world.auditor.partitions))
                 stays = world.auditor.partitions[number].replicas[: 1 + fault.detail % 2]
                 others = [name for name in world.disks if name not in stays and name != world.plan.drained]
                 shift = fault.detail % max(1, len(others))
-                wanted = [*stays, *others[shift:], *others[:shift]][: world.plan.factor]
+                wanted = [*stays, *others[shift:], *others[:shift]][
+                    : world.auditor.partitions[number].factor or world.plan.factor
+                ]
                 world.story.tell("***", f"partition {number} is wanted at {' '.join(wanted)}")
                 await world.move(number, wanted)
             case "read_replicas":

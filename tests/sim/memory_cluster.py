@@ -21,7 +21,6 @@ from meshnode.core import keys
 from meshnode.core.keys import ClusterSettings, Node, NodeState
 from meshnode.core.record import Partition, Record
 from meshnode.core.refs import digest_of
-from meshnode.core.round import ReplicaKey
 from meshnode.engine.meter import NullMeter
 from meshnode.engine.node import NodeEngine, World
 from meshnode.engine.participant import Disk
@@ -226,8 +225,19 @@ class MemoryCluster:
         assert entry is not None
         return keys.decode_partition(entry.value)
 
+    async def wait_until_replicas(self, name: str, count: int, *, within_ms: int = 120_000) -> Partition:
+        """Wait until a repository has `count` consistent replicas and its partition does not move."""
+        deadline = self.clock.monotonic_ms() + within_ms
+        while True:
+            partition = await self.partition((await self.record(name)).partition)
+            if len(partition.replicas) == count and not partition.target:
+                await self.wait_until_consistent(name)
+                return partition
+            assert self.clock.monotonic_ms() < deadline, partition
+            await self.clock.sleep(200)
+
     def _all_applied(self, record: Record, partition: Partition) -> bool:
-        key = ReplicaKey(record.partition, record.repository)
+        key = record.key
         states = []
         for name in partition.replicas:
             one = self.nodes[name].disk.replicas.get(key)

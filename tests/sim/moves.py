@@ -22,7 +22,6 @@ from meshnode.core.moves import is_moving
 from meshnode.core.participant import published_path
 from meshnode.core.quorum import quorum_size
 from meshnode.core.record import Partition, Record, RepositoryState, consistent_nodes
-from meshnode.core.round import ReplicaKey
 from meshnode.engine.forgetting import Forgetting
 from meshnode.engine.move_steps import MoveSteps
 from meshnode.engine.mover import Mover
@@ -90,7 +89,7 @@ class Watcher:
             assert self._has(node, record), f"{node} is believed in and has not got {record}"
 
     def _has(self, node: NodeId, record: Record) -> bool:
-        replica = self._cluster.nodes[node].disk.replicas.get(ReplicaKey(record.partition, record.repository))
+        replica = self._cluster.nodes[node].disk.replicas.get(record.key)
         if replica is None:
             return False
         if replica.state.generation >= record.generation:
@@ -271,9 +270,7 @@ async def wait_until_dropped(cluster: MemoryCluster, number: int, *nodes: str, w
         with suppress(MeshError):
             partition = await cluster.partition(PartitionId(number))
             held = [
-                node
-                for node in nodes
-                if any(key.partition == number for key in cluster.nodes[NodeId(node)].disk.replicas)
+                node for node in nodes if any(key.home == number for key in cluster.nodes[NodeId(node)].disk.replicas)
             ]
             if not held and not set(nodes) & set(partition.leaving):
                 return

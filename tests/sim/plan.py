@@ -48,6 +48,12 @@ READ_REPLICAS: Final = "read_replicas"
 CONFIGURE: Final = "configure"
 """An operation that configures a repository. Drawn apart, too."""
 
+OWN_FACTOR: Final = "own factor"
+"""An order about a repository's number of replicas. Drawn apart, too."""
+OWN_FACTORS_FROM: Final = 600
+OWN_FACTORS: Final = (3, 5, 5, 0)
+"""Not 1: a run may lose a disk."""
+
 LOSING: Final = {"lost_disk", "torn_record"}
 """Faults that take what a node has promised to keep. One node of a run meets them all: what a quorum holds is safe
 only while fewer disks than that are lost."""
@@ -169,6 +175,7 @@ def make_plan(seed: int) -> Plan:
         operations=(
             *_operations(chance, nodes, repositories, clients),
             *_configurations(Random(f"configurations {seed}"), nodes, repositories, clients),
+            *_own_factors(Random(f"own factors {seed}"), nodes, repositories, clients),
         ),
     )
 
@@ -247,6 +254,28 @@ def _configurations(
             is_repeated=chance.random() < 0.4,
         )
         for number in range(chance.randint(4, 30))
+    ]
+
+
+def _own_factors(
+    chance: Random, nodes: tuple[str, ...], repositories: tuple[str, ...], clients: int
+) -> list[Operation]:
+    """Orders about one repository's replicas, in a third of the runs."""
+    if chance.random() < 0.67:
+        return []
+    return [
+        Operation(
+            number=OWN_FACTORS_FROM + number,
+            at_ms=chance.randint(0, FAULTS_MS),
+            client=chance.randrange(clients),
+            kind=OWN_FACTOR,
+            repository=chance.randrange(len(repositories)),
+            ref=0,
+            node=chance.randrange(2 * len(nodes)),
+            choice=chance.randrange(1 << 16),
+            is_repeated=chance.random() < 0.6,
+        )
+        for number in range(chance.randint(1, 5))
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from meshnode.base.errors import CatalogUnavailable, ReplicaBehind
-from meshnode.base.ids import Generation, NodeId, PartitionId, RepositoryName, RoundId
+from meshnode.base.ids import Generation, NodeId, PartitionId, RepositoryId, RepositoryName, RoundId
 from meshnode.core import participant as participant_rules
 from meshnode.core import write as write_rules
 from meshnode.core.keys import record_key
@@ -178,7 +178,7 @@ def _answer_wherever_it_stands(engine: NodeEngine) -> None:
     right = reader._view_at
 
     async def view_at(key: ReplicaKey, record: Record) -> ReadView:
-        if engine.own not in engine.membership.partition(key.partition).read_replicas:
+        if engine.own not in engine.membership.partition(key.home).read_replicas:
             return await right(key, record)
         state = await reader.participant.disk.store.load(key)
         if engine.own in record.inconsistent or state is None or not state.generation:
@@ -345,6 +345,17 @@ def _drop_before_the_switch(engine: NodeEngine) -> None:
     departure._is_out_long_enough = lambda _number: True  # type: ignore[assignment]
 
 
+def _leave_forks_behind(engine: NodeEngine) -> None:
+    """Gives a partition of its own to the oldest of a family alone."""
+    families = engine.factors.families
+    right = families._members
+
+    async def members(root: RepositoryId) -> list[RepositoryId]:
+        return [one for one in await right(root) if one == root]
+
+    families._members = members  # type: ignore[method-assign]
+
+
 BUGS: dict[str, Plant] = {
     "publish before the votes": _with_machine(_PublishesEarly),
     "forget to exclude a laggard": _with_machine(_ForgetsLaggards),
@@ -368,4 +379,5 @@ BUGS: dict[str, Plant] = {
     "believe in a joining node before it is listed": _believe_before_listed,
     "switch to a node while it is listed": _switch_while_listed,
     "drop a copy before the switch": _drop_before_the_switch,
+    "leave forks behind": _leave_forks_behind,
 }

@@ -47,7 +47,7 @@ def round_with_pack(cluster: MemoryCluster, at: str, oid: str, *, ref: str = MAI
     return Round(
         round_id=RoundId(f"{int(oid[:8], 16):032x}"),
         repository=state.key.repository,
-        partition=state.key.partition,
+        home=state.key.home,
         kind=WriteKind.UPDATE,
         base_generation=state.generation,
         base_round_id=state.round_id,
@@ -544,7 +544,7 @@ def test_a_create_is_not_published_on_the_vote_of_a_disk_that_is_gone(*, is_dama
         is_free.set()
         await creating
         record = await cluster.record(NAME)
-        key = ReplicaKey(record.partition, record.repository)
+        key = record.key
         assert "n2" not in record.inconsistent
         assert disk.replicas[key].state.prepared or disk.replicas[key].state.generation == 1
 
@@ -561,7 +561,7 @@ def test_a_catalog_that_cannot_be_read_is_no_reason_to_set_replicas_aside(prefix
         await cluster.crash("n3")
         disk = cluster.nodes[NodeId("n3")].disk
         (key,) = disk.replicas
-        place = record_key(key.repository) if prefix == RECORDS else partition_key(key.partition)
+        place = record_key(key.repository) if prefix == RECORDS else partition_key(key.home)
         (entry,) = await cluster.catalog.get([place])
         assert entry is not None
         await cluster.catalog.transact([], [Put(place, b'{"v":2}')])

@@ -55,7 +55,7 @@ async def lose(cluster: MemoryCluster, *nodes: str) -> None:
 
 async def key_of(cluster: MemoryCluster) -> ReplicaKey:
     record = await cluster.record(NAME)
-    return ReplicaKey(record.partition, record.repository)
+    return record.key
 
 
 async def accept(cluster: MemoryCluster, node: str) -> LossPlan:

@@ -10,9 +10,9 @@ import pytest
 from meshnode.base.errors import Fenced, InvalidRequest, ReplicaBehind
 from meshnode.base.ids import PartitionId, RepositoryName
 from meshnode.core import keys
-from meshnode.core.record import Partition, Record
+from meshnode.core.record import Record
 from meshnode.core.write import Finish, Outcome, PublishConflict, RecordRead, VoteGranted, WriteRound
-from meshnode.ports import FactorOfRepository, Put
+from meshnode.ports import Put
 from tests.sim.memory_cluster import MAIN, PARTITIONS, MemoryCluster
 from tests.sim.virtual_time import run_virtual
 from tests.unit.core.builders import N1, N2, N3, a_partition, a_round
@@ -42,32 +42,15 @@ async def create(cluster: MemoryCluster, name: str, factor: int = 0, at: str = "
     return made.record
 
 
-async def set_factor(
-    cluster: MemoryCluster, name: str, factor: int, *, with_others: bool = False
-) -> FactorOfRepository:
-    return await cluster.engine("n1").factors.set_factor(RepositoryName(name), factor, with_others=with_others)
-
-
-async def until_replicas(cluster: MemoryCluster, name: str, count: int) -> Partition:
-    deadline = cluster.clock.monotonic_ms() + 120_000
-    while True:
-        partition = await cluster.partition((await cluster.record(name)).partition)
-        if len(partition.replicas) == count and not partition.target:
-            await cluster.wait_until_consistent(name)
-            return partition
-        assert cluster.clock.monotonic_ms() < deadline, partition
-        await cluster.clock.sleep(200)
-
-
 def test_a_repository_created_with_a_factor_gets_a_partition_that_has_it() -> None:
     async def story(cluster: MemoryCluster) -> None:
         five = await create(cluster, "demo/five", 5)
-        assert (await until_replicas(cluster, "demo/five", 5)).factor == 5
+        assert (await cluster.wait_until_replicas("demo/five", 5)).factor == 5
         again = await create(cluster, "demo/also", 5, at="n2")
         assert again.partition == five.partition, "there is one that has it"
         one = await create(cluster, "demo/one", 1, at="n3")
         assert one.partition != five.partition
-        assert len((await until_replicas(cluster, "demo/one", 1)).replicas) == 1
+        assert len((await cluster.wait_until_replicas("demo/one", 1)).replicas) == 1
         plain = [await create(cluster, f"demo/plain{number}") for number in range(12)]
         assert not {one.partition, five.partition} & {record.partition for record in plain}, "nobody else goes there"
         fork = await cluster.engine("n1").writes.fork(
@@ -95,43 +78,10 @@ def test_a_wish_that_cannot_be_had_says_why_and_creates_nothing() -> None:
     play(story)
 
 
-def test_a_repository_alone_with_its_forks_gets_another_factor_online_and_back() -> None:
-    async def story(cluster: MemoryCluster) -> None:
-        alone = await create(cluster, "demo/alone")
-        await cluster.engine("n1").writes.fork(
-            RepositoryName("demo/alone"), RepositoryName("demo/fork"), request_key="", actor="t"
-        )
-        done = await set_factor(cluster, "demo/alone", 5)
-        assert (done.partition, done.factor, done.others) == (alone.partition, 5, 0)
-        await until_replicas(cluster, "demo/alone", 5)
-        assert await set_factor(cluster, "demo/alone", 5) == done, "as it is"
-        await set_factor(cluster, "demo/alone", 0)
-        assert (await until_replicas(cluster, "demo/alone", 3)).factor is None
-
-    play(story)
-
-
-def test_one_that_shares_its_partition_is_refused_unless_the_others_may_get_it_too() -> None:
-    async def story(cluster: MemoryCluster) -> None:
-        for number in range(40):
-            await create(cluster, f"demo/{number}")
-        with pytest.raises(InvalidRequest, match="shares its partition with others") as refused:
-            await set_factor(cluster, "demo/0", 5)
-        others = int(str(refused.value.fields["others"]))
-        assert others > 0
-        number = (await cluster.record("demo/0")).partition
-        assert (await cluster.partition(number)).factor is None
-        done = await set_factor(cluster, "demo/0", 5, with_others=True)
-        assert (done.partition, done.others) == (number, others)
-        assert (await cluster.partition(number)).factor == 5
-
-    play(story)
-
-
 def test_nobody_is_created_in_a_partition_whose_factor_changed_behind_the_choice() -> None:
     async def story(cluster: MemoryCluster) -> None:
         place = cluster.engine("n1").writes.places.draw()
-        at = await cluster.partition(place.key.partition)
+        at = await cluster.partition(place.key.home)
         place.check(at)
         changed = replace(at, factor=1)
         with pytest.raises(Fenced, match="factor has changed"):

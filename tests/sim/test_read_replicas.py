@@ -10,7 +10,6 @@ from meshnode.base.errors import InvalidRequest, NotFound, QuorumLost, ReadOnly,
 from meshnode.base.ids import NodeId, PartitionId, RepositoryName
 from meshnode.core.keys import NodeState
 from meshnode.core.record import Partition
-from meshnode.core.round import ReplicaKey
 from meshnode.engine import shipping
 from meshnode.ports import Consistency
 from tests.sim.memory_cluster import SETTINGS, MemoryCluster
@@ -64,7 +63,7 @@ async def until_has(cluster: MemoryCluster, node: str, value: str, *, within_ms:
 
 async def copies(cluster: MemoryCluster) -> set[str]:
     record = await cluster.record(NAME)
-    key = ReplicaKey(record.partition, record.repository)
+    key = record.key
     return {name for name, node in cluster.nodes.items() if key in node.disk.replicas}
 
 
@@ -279,7 +278,7 @@ def test_a_damaged_one_is_replaced_and_no_record_hears_of_it() -> None:
         await cluster.set_ref("n1", NAME, oid(1))
         await until_has(cluster, "n4", oid(1))
         record = await cluster.record(NAME)
-        key = ReplicaKey(record.partition, record.repository)
+        key = record.key
         cluster.nodes[N4].disk.replicas[key].is_unreadable = True
         cluster.engine("n4").repairer.take_out(key, "a test says so")
         cluster.nodes[N4].disk.replicas[key].is_unreadable = False

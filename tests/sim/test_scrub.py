@@ -48,7 +48,7 @@ def play(story: Story) -> None:
 
 async def key_of(cluster: MemoryCluster) -> ReplicaKey:
     record = await cluster.record(NAME)
-    return ReplicaKey(record.partition, record.repository)
+    return record.key
 
 
 async def replica_of(cluster: MemoryCluster, node: str) -> MemoryReplica:
@@ -241,7 +241,7 @@ def test_scrubs_beyond_the_bound_are_refused() -> None:
         engine = cluster.engine("n2")
         key = await key_of(cluster)
         others = [
-            asyncio.ensure_future(engine.scrubber.scrub(ReplicaKey(key.partition, f"{number:032x}")))  # type: ignore[arg-type]
+            asyncio.ensure_future(engine.scrubber.scrub(ReplicaKey(key.home, f"{number:032x}")))  # type: ignore[arg-type]
             for number in range(scrubber.WAITING_MAX)
         ]
         await asyncio.sleep(0)
@@ -290,7 +290,7 @@ def test_the_background_pauses_for_as_long_as_the_rate_wants() -> None:
         assert cluster.clock.monotonic_ms() - began_ms >= size_bytes * 1_000 // (1 << 16)
         began_ms = cluster.clock.monotonic_ms()
         await slow._scrub_quietly(key, is_deep=False)
-        await slow._scrub_quietly(ReplicaKey(key.partition, RepositoryId("e" * 32)), is_deep=True)  # deleted meanwhile
+        await slow._scrub_quietly(ReplicaKey(key.home, RepositoryId("e" * 32)), is_deep=True)  # deleted meanwhile
         assert cluster.clock.monotonic_ms() - began_ms < 100
 
     play(story)

@@ -51,6 +51,7 @@ EFFECTS: Final = {
     "replica moved",
     "replicas lost with a disk",
     "repository configured",
+    "repository moved to its family's own partition",
     "straggler",
 }
 """What any 125 seeds must have met; the rarest of them comes a dozen times in as many."""

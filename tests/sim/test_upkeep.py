@@ -72,7 +72,7 @@ def play(story: Story, *, count: int = 30) -> None:
 
 async def key_of(cluster: MemoryCluster) -> ReplicaKey:
     record = await cluster.record(NAME)
-    return ReplicaKey(record.partition, record.repository)
+    return record.key
 
 
 def test_every_replica_is_kept_by_itself() -> None:

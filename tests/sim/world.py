@@ -20,7 +20,6 @@ from meshnode.core.moves import is_moving
 from meshnode.core.read_replicas import partition_with_read_replicas, plan_read_replicas
 from meshnode.core.record import Partition, RepositoryState
 from meshnode.core.refs import digest_of
-from meshnode.core.round import ReplicaKey
 from meshnode.core.targets import partition_with_target
 from meshnode.engine.meter import NullMeter
 from meshnode.engine.node import NodeEngine
@@ -263,10 +262,12 @@ class World:
             record = truth.record
             what = f"{record.name} {repository[:6]}"
             partition = self.auditor.partitions[record.partition]
+            if wrong := self.auditor.home_of_family(record):
+                return wrong
             if record.state is RepositoryState.ACTIVE and record.inconsistent.intersection(partition.accountable):
                 return f"{what} goes without {sorted(record.inconsistent)}"
             for name in partition.members:
-                replica = self.disks[name].replicas.get(ReplicaKey(record.partition, repository))
+                replica = self.disks[name].replicas.get(record.key)
                 if record.state is not RepositoryState.ACTIVE:
                     if replica is not None and not replica.state.is_deleted:
                         return f"{name} keeps {what}, which is {record.state.value}"
@@ -277,7 +278,7 @@ class World:
                     return f"I9: references of {what} at {name} are not those of the record"
         for name, disk in self.disks.items():
             for key, replica in disk.replicas.items():
-                if name not in self.auditor.partitions[key.partition].members:
+                if name not in self.auditor.partition_of(key).members:
                     return f"{name} keeps a replica of {key.repository[:6]}, whose partition it has left"
                 if replica.state.prepared or replica.packs:
                     return f"{name} keeps a round of {key.repository[:6]} open"

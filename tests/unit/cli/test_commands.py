@@ -835,18 +835,17 @@ def test_a_repository_is_configured_and_shown(scene: Scene) -> None:
 def test_a_repository_gets_a_factor_of_its_own(scene: Scene) -> None:
     def answer(body: bytes) -> cluster_replicas_pb2.SetRepositoryFactorResponse:
         request = cluster_replicas_pb2.SetRepositoryFactorRequest.FromString(body)
-        others = 2 if request.with_others else 0
         return cluster_replicas_pb2.SetRepositoryFactorResponse(
-            partition=7, factor=request.factor, others=others, warnings=["beware"]
+            partition=257, factor=request.factor, warnings=["beware"]
         )
 
     scene.answer(CLUSTER + "SetRepositoryFactor", answer)
-    shared = scene.run("repo", "factor", "demo/one", "5", "--with-others")
-    assert "demo/one is to have 5 replicas, and 2 other repositories with it" in shared.stdout
-    assert "beware" in shared.stderr
-    assert "as many replicas as the cluster;" in scene.run("repo", "factor", "demo/one", "0").stdout
+    told = scene.run("repo", "factor", "demo/one", "5")
+    assert "demo/one is to have 5 replicas, in partition 257" in told.stdout
+    assert "beware" in told.stderr
+    assert "as many replicas as the cluster, in partition 257;" in scene.run("repo", "factor", "demo/one", "0").stdout
     shown = json.loads(scene.run("repo", "factor", "demo/one", "5", "--json").stdout)
-    assert shown == {"name": "demo/one", "partition": 7, "factor": 5, "others": 0, "warnings": ["beware"]}
+    assert shown == {"name": "demo/one", "partition": 257, "factor": 5, "warnings": ["beware"]}
     assert scene.run("repo", "factor", "demo/one", "10").exit_code == 2
 
 

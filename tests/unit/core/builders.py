@@ -32,6 +32,7 @@ def a_record(generation: int = 5, **changes: Any) -> Record:
         repository=REPOSITORY,
         name=NAME,
         partition=PARTITION,
+        home=PARTITION,
         generation=Generation(generation),
         round_id=round_id(generation),
         refs_digest=EMPTY_DIGEST,
@@ -49,7 +50,7 @@ def a_round(base: int = 5, number: int | None = None, **changes: Any) -> Round:
     made = Round(
         round_id=round_id(base + 1 if number is None else number),
         repository=REPOSITORY,
-        partition=PARTITION,
+        home=PARTITION,
         kind=WriteKind.UPDATE if base else WriteKind.CREATE,
         base_generation=Generation(base),
         base_round_id=round_id(base) if base else None,

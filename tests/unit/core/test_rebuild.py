@@ -63,7 +63,7 @@ def prepared(base: int, *, mark: str = "0", kind: WriteKind = WriteKind.UPDATE) 
     return Round(
         round_id=round_id(base + 1, mark),
         repository=KEY.repository,
-        partition=KEY.partition,
+        home=KEY.home,
         kind=kind,
         base_generation=Generation(base),
         base_round_id=round_id(base) if base else None,
@@ -275,6 +275,55 @@ def test_a_read_replica_that_alone_has_the_highest_generation_becomes_a_replica(
     assert record.generation == 6
     assert consistent_nodes(record, found.partitions[1]) == (N4,)
     assert "n4 had a read replica and becomes a replica" in found.doubts[0]
+
+
+N5 = NodeId("n5")
+FORK = ReplicaKey(PartitionId(1), RepositoryId("c" * 32))
+OWN = PartitionId(2)
+
+
+def family(name: NodeId, generation: int = 5, **fields: object) -> NodeAccount:
+    """A node with a repository, its fork, and what it noted of where they live."""
+    held = (replica(generation), replica(2, key=FORK, name="demo/fork", fork_parent=KEY.repository, fork_root=None))
+    return node(name, *held, **{"families": {KEY.repository: OWN}, **fields})
+
+
+def test_a_family_lives_in_the_partition_it_had_for_itself_on_the_nodes_that_have_it() -> None:
+    neighbour = replica(
+        3, key=ReplicaKey(PartitionId(1), RepositoryId("e" * 32)), name="demo/neighbour", fork_root=None
+    )
+    accounts = [family(name) for name in (N1, N2, N3, N4, N5)]
+    accounts[:3] = [replace(one, replicas=(*one.replicas, neighbour)) for one in accounts[:3]]
+    found = plan(*accounts)
+    own = found.partition(OWN)
+    assert (own.family, own.factor, own.replicas) == (KEY.repository, 5, (N1, N2, N3, N4, N5))
+    placed = {decision.record.name: decision.record for decision in found.decisions}
+    assert {name: record.partition for name, record in placed.items()} == {NAME: 2, "demo/fork": 2, "demo/neighbour": 1}
+    assert all(record.home == 1 and not record.inconsistent for record in placed.values())
+    assert found.partition(PartitionId(1)).replicas == (N1, N2, N3)
+    assert any("its own factor is not known" in doubt for doubt in found.doubts)
+
+
+def test_one_node_that_noted_the_move_is_enough_and_the_newest_note_counts() -> None:
+    found = plan(family(N1, families={}), family(N2), family(N3, families={KEY.repository: PartitionId(3)}))
+    assert {decision.record.partition for decision in found.decisions} == {3}
+    assert [partition.partition for partition in found.partitions] == [0, 1, 3]
+    assert found.partition(PartitionId(3)).factor == 3
+    nobody = plan(*(family(name, families={}) for name in (N1, N2, N3)))
+    assert {decision.record.partition for decision in nobody.decisions} == {1}, "at home, where all of it lies"
+
+
+def test_a_laggard_of_a_family_is_listed_there() -> None:
+    found = plan(*(family(name) for name in (N1, N2)), family(N3, 4))
+    record = next(decision.record for decision in found.decisions if decision.record.name == NAME)
+    assert (record.partition, record.inconsistent) == (OWN, frozenset({N3}))
+
+
+def test_an_account_keeps_what_its_node_noted_of_families() -> None:
+    account = node(N1, families={KEY.repository: OWN})
+    assert decode_node_account(encode_node_account(account)) == account
+    with pytest.raises(Corrupt):
+        decode_node_account(encode_node_account(account).replace(f'"{KEY.repository}"', '"x"'))
 
 
 def test_an_account_keeps_of_what_its_node_had_read_replicas() -> None:

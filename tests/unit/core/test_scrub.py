@@ -17,6 +17,7 @@ RECORD = Record(
     repository=RepositoryId("a" * 32),
     name=RepositoryName("demo/one"),
     partition=PartitionId(1),
+    home=PartitionId(1),
     generation=Generation(5),
     round_id=RoundId("5" * 32),
     refs_digest=RefsDigest("5" * 64),

@@ -63,7 +63,8 @@ def filled(own: NodeId, bytes_per_s_max: int, chunks: int) -> int:
     async def story() -> int:
         clock = VirtualClock()
         membership: Any = SimpleNamespace(partitions=lambda: {PARTITION: placed()})
-        pace = FillPace(own, membership, clock, RebalanceSettings(bytes_per_s_max=bytes_per_s_max))
+        records: Any = SimpleNamespace(partition_of=lambda key: key.home)
+        pace = FillPace(own, membership, records, clock, RebalanceSettings(bytes_per_s_max=bytes_per_s_max))
         for _ in range(chunks):
             await pace.take(KEY, MIB)
         return clock.monotonic_ms()

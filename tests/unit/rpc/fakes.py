@@ -238,9 +238,9 @@ class FakeFactors:
 
     orders: list[tuple[object, ...]] = field(default_factory=list)
 
-    async def set_factor(self, name: RepositoryName, factor: int, *, with_others: bool) -> FactorOfRepository:
-        self.orders.append((name, factor, with_others))
-        return FactorOfRepository(partition=PartitionId(7), factor=factor, others=3, warnings=("beware",))
+    async def set_factor(self, name: RepositoryName, factor: int) -> FactorOfRepository:
+        self.orders.append((name, factor))
+        return FactorOfRepository(partition=PartitionId(7), factor=factor, warnings=("beware",))
 
 
 @dataclass

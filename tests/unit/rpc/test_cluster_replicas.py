@@ -55,7 +55,7 @@ async def test_an_order_about_one_repository_and_a_wish_at_its_creation_reach_th
     async with site.calling("operator") as caller:
         done = await caller.call(
             "ClusterService/SetRepositoryFactor",
-            pb.SetRepositoryFactorRequest(repository="demo/one", factor=5, with_others=True),
+            pb.SetRepositoryFactorRequest(repository="demo/one", factor=5),
             pb.SetRepositoryFactorResponse,
         )
         await caller.call(
@@ -63,8 +63,8 @@ async def test_an_order_about_one_repository_and_a_wish_at_its_creation_reach_th
             repository_pb2.CreateRequest(name="demo/two", replication_factor=5, request_key="k"),
             repository_pb2.CreateResponse,
         )
-    assert site.factors.orders == [("demo/one", 5, True)]
-    assert (done.partition, done.factor, done.others, list(done.warnings)) == (7, 5, 3, ["beware"])
+    assert site.factors.orders == [("demo/one", 5)]
+    assert (done.partition, done.factor, list(done.warnings)) == (7, 5, ["beware"])
     assert 5 in site.writes.calls[-1][1]
 
 

@@ -49,7 +49,7 @@ def some_round(edits: int = 2) -> Round:
     return Round(
         round_id=ROUND_ID,
         repository=KEY.repository,
-        partition=KEY.partition,
+        home=KEY.home,
         kind=WriteKind.UPDATE,
         base_generation=Generation(41),
         base_round_id=RoundId("c" * 32),
@@ -84,7 +84,8 @@ def some_record() -> Record:
     return Record(
         repository=KEY.repository,
         name=NAME,
-        partition=KEY.partition,
+        partition=KEY.home,
+        home=KEY.home,
         generation=Generation(42),
         round_id=ROUND_ID,
         refs_digest=RefsDigest("d" * 64),
@@ -98,7 +99,7 @@ def some_record() -> Record:
 
 def some_partition() -> Partition:
     """Three replicas."""
-    return Partition(partition=KEY.partition, replicas=(N1, N2, N3))
+    return Partition(partition=KEY.home, replicas=(N1, N2, N3))
 
 
 def some_snapshot(branches: int = 3) -> RefsSnapshot:
