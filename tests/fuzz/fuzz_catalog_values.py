@@ -50,7 +50,8 @@ _MOVES = st.builds(
 _VALUES: tuple[st.SearchStrategy[Any], ...] = (
     RECORDS,
     ROUNDS,
-    st.builds(Partition, partition=KEYS.map(lambda key: key.home), replicas=_NODE_LISTS, joining=_NODE_LISTS),
+    st.builds(Partition, partition=KEYS.map(lambda key: key.home), replicas=_NODE_LISTS, joining=_NODE_LISTS,
+        family=st.none() | KEYS.map(lambda key: key.repository)),
     st.builds(
         keys.Node, node=NODES, grpc_url=WORDS, http_url=WORDS, zone=WORDS, weight=st.integers(0, 1 << 20),
         state=st.sampled_from(keys.NodeState), public_keys=st.lists(WORDS, max_size=2).map(tuple),
@@ -151,7 +152,7 @@ def _examples(place: int) -> st.SearchStrategy[bytes]:
 
 EXAMPLES = st.one_of(*map(_examples, range(len(_CODECS))))
 
-_ADDED = {"read_replicas": [], "read_replicas_wanted": 0, "returned": []}
+_ADDED = {"read_replicas": [], "read_replicas_wanted": 0, "returned": [], "family": None}
 """Fields that older writers did not know, and what they are where they are not there."""
 
 
@@ -169,6 +170,9 @@ def check_catalog_values(data: bytes) -> None:
     for name, found in again.items():
         if name in _ADDED and name not in raw:
             assert found == _ADDED[name]
+            continue
+        if name == "home" and name not in raw:
+            assert found == raw["partition"], "where it was created is where it lives"
             continue
         given = raw[name]
         if name == "inconsistent":
@@ -191,10 +195,12 @@ def check_ids_in(raw: dict[str, Any]) -> None:
         ("repository", parse_repository_id),
         ("fork_root", parse_repository_id),
         ("fork_parent", parse_repository_id),
+        ("family", parse_repository_id),
         ("round_id", parse_round_id),
         ("base_round_id", parse_round_id),
         ("name", parse_repository_name),
         ("partition", parse_partition_id),
+        ("home", parse_partition_id),
         ("node", parse_node_id),
         ("coordinator", parse_node_id),
     ):

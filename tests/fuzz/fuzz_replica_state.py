@@ -7,7 +7,7 @@ import json
 from hypothesis import strategies as st
 
 from meshnode.base.errors import Corrupt
-from meshnode.base.ids import RepositoryId, RoundId
+from meshnode.base.ids import PartitionId, RepositoryId, RoundId
 from meshnode.core.accounts import NodeAccount, ReplicaAccount, decode_node_account, encode_node_account
 from meshnode.core.round import ReplicaKey
 from meshnode.git.state import decode_state, encode_state
@@ -32,6 +32,7 @@ _ACCOUNTS = st.builds(
 _NODES = st.builds(
     NodeAccount, node=NODES, grpc_url=WORDS, http_url=WORDS, zone=WORDS, weight=st.integers(0, 100), public_key=WORDS,
     replicas=st.lists(_ACCOUNTS, max_size=2).map(tuple), unreadable=st.lists(WORDS, max_size=2).map(tuple),
+    families=st.dictionaries(IDS.map(RepositoryId), st.integers(0, 65_535).map(PartitionId), max_size=2),
 )  # fmt: skip
 EXAMPLES = st.one_of(
     st.builds(lambda state, change: b"\0" + changed(json.loads(encode_state(state)), change), _STATES, CHANGES),
