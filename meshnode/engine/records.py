@@ -42,6 +42,7 @@ GUESSES_MAX: Final = 4
 async def _ignore(_record: Record) -> None:
     return
 
+
 _Waiter: TypeAlias = tuple[Sequence[str], "asyncio.Future[list[Entry | None]]"]
 """What one read asks for, and its answer."""
 
