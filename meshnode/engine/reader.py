@@ -57,7 +57,8 @@ class Reader:
         if self.participant.activity.is_damaged(key):
             work.close()
             raise ReplicaBehind("this replica is damaged and being replaced", node=self.own)
-        is_read_replica = self.own in self.membership.partition(key.partition).read_replicas
+        placed = self.membership.partitions().get(self.records.partition_of(key))
+        is_read_replica = placed is not None and self.own in placed.read_replicas
         try:
             view = await work
         except Corrupt as damage:
