@@ -92,7 +92,7 @@ def partitions(target: Target, *, is_json: bool) -> None:
         print_json([_describe_partition(one) for one in answer.partitions])
         return
     print_table(
-        ["partition", "replicas", "read replicas", "joining", "leaving", "to be", "factor"],
+        ["partition", "replicas", "read replicas", "joining", "leaving", "to be", "factor", "family of"],
         [
             [
                 str(one.partition),
@@ -102,6 +102,7 @@ def partitions(target: Target, *, is_json: bool) -> None:
                 ", ".join(one.leaving) or "-",
                 ", ".join(one.target) or "-",
                 str(one.factor) if one.factor else "-",
+                one.family or "-",
             ]
             for one in answer.partitions
         ],
@@ -256,4 +257,5 @@ def _describe_partition(one: cluster_pb2.Partition) -> dict[str, Any]:
         "leaving": list(one.leaving),
         "target": list(one.target),
         "factor": one.factor or None,
+        "family": one.family or None,
     }

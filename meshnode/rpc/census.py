@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
+from meshnode.base.errors import NotFound
 from meshnode.core.keys import RECORDS, decode_record
 from meshnode.core.quorum import quorum_size
 from meshnode.core.record import Record, RepositoryState, consistent_nodes
@@ -73,7 +74,10 @@ class Census:
         return Counts(repositories, repairing, read_only, is_complete=False)
 
     def _health(self, record: Record) -> tuple[bool, bool]:
-        partition = self._membership.partition(record.partition)
+        try:
+            partition = self._membership.partition(record.partition)
+        except NotFound:  # so new that this node has not heard of it
+            return False, False
         consistent = len(consistent_nodes(record, partition))
         return not record.inconsistent.isdisjoint(partition.accountable), consistent < quorum_size(
             len(partition.replicas)

@@ -208,7 +208,7 @@ class ListPartitionsResponse(_message.Message):
     def __init__(self, partitions: _Optional[_Iterable[_Union[Partition, _Mapping]]] = ...) -> None: ...
 
 class Partition(_message.Message):
-    __slots__ = ("partition", "replicas", "joining", "leaving", "target", "factor", "read_replicas", "read_replicas_wanted")
+    __slots__ = ("partition", "replicas", "joining", "leaving", "target", "factor", "read_replicas", "read_replicas_wanted", "family")
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
     JOINING_FIELD_NUMBER: _ClassVar[int]
@@ -217,6 +217,7 @@ class Partition(_message.Message):
     FACTOR_FIELD_NUMBER: _ClassVar[int]
     READ_REPLICAS_FIELD_NUMBER: _ClassVar[int]
     READ_REPLICAS_WANTED_FIELD_NUMBER: _ClassVar[int]
+    FAMILY_FIELD_NUMBER: _ClassVar[int]
     partition: int
     replicas: _containers.RepeatedScalarFieldContainer[str]
     joining: _containers.RepeatedScalarFieldContainer[str]
@@ -225,7 +226,8 @@ class Partition(_message.Message):
     factor: int
     read_replicas: _containers.RepeatedScalarFieldContainer[str]
     read_replicas_wanted: int
-    def __init__(self, partition: _Optional[int] = ..., replicas: _Optional[_Iterable[str]] = ..., joining: _Optional[_Iterable[str]] = ..., leaving: _Optional[_Iterable[str]] = ..., target: _Optional[_Iterable[str]] = ..., factor: _Optional[int] = ..., read_replicas: _Optional[_Iterable[str]] = ..., read_replicas_wanted: _Optional[int] = ...) -> None: ...
+    family: str
+    def __init__(self, partition: _Optional[int] = ..., replicas: _Optional[_Iterable[str]] = ..., joining: _Optional[_Iterable[str]] = ..., leaving: _Optional[_Iterable[str]] = ..., target: _Optional[_Iterable[str]] = ..., factor: _Optional[int] = ..., read_replicas: _Optional[_Iterable[str]] = ..., read_replicas_wanted: _Optional[int] = ..., family: _Optional[str] = ...) -> None: ...
 
 class ListNodesRequest(_message.Message):
     __slots__ = ()

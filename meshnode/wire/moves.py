@@ -51,6 +51,7 @@ def partition_message(partition: Partition) -> cluster_pb2.Partition:
         factor=partition.factor or 0,
         read_replicas=partition.read_replicas,
         read_replicas_wanted=partition.read_replicas_wanted,
+        family=partition.family or "",
     )
 
 

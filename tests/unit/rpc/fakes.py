@@ -89,6 +89,10 @@ class SystemEntropy:
         return secrets.randbelow(limit)
 
 
+UNHEARD_OF = PartitionId(300)
+"""A partition so new that the node has not heard of it."""
+
+
 @dataclass
 class FakeActivity:
     """What the node is doing."""
@@ -149,6 +153,8 @@ class FakeMembership:
         return {node: OnlineNode(node=node, version="0.1.0", started_at_ms=1) for node in self.entries}
 
     def partition(self, partition: PartitionId) -> Partition:
+        if partition == UNHEARD_OF:
+            raise NotFound("no such partition", partition=partition)
         return replace(some_partition(), partition=partition, read_replicas=self.read_replicas)
 
     def suspect(self, node: NodeId) -> None:

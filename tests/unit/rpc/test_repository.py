@@ -20,7 +20,7 @@ from meshnode.peer.memory import Links, MemoryPeers
 from meshnode.ports import Catalog, Put
 from meshnode.v1 import cluster_pb2, common_pb2, repository_pb2
 from meshnode.wire.status import error_from_call
-from tests.unit.rpc.fakes import FakeReads, FakeReplication, some_description
+from tests.unit.rpc.fakes import UNHEARD_OF, FakeReads, FakeReplication, some_description
 from tests.unit.rpc.harness import Caller, Site
 from tests.unit.wire.samples import KEY, N1, N2, N3, ROUND_ID, some_record, some_round
 
@@ -369,6 +369,7 @@ async def test_census_counts_health_of_active_repositories() -> None:
         replace(some_record(), repository="1" * 32, inconsistent=frozenset()),  # type: ignore[arg-type]
         replace(some_record(), repository="2" * 32, inconsistent=frozenset({N2, N3})),  # type: ignore[arg-type]
         replace(some_record(), repository="3" * 32, state=RepositoryState.DELETED),  # type: ignore[arg-type]
+        replace(some_record(), repository="4" * 32, partition=UNHEARD_OF),  # type: ignore[arg-type]
     ]
     await catalog.transact([], [Put(record_key(record.repository), encode_record(record)) for record in records])
     async with cluster.site.calling("reader") as caller:
@@ -376,5 +377,5 @@ async def test_census_counts_health_of_active_repositories() -> None:
             "ClusterService/GetStatus", cluster_pb2.GetStatusRequest(), cluster_pb2.GetStatusResponse
         )
     counted = (status.repositories, status.repositories_repairing, status.repositories_read_only, status.complete)
-    assert counted == (3, 2, 1, True)
+    assert counted == (4, 2, 1, True)
     await catalog.close()
