@@ -48,6 +48,7 @@ from meshnode.config import Config, Loaded
 from meshnode.config.live import LiveSettings
 from meshnode.core.keys import CLUSTER, Application, Node, decode_node, decode_settings, node_key
 from meshnode.engine.applications import ApplicationOrders
+from meshnode.engine.disk_note import DiskNote
 from meshnode.engine.hot import HotCounter
 from meshnode.engine.joining import Joining
 from meshnode.engine.key_rotation import KeyRotation
@@ -77,6 +78,7 @@ from meshnode.git.range_diff import DEADLINE_MS, NICENESS
 from meshnode.git.read_replica_marks import write_read_replica_marks
 from meshnode.git.receive_pack import ReceivePackProtocol
 from meshnode.git.revisions import GitRevisions
+from meshnode.git.settings_note import write_settings_note
 from meshnode.git.store import open_stores
 from meshnode.git.trees import GitTrees
 from meshnode.git.unpacker import GitUnpacker
@@ -258,6 +260,9 @@ class RunningNode:
             scrub=config.scrub,
             upkeep=config.upkeep,
             rebalance=config.rebalance,
+        )
+        self._settings_note: DiskNote[bytes] = DiskNote(
+            name="cluster-settings", supervisor=self.engine.supervisor, write=self._note_settings
         )
         self._rotation = KeyRotation(
             own=identity.node,
@@ -544,7 +549,12 @@ class RunningNode:
 
     def _on_settings(self, entry: bytes | None) -> None:
         self._settings.take(entry)
+        if entry is not None:
+            self._settings_note.note(entry)
         self._metrics.set_settings_version(self._settings.now.shared.version)
+
+    async def _note_settings(self, entry: bytes) -> None:
+        await on_disk(write_settings_note, self._config.node.data, entry)
 
     async def _note_read_replicas(self, partitions: frozenset[PartitionId]) -> None:
         await on_disk(write_read_replica_marks, self._config.node.data, partitions)

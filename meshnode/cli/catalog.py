@@ -17,12 +17,14 @@ from typing import Any, Final, TypeVar
 import click
 
 from meshnode.auth.keys import load_private_key
+from meshnode.base.errors import Corrupt
 from meshnode.base.ids import NodeId, parse_node_id
 from meshnode.catalog.open import open_catalog
 from meshnode.cli.acts import recorded
 from meshnode.cli.blueprint import nodes_of, operator_of, settings_of
 from meshnode.cli.layout import ClusterFile, Layout, require_cluster_file
 from meshnode.cli.local import plan_partitions
+from meshnode.cli.not_restored import Missing, list_missing, newest_settings
 from meshnode.cli.outcome import CommandError, ExitCode
 from meshnode.cli.output import print_json, print_note, print_table, progress
 from meshnode.cli.refill import check_catalog_empty, entries_of, write_catalog
@@ -32,9 +34,11 @@ from meshnode.core.accounts import NodeAccount, decode_node_account, encode_node
 from meshnode.core.keys import CLUSTER, Node, NodeState
 from meshnode.core.rebuild import Decision, RebuildPlan, plan_rebuild
 from meshnode.core.record import consistent_nodes
+from meshnode.core.shared_settings import SharedSettings
 from meshnode.git.description import describe_disk, holds_replicas
 from meshnode.git.family_marks import read_family_marks
 from meshnode.git.read_replica_marks import read_read_replica_marks
+from meshnode.git.settings_note import read_settings_note
 from meshnode.ports import Catalog
 
 _SETTINGS: Final = "meshnode.toml"
@@ -97,7 +101,8 @@ def rebuild(
                 plan_partitions(settings_of(cluster), nodes_of(cluster)),
                 factor=cluster.replication_factor,
             )
-        _on_catalog(layout, cluster, lambda opened: check_catalog_empty(opened, entries_of(plan)))
+        shared = newest_settings(accounts)
+        _on_catalog(layout, cluster, lambda opened: check_catalog_empty(opened, entries_of(plan, shared)))
         written = 0
         if not dry_run:
             nodes = [*nodes_of(cluster), *_joined_later(cluster, accounts)]
@@ -111,13 +116,17 @@ def rebuild(
                         settings=settings_of(cluster),
                         nodes=nodes,
                         applications=[operator_of(layout)],
+                        shared=shared,
                         begin=act.begin,
                     )
                     act.facts.update(repositories=len(plan.decisions), keys_written=written)
                 return written
 
             written = _on_catalog(layout, cluster, write)
-    _print_plan(plan, accounts, given_up, written=None if dry_run else written, is_json=is_json)
+    missing = list_missing(cluster, shared)
+    _print_plan(
+        plan, accounts, given_up, written=None if dry_run else written, shared=shared, missing=missing, is_json=is_json
+    )
 
 
 def check_catalog_not_lost(layout: Layout, cluster: ClusterFile) -> None:
@@ -180,7 +189,17 @@ def _describe(config: Config, data: Path) -> NodeAccount:
         unreadable=tuple(unreadable),
         read_replica_of=read_read_replica_marks(data),
         families=read_family_marks(data),
+        settings=_noted_settings(data),
     )
+
+
+def _noted_settings(data: Path) -> SharedSettings | None:
+    """The node's note, which is a hint: one that cannot be read is told and left out."""
+    try:
+        return read_settings_note(data)
+    except Corrupt as error:
+        print_note(f"doubt: {data}: the note of the cluster's settings cannot be read: {error}")
+        return None
 
 
 def _joined_later(cluster: ClusterFile, accounts: Sequence[NodeAccount]) -> list[Node]:
@@ -221,9 +240,11 @@ def _print_plan(
     given_up: Sequence[str],
     *,
     written: int | None,
+    shared: SharedSettings | None,
+    missing: Sequence[Missing],
     is_json: bool,
 ) -> None:
-    """Show the decisions; `written` None: nothing was written."""
+    """Show the decisions, and what is not to be had any more; `written` None: nothing was written."""
     if is_json:
         print_json(
             {
@@ -231,6 +252,8 @@ def _print_plan(
                 "without": list(given_up),
                 "keys_written": written,
                 "doubts": list(plan.doubts),
+                "settings": None if shared is None else {"version": shared.version, "values": dict(shared.values)},
+                "not_restored": [{"what": one.what, "advice": one.advice} for one in missing],
                 "repositories": [_describe_decision(decision, plan) for decision in plan.decisions],
             }
         )
@@ -258,6 +281,11 @@ def _print_plan(
             print_note(f"doubt: {decision.record.name}: {doubt}")
         if decision.doubts:
             print_note("  " + "; ".join(f"{node}: {standing}" for node, standing in decision.standings))
+    if shared is not None:
+        print_note(f"settings of the cluster: version {shared.version}, the newest that a node had noted")
+    for one in missing:
+        print_note(f"not restored: {one.what}")
+        print_note(f"  {one.advice}")
     active = len(plan.decisions)
     if written is None:
         click.echo(f"{active} repositories would be in the catalog; nothing was written")

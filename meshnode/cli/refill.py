@@ -1,6 +1,6 @@
-"""Writes a rebuilt catalog: records, names and partitions first, then the cluster itself.
+"""Writes a rebuilt catalog: shared settings, records, names and partitions first, then the cluster itself.
 
-    empty? -> records, names, partitions, 64 keys a transaction -> settings (`initialise_cluster`)
+    empty? -> shared settings, records, names, partitions, 64 keys a transaction -> settings (`initialise_cluster`)
 
 Rule: nodes refuse to start on a catalog without settings, so one that is half written serves nobody. Nothing that
 is there is ever changed: a catalog with settings, or with one value that this plan would not write, is refused, and
@@ -20,6 +20,7 @@ from meshnode.core.keys import (
     NAMES,
     PARTITIONS,
     RECORDS,
+    SETTINGS,
     Application,
     ClusterSettings,
     Node,
@@ -31,6 +32,7 @@ from meshnode.core.keys import (
 )
 from meshnode.core.rebuild import RebuildPlan
 from meshnode.core.record import RepositoryState
+from meshnode.core.shared_settings import SharedSettings, encode_shared_settings
 from meshnode.ports import Catalog, Compare, Put
 
 BATCH: Final = 64
@@ -40,9 +42,9 @@ _PASSES_MAX: Final = 8
 """Reads and writes again after unknown outcomes."""
 
 
-def entries_of(plan: RebuildPlan) -> dict[str, bytes]:
-    """What the plan puts into the catalog, in the order of writing."""
-    entries: dict[str, bytes] = {}
+def entries_of(plan: RebuildPlan, settings: SharedSettings | None = None) -> dict[str, bytes]:
+    """What the plan puts into the catalog, in the order of writing; first the settings that the nodes had heard of."""
+    entries: dict[str, bytes] = {} if settings is None else {SETTINGS: encode_shared_settings(settings)}
     for decision in plan.decisions:
         record = decision.record
         entries[record_key(record.repository)] = encode_record(record)
@@ -80,6 +82,7 @@ async def write_catalog(
     settings: ClusterSettings,
     nodes: Sequence[Node],
     applications: Sequence[Application],
+    shared: SharedSettings | None = None,
     begin: Begin = begin_nothing,
 ) -> int:
     """Make the catalog what the plan says; how many keys this call wrote.
@@ -88,7 +91,7 @@ async def write_catalog(
         CommandError: the catalog is not empty.
         CatalogUnavailable: it cannot be reached, or outcomes stayed unknown.
     """
-    wanted = entries_of(plan)
+    wanted = entries_of(plan, shared)
     written = 0
     for _ in range(_PASSES_MAX):
         missing = await check_catalog_empty(catalog, wanted)
@@ -113,7 +116,7 @@ async def write_catalog(
 
 async def _read(catalog: Catalog) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
-    for prefix in (RECORDS, NAMES, PARTITIONS):
+    for prefix in (SETTINGS, RECORDS, NAMES, PARTITIONS):
         after = ""
         while page := await catalog.range(prefix, after=after, limit=_PAGE):
             found.update((entry.key, entry.value) for entry in page)

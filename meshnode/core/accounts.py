@@ -33,6 +33,7 @@ from meshnode.core.families import format_families, parse_families
 from meshnode.core.keys import decode_round, encode_round
 from meshnode.core.participant import Position
 from meshnode.core.round import ReplicaKey, Round
+from meshnode.core.shared_settings import SharedSettings, decode_shared_settings, encode_shared_settings
 
 ACCOUNT_FORMAT: Final = 1
 
@@ -93,6 +94,8 @@ class NodeAccount:
     """Partitions that the node had read replicas of, as far as it had heard: copies that never voted."""
     families: Mapping[RepositoryId, PartitionId] = field(default_factory=dict)
     """Which fork families have a partition for themselves, by their roots, as far as it had heard."""
+    settings: SharedSettings | None = None
+    """The cluster's settings as it had heard of them; None where it never had."""
 
 
 def encode_node_account(account: NodeAccount) -> str:
@@ -108,6 +111,7 @@ def encode_node_account(account: NodeAccount) -> str:
         "unreadable": [_writable(line) for line in account.unreadable],
         "read_replica_of": list(account.read_replica_of),
         "families": format_families(account.families),
+        "settings": None if account.settings is None else json.loads(encode_shared_settings(account.settings)),
         "replicas": [_replica_json(replica) for replica in account.replicas],
     }
     return json.dumps(raw, indent=1, ensure_ascii=True) + "\n"
@@ -127,6 +131,7 @@ def decode_node_account(text: str) -> NodeAccount:
             unreadable=fields.texts("unreadable"),
             read_replica_of=_partitions(fields) if fields.has("read_replica_of") else (),
             families=parse_families(fields.items("families")) if fields.has("families") else {},
+            settings=_settings(fields) if fields.has("settings") else None,
             replicas=tuple(_replica_of(Fields(one)) for one in fields.items("replicas")),
         )
 
@@ -138,6 +143,11 @@ def _partitions(fields: Fields) -> tuple[PartitionId, ...]:
     if not all(type(number) is int for number in numbers):
         raise TypeError("a partition is no number")
     return tuple(parse_partition_id(number) for number in numbers)
+
+
+def _settings(fields: Fields) -> SharedSettings | None:
+    raw = fields.raw("settings")
+    return None if raw is None else decode_shared_settings(json.dumps(raw).encode())
 
 
 def _writable(text: str) -> str:

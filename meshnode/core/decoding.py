@@ -63,6 +63,10 @@ class Fields:
         """Whether the field is there at all: what was added to a format later is not in older entries."""
         return name in self._raw
 
+    def raw(self, name: str) -> object:
+        """Whatever it is, for another decoder."""
+        return self._raw[name]
+
     def items(self, name: str) -> list[Any]:
         """A list of whatever it is of."""
         value = self._raw[name]

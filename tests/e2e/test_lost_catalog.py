@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.cluster import Cluster, git, list_refs, running_cluster
+from tests.e2e.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
@@ -31,6 +34,11 @@ def lose_catalog(cluster: Cluster) -> None:
         path.unlink()
 
 
+def settings_version(cluster: Cluster) -> list[int | None]:
+    """The version of the cluster's settings that each node runs with."""
+    return [node["applied_version"] for node in cluster.json("cluster", "settings")["nodes"]]
+
+
 def by_name(answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {one["name"]: one for one in answer["repositories"] if one["state"] == "active"}
 
@@ -44,6 +52,8 @@ def test_a_lost_catalog_is_rebuilt_from_the_disks_and_everything_heals(cluster: 
     for name in ("team/one", "team/gone", "team/old", "team/empty", "team/fork"):
         cluster.wait_consistent(name)
     before = cluster.repository("team/fork")
+    cluster.meshnode("cluster", "settings", "set", "scrub.slots=2")
+    wait_until(lambda: settings_version(cluster) == [1, 1, 1], what="every node has heard of it")
 
     cluster.kill(3)  # n3 misses a push, a rename and a delete
     tip = commit(work, "without n3")
@@ -58,6 +68,8 @@ def test_a_lost_catalog_is_rebuilt_from_the_disks_and_everything_heals(cluster: 
     assert "catalog rebuild" in refused.stderr
     planned = cluster.json("catalog", "rebuild", "--dry-run")
     assert planned["keys_written"] is None
+    assert planned["settings"] == {"version": 1, "values": {"scrub.slots": 2}}
+    assert [one["what"] for one in planned["not_restored"] if "configurations" in one["what"]]
     assert cluster.meshnode("up", "--detach", check=False).returncode == 5
     done = cluster.json("catalog", "rebuild")
     assert done["repositories"] == planned["repositories"]
@@ -75,6 +87,7 @@ def test_a_lost_catalog_is_rebuilt_from_the_disks_and_everything_heals(cluster: 
     for name in ("team/one", "team/new", "team/empty", "team/fork"):
         cluster.wait_consistent(name)
         assert cluster.meshnode("repo", "verify", name, check=False).returncode == 0
+    assert settings_version(cluster) == [1, 1, 1]
     assert list_refs(cluster.url(3, "team/one"))["refs/heads/main"] == tip
     assert cluster.repository("team/fork")["fork_parent_id"] == before["fork_parent_id"]
     assert cluster.repository("team/fork")["id"] == before["id"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from pathlib import Path
@@ -10,12 +11,17 @@ from urllib.parse import quote
 import pytest
 
 from meshnode.base.ids import Generation, PartitionId, RefsDigest, RepositoryId, RepositoryName, RoundId
+from meshnode.catalog.open import open_catalog
 from meshnode.cli.blueprint import make_cluster_files, plan_local_cluster
 from meshnode.cli.layout import Layout, local_node_id
 from meshnode.cli.outcome import ExitCode
+from meshnode.config import CatalogSettings
+from meshnode.core.keys import SETTINGS
 from meshnode.core.refs import EMPTY_DIGEST
 from meshnode.core.round import ReplicaKey
+from meshnode.core.shared_settings import SharedSettings, decode_shared_settings, encode_shared_settings
 from meshnode.git.layout import write_skeleton
+from meshnode.git.settings_note import write_settings_note
 from meshnode.git.state import encode_state
 from meshnode.ports import ReplicaState
 from tests.unit.cli.conftest import run_cli
@@ -64,6 +70,45 @@ def test_a_rebuild_is_told_in_words_and_then_done(stopped: Layout) -> None:
     again = run_cli("catalog", "rebuild", "--data", stopped.data)
     assert again.exit_code == ExitCode.REFUSED
     assert "not empty" in again.output
+
+
+def note_settings(layout: Layout, number: int, version: int) -> None:
+    shared = SharedSettings(version=version, values={"scrub.slots": version})
+    write_settings_note(layout.node_directory(local_node_id(number)), encode_shared_settings(shared))
+
+
+def test_what_no_disk_has_is_told_with_what_to_do(stopped: Layout) -> None:
+    told = run_cli("catalog", "rebuild", "--data", stopped.data, "--dry-run")
+    for what in ("settings of the cluster", "configurations", "applications", "replication factors", "states of nodes"):
+        assert f"not restored: {what}" in told.stderr
+    for advice in ("repo config NAME set", "application add", "cluster settings set", "cluster factor"):
+        assert f"meshnode {advice}" in told.stderr
+    answer = json.loads(run_cli("catalog", "rebuild", "--data", stopped.data, "--dry-run", "--json").stdout)
+    assert answer["settings"] is None
+    assert len(answer["not_restored"]) == 7
+    assert all(one["what"] and one["advice"] for one in answer["not_restored"])
+
+
+def test_newest_settings_that_a_node_has_noted_are_written(stopped: Layout) -> None:
+    note_settings(stopped, 1, 3)
+    note_settings(stopped, 2, 5)
+    (stopped.node_directory(local_node_id(3)) / "cluster-settings.json").write_text("half a no")
+    done = run_cli("catalog", "rebuild", "--data", stopped.data)
+    assert done.exit_code == ExitCode.OK, done.output
+    assert "settings of the cluster: version 5" in done.stderr
+    assert "not restored: settings" not in done.stderr
+    assert "n3" in next(line for line in done.stderr.splitlines() if "cannot be read" in line)
+
+    async def read() -> SharedSettings:
+        catalog = await open_catalog(CatalogSettings(url=f"sqlite://{stopped.sqlite_file}"))
+        try:
+            (entry,) = await catalog.get([SETTINGS])
+        finally:
+            await catalog.close()
+        assert entry is not None
+        return decode_shared_settings(entry.value)
+
+    assert asyncio.run(read()) == SharedSettings(version=5, values={"scrub.slots": 5})
 
 
 def test_doubts_are_told_with_what_each_replica_has(stopped: Layout) -> None:

@@ -10,8 +10,10 @@ from meshnode.catalog.memory import CatalogCall, MemoryCatalog, Moment
 from meshnode.cli.outcome import CommandError
 from meshnode.cli.refill import check_catalog_empty, entries_of, write_catalog
 from meshnode.core.keys import CLUSTER, ClusterSettings, Node, NodeState, decode_record, name_key, record_key
+from meshnode.core.keys import SETTINGS as SHARED
 from meshnode.core.rebuild import plan_rebuild
 from meshnode.core.record import Partition
+from meshnode.core.shared_settings import SharedSettings, decode_shared_settings, encode_shared_settings
 from meshnode.ports import Put
 from tests.unit.core.test_rebuild import KEY, N1, N2, N3, NAME, node, replica
 
@@ -43,6 +45,20 @@ async def test_everything_is_there_afterwards_and_the_settings_come_last() -> No
     assert name is not None
     assert decode_record(record.value).generation == 7
     assert name.value.decode() == KEY.repository
+
+
+async def test_shared_settings_are_written_with_the_rest_and_others_are_never_overwritten() -> None:
+    shared = SharedSettings(version=3, values={"scrub.slots": 2})
+    catalog = MemoryCatalog()
+    await write_catalog(catalog, PLAN, settings=SETTINGS, nodes=NODES, applications=[], shared=shared)
+    (entry,) = await catalog.get([SHARED])
+    assert entry is not None
+    assert decode_shared_settings(entry.value) == shared
+    other = MemoryCatalog()
+    await other.transact([], [Put(SHARED, encode_shared_settings(SharedSettings(version=1)))])
+    with pytest.raises(CommandError, match="not empty"):
+        await write_catalog(other, PLAN, settings=SETTINGS, nodes=NODES, applications=[], shared=shared)
+    assert len(await other.range("")) == 1
 
 
 async def test_a_catalog_with_a_cluster_in_it_is_refused() -> None:

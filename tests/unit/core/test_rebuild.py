@@ -26,6 +26,7 @@ from meshnode.core.rebuild import Decision, RebuildPlan, plan_rebuild
 from meshnode.core.record import Partition, RepositoryState, consistent_nodes
 from meshnode.core.refs import RefEdit
 from meshnode.core.round import ReplicaKey, Round, WriteKind
+from meshnode.core.shared_settings import SharedSettings
 
 N1, N2, N3, N4 = (NodeId(f"n{number}") for number in range(1, 5))
 PLANNED = [Partition(partition=PartitionId(number), replicas=(N1, N2, N3)) for number in range(2)]
@@ -324,6 +325,17 @@ def test_an_account_keeps_what_its_node_noted_of_families() -> None:
     assert decode_node_account(encode_node_account(account)) == account
     with pytest.raises(Corrupt):
         decode_node_account(encode_node_account(account).replace(f'"{KEY.repository}"', '"x"'))
+
+
+def test_an_account_keeps_the_settings_that_its_node_had_heard_of() -> None:
+    shared = SharedSettings(version=3, values={"scrub.slots": 2, "push.fsck_ignore": ("a", "b")}, changed_at_ms=7)
+    account = node(N1, settings=shared)
+    assert decode_node_account(encode_node_account(account)) == account
+    older = encode_node_account(node(N1)).replace(' "settings": null,\n', "")
+    assert "settings" not in older
+    assert decode_node_account(older) == node(N1)
+    with pytest.raises(Corrupt):
+        decode_node_account(encode_node_account(account).replace('"version": 3', '"version": "3"'))
 
 
 def test_an_account_keeps_of_what_its_node_had_read_replicas() -> None:
