@@ -120,19 +120,33 @@ class Mover:
         """Plan what must move and take every move one step further; how many steps took effect."""
         version = self.membership.version
         now = await self.read()
+        is_known = self._is_known(now)
         retargeted = await self._retarget(now) + await self._replace_read_replicas(now)
         removed = await self.removal.run_once(now.cluster, self.membership.online())
         moving = [one for one in now.cluster.partitions if is_moving(one)]
         taken = 0
         if not moving:
             self.progress.note_nothing()
-            self._idle_at = -1 if retargeted or removed or _is_anyone_going(now.cluster) else version
+            is_settled = is_known and not (retargeted or removed or _is_anyone_going(now.cluster))
+            self._idle_at = version if is_settled else -1
         elif now.control.is_paused:
             self.progress.note_paused(len(moving))
         else:
             taken = await self._advance(now, moving)
         await self._report()
         return taken
+
+    def _is_known(self, now: ClusterAt) -> bool:
+        """Whether the node's own view of the cluster is what the plan is made from.
+
+        Otherwise its version says nothing of the plan: what was seen here may be over before the view hears of it.
+        """
+        return (
+            now.cluster.nodes == self.membership.nodes()
+            and {one.partition: one for one in now.cluster.partitions} == self.membership.partitions()
+            and now.cluster.factor == self.membership.settings().replication_factor
+            and now.control.is_paused == self.membership.are_moves_paused()
+        )
 
     async def read(self) -> ClusterAt:
         """Read what plans are made from."""

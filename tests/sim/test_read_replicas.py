@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
 from meshnode.base.errors import InvalidRequest, NotFound, QuorumLost, ReadOnly, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import NodeId, PartitionId, RepositoryName
+from meshnode.catalog.memory import CatalogCall
+from meshnode.core import keys
 from meshnode.core.keys import NodeState
 from meshnode.core.record import Partition
 from meshnode.engine import shipping
-from meshnode.ports import Consistency
-from tests.sim.memory_cluster import SETTINGS, MemoryCluster
+from meshnode.engine.membership import REFRESH_MS
+from meshnode.ports import Consistency, Put
+from tests.sim.memory_cluster import MOVES, SETTINGS, MemoryCluster
 from tests.sim.virtual_time import run_virtual
 
 Story = Callable[[MemoryCluster], Awaitable[None]]
@@ -287,3 +291,38 @@ def test_a_damaged_one_is_replaced_and_no_record_hears_of_it() -> None:
         assert await cluster.record(NAME) == record
 
     play(story)
+
+
+def test_a_node_that_came_and_went_unseen_does_not_keep_the_planner_from_looking_again() -> None:
+    """The planner read in the catalog that the only spare node rests, found nothing to do, and noted so for what its node
+    knew of the cluster. That had not heard of the rest, so it saw no change when it was over (seed 4014115).
+    """
+
+    async def story(cluster: MemoryCluster) -> None:
+        async def deaf(call: CatalogCall) -> None:
+            if call.operation == "event" and call.keys[0].startswith(keys.NODES):
+                await cluster.clock.sleep(86_400_000)
+
+        for name in list(cluster.nodes):
+            cluster.hooks[name] = deaf
+            await cluster.crash(name)
+        for name in cluster.nodes:
+            await cluster.restart(name)
+        await cluster.clock.sleep(REFRESH_MS + 500)
+
+        async def set_state(state: NodeState) -> None:
+            (entry,) = await cluster.catalog.get([keys.node_key(N4)])
+            assert entry is not None
+            node = replace(keys.decode_node(entry.value), state=state)
+            await cluster.catalog.transact([], [Put(entry.key, keys.encode_node(node))])
+
+        await set_state(NodeState.DRAINING)
+        wanted = replace(await placed(cluster), read_replicas_wanted=1)
+        await cluster.catalog.transact([], [Put(keys.partition_key(wanted.partition), keys.encode_partition(wanted))])
+        await cluster.clock.sleep(MOVES.interval_ms * 3)
+        assert (await placed(cluster)).read_replicas == ()
+        await set_state(NodeState.AVAILABLE)
+        await cluster.clock.sleep(REFRESH_MS * 2)
+        assert (await placed(cluster)).read_replicas == (N4,)
+
+    play(story, count=4)
