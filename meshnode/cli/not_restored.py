@@ -40,7 +40,8 @@ def list_missing(cluster: ClusterFile, settings: SharedSettings | None) -> list[
             "meshnode application add NAME --role ROLE --public-key FILE",
         ),
         Missing(
-            f"replication factors: every partition has {cluster.replication_factor}, as when the cluster was made",
+            f"replication factors: the cluster's is {cluster.replication_factor}, as when it was made, and partitions follow it;"
+            " a repository with a partition of its own has what its copies suggest",
             "meshnode cluster factor N, meshnode repo factor NAME N",
         ),
         Missing(
