@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from meshnode.base.errors import CatalogUnavailable, MeshError, ReadOnly, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import NodeId, RepositoryName
-from meshnode.core.record import consistent_nodes
+from meshnode.core.record import Partition, consistent_nodes
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.read_refusals import ReadRefusals
 from meshnode.engine.records import Records
@@ -53,21 +53,26 @@ class CandidateRouter:
 
     def note_refusal(self, name: RepositoryName, node: NodeId, error: MeshError) -> None:
         """Ask a read replica last for a while that turned a read down because it is still being filled."""
-        partition = self.records.last_known_partition(name)
-        if partition is not None and node in self.membership.partition(partition).read_replicas:
+        placed = self._last_known_place(name)
+        if placed is not None and node in placed.read_replicas:
             self._refusals.note(name, node, error)
 
     def is_own_likely(self, name: RepositoryName) -> bool:
         """Whether this node is in service, held a replica when the name was last looked up, and did not turn a read down
         since because it is being filled; nothing is asked.
         """
-        partition = self.records.last_known_partition(name)
+        placed = self._last_known_place(name)
         return (
-            partition is not None
-            and self.own in self.membership.partition(partition).members
+            placed is not None
+            and self.own in placed.members
             and self.own in self.membership.ordered([self.own])
             and not self._refusals.is_backed_off(name, self.own)
         )
+
+    def _last_known_place(self, name: RepositoryName) -> Partition | None:
+        """The partition that the name led to when it was last looked up, where this node has heard of it."""
+        partition = self.records.last_known_partition(name)
+        return None if partition is None else self.membership.partitions().get(partition)
 
     async def _unverified_candidates(self, name: RepositoryName) -> list[NodeId]:
         try:

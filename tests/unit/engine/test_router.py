@@ -43,12 +43,16 @@ class Village:
     """Five nodes: three voters and two read replicas, all in service."""
 
     placed: Partition = field(default_factory=lambda: replace(some_partition(), read_replicas=(N4, N5)))
+    is_heard_of: bool = True
     resting: set[NodeId] = field(default_factory=set)
     suspects: set[NodeId] = field(default_factory=set)
 
     def partition(self, partition: PartitionId) -> Partition:
         assert partition == self.placed.partition
         return self.placed
+
+    def partitions(self) -> dict[PartitionId, Partition]:
+        return {self.placed.partition: self.placed} if self.is_heard_of else {}
 
     def nodes(self) -> dict[NodeId, None]:
         return dict.fromkeys((N1, N2, N3, N4, N5))
@@ -87,6 +91,9 @@ def test_own_replica_is_likely_where_it_is_known_in_service_and_not_being_filled
     assert not Scene().router.is_own_likely(RepositoryName("team/other")), "never looked up"
     assert not Scene(books=Books(is_known=False)).router.is_own_likely(NAME)
     assert not Scene(village=Village(resting={N1})).router.is_own_likely(NAME), "out of service"
+    unheard = Scene(village=Village(is_heard_of=False))
+    assert not unheard.router.is_own_likely(NAME), "a hint never fails: its partition may be new"
+    unheard.router.note_refusal(NAME, N4, unfilled(generation=0, wanted=7))
     scene = Scene(own=N4)
     scene.router.note_refusal(NAME, N4, unfilled(generation=0, wanted=7))
     assert not scene.router.is_own_likely(NAME)
