@@ -60,6 +60,7 @@ _VALUES: tuple[st.SearchStrategy[Any], ...] = (
     st.builds(
         keys.Application, application=WORDS, role=st.sampled_from(keys.Role),
         public_keys=st.lists(WORDS, max_size=2).map(tuple),
+        drops=st.lists(st.builds(keys.KeyDrop, WORDS, st.integers(0, 1 << 45)), max_size=2).map(tuple),
     ),
     st.builds(
         keys.ClusterSettings, cluster_id=WORDS, partition_count=st.integers(1, 65_536),
@@ -152,7 +153,7 @@ def _examples(place: int) -> st.SearchStrategy[bytes]:
 
 EXAMPLES = st.one_of(*map(_examples, range(len(_CODECS))))
 
-_ADDED = {"read_replicas": [], "read_replicas_wanted": 0, "returned": [], "family": None}
+_ADDED = {"read_replicas": [], "read_replicas_wanted": 0, "returned": [], "family": None, "drops": []}
 """Fields that older writers did not know, and what they are where they are not there."""
 
 
@@ -180,6 +181,8 @@ def check_catalog_values(data: bytes) -> None:
         elif name == "partitions":
             given = [{"partition": item["partition"], "bytes": item["bytes"]} for item in given]
             given.sort(key=lambda item: item["partition"])
+        elif name == "drops":
+            given = [{"public_key": item["public_key"], "at_ms": item["at_ms"]} for item in given]
         elif name == "values":  # of a configuration: an older node's has fewer keys
             given = {**found, **given}
         elif name == "moves":

@@ -21,7 +21,7 @@ _NODES = st.lists(
 ).map(tuple)
 _FILES = st.builds(
     ClusterFile, cluster_id=WORDS, catalog_url=WORDS, partition_count=st.integers(1, 64),
-    replication_factor=st.integers(1, 5), nodes=_NODES, base_port=st.none() | st.integers(1, 65_535),
+    replication_factor=st.integers(1, 5), nodes=_NODES, base_port=st.none() | st.integers(1, 65_535), removed=_NODES,
 )  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def check_cluster_file(data: bytes) -> None:
         _read_as_client(layout)
         return
     assert cluster is not None
-    assert all(parse_node_id(entry.node) for entry in cluster.nodes)
+    assert all(parse_node_id(entry.node) for entry in (*cluster.nodes, *cluster.removed))
     raw = json.loads(data)
     assert (raw["cluster_id"], raw["catalog"]) == (cluster.cluster_id, cluster.catalog_url)
     assert (raw["partition_count"], raw["base_port"]) == (cluster.partition_count, cluster.base_port)
