@@ -155,6 +155,15 @@ def remove_stale_locks(git_dir: Path) -> None:
                 durable.unlink(Path(directory, file), is_missing_fine=True)
 
 
+def remove_locks(git_dir: Path, names: Collection[RefName]) -> None:
+    """Remove the locks that a `git update-ref` of these references left when it was killed. The caller holds the replica's
+    lock, so no other process of this node has taken them.
+    """
+    for name in ("packed-refs.lock", "packed-refs.new", "HEAD.lock", *(f"{name}.lock" for name in names)):
+        with contextlib.suppress(NotADirectoryError):
+            durable.unlink(git_dir / name, is_missing_fine=True)
+
+
 def _loose_values(git_dir: Path, directory: str) -> Iterator[tuple[RefName, str]]:
     try:
         entries = list(os.scandir(git_dir / directory))

@@ -22,15 +22,19 @@ from meshnode.git.layout import Layout, alternates_of, object_format_of, write_s
 from meshnode.git.refs import remove_stale_locks
 from meshnode.git.replicas import Replicas
 
-_TEMPORARY: Final = (
+_UPKEEP: Final = (
     "objects/pack/tmp_*",
     "objects/pack/.tmp-*",
+    "objects/info/commit-graphs/*.lock",
+    "objects/info/commit-graphs/tmp_graph_*",
+)
+"""What git leaves that dies while it combines packs or writes a commit graph."""
+_TEMPORARY: Final = (
+    *_UPKEEP,
     "objects/??/tmp_obj_*",
     "objects/tmp_objdir-*",
     "objects/incoming-*",
     "objects/info/alternates.tmp",
-    "objects/info/commit-graphs/*.lock",
-    "objects/info/commit-graphs/tmp_graph_*",
     "mesh/*.tmp",
 )
 """What a process leaves that dies while it writes a file: git's names, and those of `disk.write_file`."""
@@ -148,6 +152,13 @@ def tidy_after_crash(layout: Layout, key: ReplicaKey) -> None:
         for path in git_dir.glob(pattern):
             remove_tree(path)
     _remove_lone_packs(git_dir)
+
+
+def tidy_after_upkeep(git_dir: Path) -> None:
+    """Remove what a git that was killed has left of a pack or a commit graph; nobody else makes those in place."""
+    for pattern in _UPKEEP:
+        for path in git_dir.glob(pattern):
+            remove_tree(path)
 
 
 def _remove_lone_packs(git_dir: Path) -> None:

@@ -12,17 +12,20 @@ Source: git-update-ref(1).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from meshnode.base.errors import Corrupt
+from meshnode.base.errors import Corrupt, DeadlineExceeded
 from meshnode.base.ids import HEAD, ObjectId, RefName, RefValue, symbolic_target
 from meshnode.core.refs import RefEdit
 from meshnode.git import durable
 from meshnode.git.command import GitCommands
 from meshnode.git.disk import NO_SPACE_IN_GIT, disk_full, on_disk
-from meshnode.git.refs import DiskRefs, read_refs, write_packed, write_symbolic
+from meshnode.git.refs import DiskRefs, read_refs, remove_locks, write_packed, write_symbolic
+
+log = logging.getLogger("meshnode.git")
 
 FEW_EDITS_MAX: Final = 100
 """Loose files cost an fsync each and make every later read slower; packed-refs costs 25 ms at 50,000 references."""
@@ -122,12 +125,24 @@ def check_edits(refs: Mapping[RefName, RefValue], edits: Sequence[RefEdit]) -> N
 
 
 async def _try_update_ref(commands: GitCommands, git_dir: Path, edits: Sequence[RefEdit]) -> bool:
-    """One transaction by git; False where it refused, for whatever reason: then nothing, or all, is done."""
+    """One transaction by git; False where it refused, or was killed: then nothing, a part or all of it is done.
+
+    Raises:
+        DeadlineExceeded: it took too long, and was killed.
+    """
     stdin = f"start\n{''.join(map(_command, edits))}commit\n".encode()
-    with durable.by_git("update-ref", git_dir, stdin):
-        completed = await commands.run(
-            ["update-ref", "--no-deref", "--stdin"], git_dir=git_dir, stdin=stdin, config=_CONFIG
-        )
+    names = [edit.name for edit in edits]
+    try:
+        with durable.by_git("update-ref", git_dir, stdin):
+            completed = await commands.run(
+                ["update-ref", "--no-deref", "--stdin"], git_dir=git_dir, stdin=stdin, config=_CONFIG
+            )
+    except DeadlineExceeded:
+        await on_disk(remove_locks, git_dir, names)
+        raise
+    if completed.returncode < 0:
+        log.warning("git_killed", extra={"command": "update-ref", "signal": -completed.returncode})
+        await on_disk(remove_locks, git_dir, names)
     if completed.returncode != 0 and NO_SPACE_IN_GIT in completed.stderr.decode(errors="replace"):
         raise disk_full()
     return completed.returncode == 0

@@ -20,12 +20,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from meshnode.base.errors import Corrupt, RepositoryNotFound
+from meshnode.base.errors import Corrupt, MeshError, RepositoryNotFound
 from meshnode.core.round import ReplicaKey
 from meshnode.core.upkeep import PackFacts
 from meshnode.git import durable
 from meshnode.git.disk import NO_SPACE_IN_GIT, disk_full, on_disk, sync_directory
 from meshnode.git.packs import pack_names
+from meshnode.git.removal import tidy_after_upkeep
 from meshnode.git.replicas import Replicas
 from meshnode.ports import UpkeepReport
 
@@ -91,15 +92,22 @@ class GitUpkeep:
 
     async def _run(self, key: ReplicaKey, args: Sequence[str], stdin: bytes, deadline_ms: int) -> bytes:
         git_dir = self._replicas.layout.repository(key)
-        with durable.by_git(args[0], git_dir, stdin):
-            done = await self._replicas.commands.run(
-                args,
-                git_dir=git_dir,
-                stdin=stdin,
-                environment={"GIT_NO_REPLACE_OBJECTS": "1"},
-                deadline_ms=deadline_ms,
-                config=_CONFIG,
-            )
+        try:
+            with durable.by_git(args[0], git_dir, stdin):
+                done = await self._replicas.commands.run(
+                    args,
+                    git_dir=git_dir,
+                    stdin=stdin,
+                    environment={"GIT_NO_REPLACE_OBJECTS": "1"},
+                    deadline_ms=deadline_ms,
+                    config=_CONFIG,
+                )
+        except BaseException:  # killed, by its deadline or because nobody waits any more
+            await on_disk(tidy_after_upkeep, git_dir)
+            raise
+        if done.returncode < 0:
+            await on_disk(tidy_after_upkeep, git_dir)
+            raise MeshError("git was killed", command=args[0], signal=-done.returncode)
         if done.returncode != 0:
             complaint = done.stderr.decode(errors="replace").strip()[-500:]
             if NO_SPACE_IN_GIT in complaint:
