@@ -7,8 +7,10 @@ search for an entry is one line through history, and many go side by side:
         |-- a, c    same as in the first parent: wait there
         `-- b       one parent: found. A merge: same as in another parent? wait there; else found
 
-git tells for each commit its parents and what it changed below the directory against the first one, so this costs
-little more than one `git log`. Only where a merge changed an entry that is still searched for are trees compared.
+The newest commits are read as objects (`git/last_near.py`), and a search that comes to where another one began has its
+answer there. For the rest git tells for each commit its parents and what it changed below the directory against the
+first one, so this costs little more than one `git log`. Only where a merge changed an entry that is still searched for
+are trees compared.
 Commits come by date, so one with a wrong clock may come before its child; what it says is kept until the child has
 come. For the same reason git must not leave out the commits in between (`--parents` instead of `--sparse`): it then
 forgets parents that were shown before their children.
@@ -20,8 +22,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Final
 
 from meshnode.base.errors import Corrupt, DeadlineExceeded
@@ -29,9 +33,12 @@ from meshnode.base.ids import ObjectId
 from meshnode.base.paths import TreePath
 from meshnode.core.round import ReplicaKey
 from meshnode.git.commit_walks import LITERAL
+from meshnode.git.last_near import AHEAD, NearCommits
 from meshnode.git.queries import Queries
 from meshnode.ports import LastChanges, Objects, TreeEntry, Trees
 
+KNOWN_ENTRIES_MAX: Final = 50_000
+"""Of all directories together; each takes about 300 bytes."""
 SLICE: Final = 1_000
 """Records looked at before the loop runs again: about 1 ms."""
 _FORMAT: Final = "--format=%x00%H %P"
@@ -45,16 +52,36 @@ class GitLastCommits:
         self._queries = queries
         self._objects = objects
         self._trees = trees
+        self._known = _Known()
 
     async def find(
         self, key: ReplicaKey, commit: ObjectId, directory: TreePath, names: Collection[bytes], *, time_ms: int
     ) -> LastChanges:
         """The last commit of each entry."""
-        search = _Search(commit, names)
+        search = _Search(names, partial(self._known.get, (key, directory)))
+        search.send(set(names), commit)
+        await self._find_near(key, directory, search)
+        is_complete = not search.unresolved or await self._find_by_git(key, directory, search, time_ms)
+        if is_complete:
+            self._known.keep((key, directory), commit, search.found)
+        return LastChanges(search.found, is_complete)
+
+    async def _find_near(self, key: ReplicaKey, directory: TreePath, search: _Search) -> None:
+        """Find what changed in the newest commits."""
+        near = NearCommits(self._objects, key, directory)
+        for ahead in AHEAD:
+            tip = next(iter(search.waiting), None)
+            if tip is None or not await near.read(tip, ahead):
+                return
+            search.advance(near)
+            if tip in search.waiting:
+                return
+
+    async def _find_by_git(self, key: ReplicaKey, directory: TreePath, search: _Search, time_ms: int) -> bool:
+        """Find the rest by git; False where that took too long."""
         prefix = directory + b"/" if directory else b""
-        is_complete = True
         try:
-            async with aclosing(self._changes(key, commit, directory, time_ms)) as changes:
+            async with aclosing(self._changes(key, list(search.waiting), directory, time_ms)) as changes:
                 async for oid, parents, paths in changes:
                     changed = {path[len(prefix) :].partition(b"/")[0] for path in paths if path.startswith(prefix)}
                     search.note(oid, parents, changed)
@@ -63,8 +90,8 @@ class GitLastCommits:
                     if not search.unresolved:
                         break
         except DeadlineExceeded:
-            is_complete = False
-        return LastChanges(search.found, is_complete)
+            return False
+        return True
 
     async def _settle_merge(
         self, key: ReplicaKey, prefix: bytes, search: _Search, merge: ObjectId, names: set[bytes]
@@ -88,14 +115,14 @@ class GitLastCommits:
         return {entry.path: entry for entry in found if entry is not None}
 
     async def _changes(
-        self, key: ReplicaKey, commit: ObjectId, directory: TreePath, time_ms: int
+        self, key: ReplicaKey, commits: list[ObjectId], directory: TreePath, time_ms: int
     ) -> AsyncGenerator[tuple[ObjectId, list[ObjectId], list[bytes]], None]:
         """Each commit: its parents, and paths it changed below the directory against the first of them."""
         options = ["--full-history", "--sparse", "--diff-merges=first-parent", "--name-only", "--no-renames"]
         options += ["--ignore-submodules=none", "--no-show-signature", "-z", _FORMAT]
         records = self._queries.records(
             key,
-            [LITERAL, "log", *options, commit, "--", *([os.fsdecode(directory)] if directory else [])],
+            [LITERAL, "log", *options, *commits, "--", *([os.fsdecode(directory)] if directory else [])],
             what="find last changes",
             deadline_ms=time_ms,
         )
@@ -124,26 +151,38 @@ class GitLastCommits:
 class _Search:
     """Entries that are still searched for, and where each of them waits."""
 
-    def __init__(self, start: ObjectId, names: Collection[bytes]) -> None:
+    def __init__(self, names: Collection[bytes], known: Callable[[ObjectId], Mapping[bytes, ObjectId] | None]) -> None:
+        """`known`: what was found before for the entries of the directory at a commit."""
         self.unresolved = set(names)
         self.found: dict[bytes, ObjectId] = {}
-        self._waiting: dict[ObjectId, set[bytes]] = {start: set(names)}
+        self.waiting: dict[ObjectId, set[bytes]] = {}
+        self._known = known
         self._seen: dict[ObjectId, tuple[list[ObjectId], set[bytes]]] = {}
         """Parents of each commit that came, and which unresolved entries it changed."""
         self._ready: list[ObjectId] = []
         """Commits that came and have entries waiting."""
 
+    def advance(self, near: NearCommits) -> None:
+        """Move entries on as far as the commits read so far go."""
+        while ready := [commit for commit in self.waiting if near.is_known(commit)]:
+            for commit in ready:
+                left = self.waiting.pop(commit)
+                for parent, same in near.sources(commit, left):
+                    self.send(same, parent)
+                    left = left - same
+                self.resolve(left, commit)
+
     def note(self, commit: ObjectId, parents: list[ObjectId], changed: set[bytes]) -> None:
         """Take what git says of a commit."""
         self._seen[commit] = (parents, changed & self.unresolved)
-        if commit in self._waiting:
+        if commit in self.waiting:
             self._ready.append(commit)
 
     def settle(self) -> tuple[ObjectId, set[bytes]] | None:
         """Move entries on as far as what git said goes; a merge and what it changed where trees must be compared."""
         while self._ready:
             commit = self._ready.pop()
-            names = self._waiting.pop(commit, set())
+            names = self.waiting.pop(commit, set())
             parents, changed = self._seen[commit]
             changed = names & changed
             if parents:
@@ -160,9 +199,14 @@ class _Search:
         return self._seen[commit][0]
 
     def send(self, names: set[bytes], commit: ObjectId) -> None:
-        """Let entries wait at a commit."""
+        """Let entries wait at a commit, unless they were searched for from there before."""
+        known = self._known(commit)
+        if known is not None and names:
+            for name in names & known.keys():
+                self.resolve({name}, known[name])
+            names = names - known.keys()
         if names:
-            self._waiting.setdefault(commit, set()).update(names)
+            self.waiting.setdefault(commit, set()).update(names)
             if commit in self._seen:
                 self._ready.append(commit)
 
@@ -170,6 +214,36 @@ class _Search:
         """Note that entries were changed last by a commit."""
         self.found.update(dict.fromkeys(names, commit))
         self.unresolved -= names
+
+
+class _Known:
+    """What was found for directories at commits: a search that comes to one of them has its answer.
+
+    A new page of a branch comes to what was its tip after a few commits, however long ago its entries were changed. It
+    follows from object ids alone, so it is true for ever. Least used go first; bounded in entries.
+    """
+
+    def __init__(self, entries_max: int = KNOWN_ENTRIES_MAX) -> None:
+        self._entries_max = entries_max
+        self._entries = 0
+        self._found: OrderedDict[tuple[tuple[ReplicaKey, TreePath], ObjectId], dict[bytes, ObjectId]] = OrderedDict()
+
+    def get(self, directory: tuple[ReplicaKey, TreePath], commit: ObjectId) -> Mapping[bytes, ObjectId] | None:
+        """What is known of a directory at a commit."""
+        known = self._found.get((directory, commit))
+        if known is not None:
+            self._found.move_to_end((directory, commit))
+        return known
+
+    def keep(self, directory: tuple[ReplicaKey, TreePath], commit: ObjectId, found: Mapping[bytes, ObjectId]) -> None:
+        """Keep what was found."""
+        known = self._found.setdefault((directory, commit), {})
+        self._entries -= len(known)
+        known.update(found)
+        self._entries += len(known)
+        while self._entries > self._entries_max:
+            _, dropped = self._found.popitem(last=False)
+            self._entries -= len(dropped)
 
 
 def _is_same(own: TreeEntry | None, theirs: TreeEntry | None) -> bool:

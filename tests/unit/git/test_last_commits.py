@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from meshnode.base.errors import MeshError
 from meshnode.base.ids import ObjectId, PartitionId, RepositoryId
 from meshnode.base.paths import TreePath
 from meshnode.core.round import ReplicaKey
 from meshnode.git.command import GitCommands
-from meshnode.git.last_commits import GitLastCommits
+from meshnode.git.last_commits import GitLastCommits, _Known
+from meshnode.git.last_near import AHEAD
 from meshnode.git.layout import Layout
 from meshnode.git.object_pool import ObjectPool
 from meshnode.git.queries import Queries
@@ -110,6 +115,80 @@ async def check(path: Path, layout: Layout, revisions: list[str]) -> int:
     finally:
         await pool.close()
     return compared
+
+
+class Unasked(Queries):
+    """Fails where git would be asked for a history."""
+
+    def records(self, *_: object, **__: object) -> NoReturn:
+        raise AssertionError("git was asked")
+
+
+def line_of(path: Path, commits: int) -> list[ObjectId]:
+    """Commits one after the other, newest first: the first one makes `old` and `dir/old`, each changes `new`."""
+    parts = []
+    for number in range(commits):
+        parts.append(b"commit refs/heads/main\nmark :%d\ncommitter C <c@d> %d +0000\ndata 1\nm" % (number + 1, number))
+        parts += [b"from :%d" % number] * (number > 0)
+        parts += [b"M 100644 inline %s\ndata 1\nx" % name for name in ((b"old", b"dir/old") if not number else ())]
+        parts.append(b"M 100644 inline new\ndata %d\n%d" % (len(str(number)), number))
+    git("init", "--quiet", "--bare", str(path), path=path.parent)
+    git("fast-import", "--quiet", path=path, stdin=b"\n".join(parts) + b"\n")
+    return [ObjectId(line) for line in git("rev-list", "main", path=path).decode().split()]
+
+
+@asynccontextmanager
+async def searching(tmp_path: Path, queries: type[Queries]) -> AsyncIterator[tuple[Path, GitLastCommits]]:
+    layout = Layout(tmp_path)
+    path = layout.repository(KEY)
+    path.parent.mkdir(parents=True)
+    commands = GitCommands()
+    pool = ObjectPool(commands, layout)
+    try:
+        yield path, GitLastCommits(queries(commands, layout), pool, GitTrees(pool, Queries(commands, layout)))
+    finally:
+        await pool.close()
+
+
+async def test_what_changed_near_the_top_is_found_without_asking_git_for_a_history(tmp_path: Path) -> None:
+    async with searching(tmp_path, Unasked) as (path, last):
+        line = line_of(path, sum(AHEAD))
+        found = await last.find(KEY, line[0], TreePath(b""), [b"new", b"old", b"dir"], time_ms=30_000)
+        assert found == LastChanges({b"new": line[0], b"old": line[-1], b"dir": line[-1]}, is_complete=True)
+        with pytest.raises(AssertionError, match="git was asked"):  # it was not always a directory: git's to judge
+            await last.find(KEY, line[0], TreePath(b"new"), [b"a"], time_ms=30_000)
+
+
+async def test_search_goes_no_further_than_to_where_another_one_began(tmp_path: Path) -> None:
+    async with searching(tmp_path, Queries) as (path, last):
+        line = line_of(path, 3 * sum(AHEAD))
+        names = [b"new", b"old"]
+        before = await last.find(KEY, line[5], TreePath(b""), names, time_ms=30_000)
+        assert before == LastChanges({b"new": line[5], b"old": line[-1]}, is_complete=True)
+        last._queries = Unasked(GitCommands(), Layout(tmp_path))
+        after = await last.find(KEY, line[0], TreePath(b""), names, time_ms=30_000)
+        assert after == LastChanges({b"new": line[0], b"old": line[-1]}, is_complete=True)
+        with pytest.raises(AssertionError, match="git was asked"):
+            await last.find(KEY, line[6], TreePath(b""), names, time_ms=30_000)
+
+
+async def test_missing_directory_is_reported_by_git(tmp_path: Path) -> None:
+    async with searching(tmp_path, Queries) as (path, last):
+        line = line_of(path, 3)
+        tree = git("rev-parse", f"{line[0]}:dir", path=path).decode().strip()
+        (path / "objects" / tree[:2] / tree[2:]).unlink()
+        with pytest.raises(MeshError):
+            await last.find(KEY, line[0], TreePath(b"dir"), [b"old"], time_ms=30_000)
+
+
+def test_what_is_known_is_bounded() -> None:
+    known = _Known(entries_max=5)
+    place = KEY, TreePath(b"")
+    for number in range(4):
+        known.keep(place, ObjectId(f"{number:040x}"), {b"a": ObjectId("a"), b"b": ObjectId("b")})
+        known.get(place, ObjectId(f"{0:040x}"))
+    kept = [number for number in range(4) if known.get(place, ObjectId(f"{number:040x}"))]
+    assert kept == [0, 3]
 
 
 @pytest.mark.parametrize("seed", range(4))
