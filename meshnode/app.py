@@ -327,6 +327,7 @@ class RunningNode:
         await self.engine.close()
         await self._objects.close()
         await self._diffs.close()
+        await self._workshops.close()
         if self._peers is not None:
             await self._peers.close()
 

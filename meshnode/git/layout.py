@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,8 @@ from meshnode.core.round import ReplicaKey
 from meshnode.git import durable
 from meshnode.git.disk import read_file, write_new
 
+PATHS_KEPT: Final = 10_000
+"""Of directories of replicas: every question to one asks for its path several times, and it takes 10 us to make."""
 NO_HEAD: Final = "ref: refs/heads/.invalid\n"
 """HEAD of a replica that has none yet or none any more: git wants a file, and no branch can have this name."""
 
@@ -59,9 +62,13 @@ class Layout:
         self.incoming = self.data / "incoming"
         self.damaged = self.data / "damaged"
         self.trash = self.data / "trash"
+        self._repository = lru_cache(PATHS_KEPT)(self._make_repository)
 
     def repository(self, key: ReplicaKey) -> Path:
         """A replica's directory, which is its git directory."""
+        return self._repository(key)
+
+    def _make_repository(self, key: ReplicaKey) -> Path:
         return self.repositories / str(parse_partition_id(key.home)) / parse_repository_id(key.repository)
 
     def mesh(self, key: ReplicaKey) -> Path:

@@ -53,12 +53,7 @@ class GitMerges:
     async def relate(self, ours: ObjectId, theirs: ObjectId) -> MergeRelation:
         """How two commits lie to each other."""
         done = await self.workshop.git(["merge-base", ours, theirs], what="find a merge base", expected={0, 1})
-        base = done.stdout.decode().strip()
-        if base == theirs:
-            return MergeRelation.CONTAINED
-        if base == ours:
-            return MergeRelation.AHEAD
-        return MergeRelation.DIVERGED if base else MergeRelation.UNRELATED
+        return MergeRelation.of(ours, theirs, ObjectId(done.stdout.decode().strip()) if done.stdout else None)
 
     async def merge(
         self, ours: ObjectId, theirs: ObjectId, favour: Favour, *, is_unrelated_allowed: bool = False

@@ -9,6 +9,7 @@ that was replaced may lack what its predecessor had. Least used entries go first
 
 from __future__ import annotations
 
+import os
 import re
 from collections import OrderedDict
 from pathlib import Path
@@ -38,7 +39,7 @@ _FOR_EVER: Final = re.compile(r"(?:[0-9a-f]{64}|[0-9a-f]{40})(?![0-9a-f])")
 def birth_of(repository: Path) -> Birth | None:
     """The birth of the directory that is there now; None where there is none."""
     try:
-        found = (repository / "config").stat()
+        found = os.stat(f"{repository}/config")  # noqa: PTH116 - a third of what it takes with a path's methods
     except OSError:
         return None
     return found.st_ino, found.st_ctime_ns

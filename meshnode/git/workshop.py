@@ -3,17 +3,19 @@
     <data>/incoming/<repository>.workshop.<n>/    bare, without references; borrows the replica's objects
     open -> blobs, trees, commits (loose, never synced) -> pack -> the way of a push -> removed
 
-A workshop holds no promise, as a quarantine holds none: it goes with its operation, and a node that starts throws
-every one away. Git commands run in it see the replica's objects through its alternates and write to it only.
+A workshop holds no promise, as a quarantine holds none: it goes after its operation, behind the answer, and a node that
+starts throws every one away. Git commands run in it see the replica's objects through its alternates and write to it only.
 
 Source: gitrepository-layout(5) "objects/info/alternates", git-pack-objects(1); docs/adr/0011.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +45,10 @@ OBJECT_BYTES_MAX: Final = 64 << 20
 """Of a tree or commit that is read; a tree of a million entries has about 40 MB."""
 STEP_MS: Final = 120_000
 """What one git command may take; the caller's own deadline usually ends it earlier."""
+REMOVERS: Final = 4
+"""Threads that remove workshops: to remove one takes 20 to 40 ms where directories go slowly."""
+REMOVALS_MAX: Final = 64
+"""Workshops that may wait to be removed; whoever brings one more waits with it."""
 _CONFIG: Final = ("core.fsync=none", "core.bigFileThreshold=32m")
 _PACK: Final = ("pack-objects", "--revs", "--thin", "--stdout", "--delta-base-offset", "-q")
 _OK: Final = frozenset({0})
@@ -65,10 +71,18 @@ class GitWorkshops:
         self._replicas = replicas
         self._objects = objects
         self._settings = settings
+        self._remover = ThreadPoolExecutor(REMOVERS, "workshop-remover")
+        self._removals: set[asyncio.Future[None]] = set()
+
+    async def close(self) -> None:
+        """Wait until everything that is being removed is gone. Idempotent."""
+        if self._removals:
+            await asyncio.wait(set(self._removals))
+        self._remover.shutdown(wait=False)
 
     @asynccontextmanager
     async def open(self, key: ReplicaKey, object_format: str) -> AsyncIterator[GitWorkshop]:
-        """An empty workshop, removed at the end. Raises Overloaded."""
+        """An empty workshop, removed after its end, which nobody waits for. Raises Overloaded."""
         path = self._replicas.new_workshop(key, self._settings.workshops_max)
         repository = self._replicas.layout.repository(key)
 
@@ -89,10 +103,12 @@ class GitWorkshops:
                 patching=self._patching,
             )
         finally:
-            try:
-                await on_disk(remove_tree, path)
-            finally:
-                self._replicas.end_workshop(path)
+            self._replicas.end_workshop(path)
+            removal = asyncio.get_running_loop().run_in_executor(self._remover, _remove, path)
+            self._removals.add(removal)
+            removal.add_done_callback(self._removals.discard)
+            if len(self._removals) > REMOVALS_MAX:
+                await asyncio.wait([removal])
 
 
 @dataclass(kw_only=True)
@@ -252,6 +268,11 @@ class GitWorkshop:
             return await self.read(oid, ObjectKind.TREE)
         except NotFound as missing:
             raise Corrupt("a tree is missing", oid=oid) from missing
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):  # the next start throws away what is left
+        remove_tree(path)
 
 
 def _rewind(spool: BinaryIO, rest: bytes) -> None:

@@ -128,6 +128,13 @@ class MergeRelation(Enum):
     UNRELATED = "unrelated"
     """They share no history."""
 
+    @classmethod
+    def of(cls, ours: ObjectId, theirs: ObjectId, base: ObjectId | None) -> MergeRelation:
+        """The relation of two commits by the merge base that git names first."""
+        if base is None:
+            return cls.UNRELATED
+        return cls.CONTAINED if base == theirs else cls.AHEAD if base == ours else cls.DIVERGED
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConflictStage:
@@ -282,7 +289,7 @@ class Workshops(Protocol):
     """Workshops on this node's disk."""
 
     def open(self, key: ReplicaKey, object_format: str) -> AbstractAsyncContextManager[Workshop]:
-        """An empty workshop, removed at the end however it comes about.
+        """An empty workshop, removed soon after its end however that comes about.
 
         Raises:
             Overloaded: too many workshops are open, or no space left.

@@ -79,6 +79,7 @@ class GitApi:
                 object_reads=self.object_reads,
                 operations=self.operations,
                 workshops=self.workshops,
+                ancestry=self.commits.ancestry,
                 forwarder=self.forwarder,
                 streams=self.streams,
                 clock=self.clock,

@@ -5,9 +5,10 @@ A page is searched for as a whole and kept, unless the search took too long: the
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
-from meshnode.base.errors import InvalidRequest, NotFound, TooLarge
+from meshnode.base.errors import InvalidRequest, MeshError, NotFound, TooLarge
 from meshnode.base.ids import ObjectId
 from meshnode.base.paths import TreePath, parse_tree_path, shown
 from meshnode.ports import Commits, EntryKind, LastCommits, ObjectKind, Trees
@@ -25,6 +26,7 @@ PAGE_BYTES_MAX: Final = 3 << 20
 PATHS_BYTES_MAX: Final = 1 << 20
 MESSAGE_BYTES_MAX: Final = 1 << 10
 """Of a commit: a browser shows its subject."""
+ROOT_BYTES_MAX: Final = 1 << 20
 SEARCH_MS: Final = 20_000
 
 
@@ -66,6 +68,8 @@ class LastCommitLists:
     async def _page(
         self, read: ObjectRead, commit: ObjectId, path: TreePath, start: WalkToken, size: int
     ) -> commit_pb2.ListLastCommitsResponse:
+        with contextlib.suppress(MeshError):  # the root in one question; whatever is wrong is met again
+            await read.source.objects.read(read.key, [f"{commit}^{{tree}}"], bytes_max=ROOT_BYTES_MAX)
         directory = await self._directory(read, commit, path)
         page = await self._trees.page(
             read.key,

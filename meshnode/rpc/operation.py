@@ -9,9 +9,12 @@ from typing import Any, Final, TypeVar
 
 from meshnode.base.errors import InvalidRequest, MeshError
 from meshnode.ports import (
+    Ancestry,
     Clock,
     DeleteRef,
     MakeTag,
+    MergeBaseKind,
+    MergedTree,
     MergeRelation,
     ObjectKind,
     OperationResult,
@@ -55,12 +58,14 @@ class OperationServicer:
         object_reads: ObjectReads,
         operations: Operations,
         workshops: Workshops,
+        ancestry: Ancestry,
         forwarder: Forwarder,
         streams: StreamForwarder,
         clock: Clock,
     ) -> None:
         self._object_reads = object_reads
         self._workshops = workshops
+        self._ancestry = ancestry
         self._operations = operations
         self._forwarder = forwarder
         self._streams = streams
@@ -175,14 +180,17 @@ class OperationServicer:
             oid = (await read.resolve(request.revision, ObjectKind.COMMIT)).oid
             question = ("OperationService.PreviewMerge", target, oid, favour, request.allow_unrelated)
 
-            async def preview() -> operation_pb2.PreviewMergeResponse:
+            async def merge() -> MergedTree:
                 async with self._workshops.open(read.key, read.view.snapshot.object_format) as workshop:
-                    relation, merged = await _both(
-                        workshop.merges.relate(target, oid),
-                        workshop.merges.merge(target, oid, favour, is_unrelated_allowed=True),
-                    )
-                    is_wanted = relation is not MergeRelation.UNRELATED or request.allow_unrelated
-                    return preview_message(target, oid, relation, merged if is_wanted else None)
+                    return await workshop.merges.merge(target, oid, favour, is_unrelated_allowed=True)
+
+            async def preview() -> operation_pb2.PreviewMergeResponse:
+                bases, merged = await _both(
+                    self._ancestry.merge_bases(read.key, MergeBaseKind.BEST, [target, oid]), merge()
+                )
+                relation = MergeRelation.of(target, oid, bases[0] if bases else None)
+                is_wanted = relation is not MergeRelation.UNRELATED or request.allow_unrelated
+                return preview_message(target, oid, relation, merged if is_wanted else None)
 
             body = await read.cached(question, preview)
             return body + operation_pb2.PreviewMergeResponse(position=read.position).SerializeToString()

@@ -17,7 +17,7 @@ from meshnode.git.merges import GitMerges
 from meshnode.git.object_pool import ObjectPool
 from meshnode.git.patches import GitPatches
 from meshnode.git.replicas import Replicas
-from meshnode.git.workshop import GitWorkshops
+from meshnode.git.workshop import REMOVALS_MAX, REMOVERS, GitWorkshops
 from tests.unit.git.sample import build_repository, git
 
 KEY = ReplicaKey(PartitionId(1), RepositoryId("0" * 32))
@@ -54,10 +54,21 @@ async def test_only_so_many_workshops_are_open_and_each_place_comes_back(tmp_pat
             await stack.enter_async_context(site.workshops.open(KEY, "sha1"))
         assert refusal.value.fields["count_max"] == 2
         assert len(list(site.incoming.iterdir())) == 2
-    assert list(site.incoming.iterdir()) == []
     async with site.workshops.open(KEY, "sha1") as workshop:
         assert (await workshop.read_commit(site.id_of("main"))).oid == site.id_of("main")
+    await site.workshops.close()
+    assert list(site.incoming.iterdir()) == []
     await site.pool.close()
+
+
+async def test_more_workshops_than_may_wait_to_be_removed_all_go(tmp_path: Path) -> None:
+    site = Site(tmp_path, OperationSettings(workshops_max=2 * REMOVALS_MAX))
+    async with AsyncExitStack() as stack:
+        for _ in range(REMOVALS_MAX + REMOVERS):
+            await stack.enter_async_context(site.workshops.open(KEY, "sha1"))
+    assert len(list(site.incoming.iterdir())) <= REMOVALS_MAX
+    await site.workshops.close()
+    assert list(site.incoming.iterdir()) == []
 
 
 async def test_workshop_that_cannot_be_made_leaves_its_place_to_others(tmp_path: Path) -> None:
@@ -72,6 +83,7 @@ async def test_workshop_that_cannot_be_made_leaves_its_place_to_others(tmp_path:
     site.incoming.mkdir()
     async with site.workshops.open(KEY, "sha1"):
         assert len(list(site.incoming.iterdir())) == 1
+    await site.workshops.close()
 
 
 async def test_mailbox_is_bounded_in_bytes_and_in_patches(tmp_path: Path) -> None:
