@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -37,6 +37,9 @@ LIFETIME_MS: Final = 600_000
 FRESH_MS: Final = 120_000
 """A process older than this is not handed out again; with the longest answer it stays below its lifetime."""
 QUESTIONS_MAX: Final = 200
+PAIRS_MAX: Final = 400
+"""In one question: less than the 64 KiB a pipe holds, so they are out of our hands before git, whose output pipe may be
+full, has read the first of them."""
 REUSE_BYTES_MAX: Final = 4 << 20
 """Of one answer; what git took for it would be kept for the next ones."""
 WHAT: Final = "compare trees"
@@ -65,9 +68,11 @@ class DiffProcesses:
             await differ.process.kill()
 
     async def compare(
-        self, key: ReplicaKey, arguments: tuple[str, ...], old: ObjectId, new: ObjectId
+        self, key: ReplicaKey, arguments: tuple[str, ...], pairs: Sequence[tuple[ObjectId, ObjectId]]
     ) -> AsyncGenerator[bytes, None]:
-        """What `git diff-tree <arguments> <old> <new>` writes, in chunks.
+        """What `git diff-tree <arguments> --stdin` writes about 1 to `PAIRS_MAX` pairs of trees, in chunks.
+
+        The line that names a pair is left out where it is the only one.
 
         Raises:
             Corrupt, InvalidRequest: git could not, or would not.
@@ -77,7 +82,7 @@ class DiffProcesses:
         differ = await self._take(kind) or await self._start(kind)
         is_over = False
         try:
-            async with aclosing(differ.answer(old, new, self._deadline_ms)) as chunks:
+            async with aclosing(differ.answer(pairs, self._deadline_ms)) as chunks:
                 async for chunk in chunks:
                     yield chunk
             is_over = True
@@ -134,24 +139,27 @@ class _Differ:
         age_ms = (asyncio.get_running_loop().time() - self._started_at) * 1000
         return self.process.returncode is None and age_ms < FRESH_MS and birth is not None and birth == self._birth
 
-    async def answer(self, old: ObjectId, new: ObjectId, deadline_ms: int) -> AsyncGenerator[bytes, None]:
-        """The difference; afterwards the process waits for the next question."""
+    async def answer(self, pairs: Sequence[tuple[ObjectId, ObjectId]], deadline_ms: int) -> AsyncGenerator[bytes, None]:
+        """The differences; afterwards the process waits for the next question."""
         self._watch.begin()
         try:
-            async with aclosing(self._answer(old, new, deadline_ms)) as chunks:
+            async with aclosing(self._answer(pairs, deadline_ms)) as chunks:
                 async for chunk in chunks:
                     yield chunk
         finally:
             self._watch.end()
 
-    async def _answer(self, old: ObjectId, new: ObjectId, deadline_ms: int) -> AsyncGenerator[bytes, None]:
+    async def _answer(
+        self, pairs: Sequence[tuple[ObjectId, ObjectId]], deadline_ms: int
+    ) -> AsyncGenerator[bytes, None]:
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline_ms / 1000
-        header, end = f"{old} {new}\n".encode(), f"end {os.urandom(16).hex()}\n".encode()
+        header, *others = [f"{old} {new}\n".encode() for old, new in pairs]
+        end = f"end {os.urandom(16).hex()}\n".encode()
         self._questions += 1
         self._bytes = 0
         try:
-            await self.process.write(header + end)
+            await self.process.write(b"".join([header, *others, end]))
         except BrokenPipeError as error:
             raise await self._failure() from error
         held = b""
@@ -163,7 +171,9 @@ class _Differ:
                     continue
                 if not held.startswith(header):  # git says why on its other pipe, and would go on
                     raise failure_of(WHAT, 1, self.process.stderr_tail or "bad object", self._path)
-                is_begun, held = True, held[len(header) :]
+                is_begun = True
+                if not others:
+                    held = held[len(header) :]
             is_over = held.endswith(end)
             whole = len(held) - len(end)  # the end may be on its way
             if whole > 0:

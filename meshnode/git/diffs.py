@@ -1,13 +1,13 @@
-"""Makes diffs with `git diff-tree`, at low priority, and reads them a slice at a time.
+"""Makes diffs with `git diff-tree`, heavy ones at low priority, and reads them a slice at a time.
 
     compare        --raw -p      -> PatchReader -> DiffParts (limits)        stops git as soon as a limit is reached
     count          --raw --numstat
     changed_paths  --raw --stdin, a pair of trees a line
 
-The first two ask processes that stay (`git/diff_processes.py`).
+All three ask processes that stay (`git/diff_processes.py`).
 
-A diff is as heavy as its files are large, so it must not stand in the way: git runs at `NICENESS`, and a node reads
-one slice of one diff after the other (`_turns`), whatever else its loop has to do in between.
+A diff is as heavy as its files are large, so it must not stand in the way: git stands back by `NICENESS` where it is heavy
+(`git/priority.py`), and a node reads one slice of one diff after the other (`_turns`), whatever else its loop has to do.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Final
 
+from meshnode.base.errors import Corrupt
 from meshnode.base.ids import ObjectId
 from meshnode.core.round import ReplicaKey
 from meshnode.git.diff_counts import CountReader
 from meshnode.git.diff_parts import PORTION_FILES, DiffParts
-from meshnode.git.diff_processes import WHAT, DiffProcesses
+from meshnode.git.diff_processes import PAIRS_MAX, WHAT, DiffProcesses
 from meshnode.git.patch_reader import PatchReader
 from meshnode.git.queries import Queries
 from meshnode.git.range_diff import DEADLINE_MS, NICENESS, compare_series
@@ -127,13 +128,24 @@ class GitDiffs:
         self, key: ReplicaKey, pairs: Sequence[tuple[ObjectId, ObjectId]], options: DiffOptions
     ) -> AsyncGenerator[tuple[int, list[ChangedFile]], None]:
         """Files that changed in each pair of trees."""
+        for start in range(0, len(pairs), PAIRS_MAX):
+            async with aclosing(self._changed_paths(key, pairs[start : start + PAIRS_MAX], options)) as portions:
+                async for index, files in portions:
+                    yield start + index, files
+
+    async def _changed_paths(
+        self, key: ReplicaKey, pairs: Sequence[tuple[ObjectId, ObjectId]], options: DiffOptions
+    ) -> AsyncGenerator[tuple[int, list[ChangedFile]], None]:
+        """The same of as many pairs as one question may hold."""
+        if options.paths:
+            stdin = b"".join(b"%s %s\n" % (old.encode(), new.encode()) for old, new in pairs)
+            chunks = self._run(key, ["-z", "--raw", "--stdin"], [], options, stdin=stdin)
+        else:
+            chunks = self._processes.compare(key, (*_COMMAND, "-z", "--raw", *_arguments(options)), pairs)
         reader = RawReader()
-        index = -1
+        index = -1 if options.paths or len(pairs) > 1 else 0
         files: list[ChangedFile] = []
-        stdin = b"".join(b"%s %s\n" % (old.encode(), new.encode()) for old, new in pairs)
-        async with aclosing(
-            self._slices(self._run(key, ["-z", "--raw", "--stdin"], [], options, stdin=stdin))
-        ) as slices:
+        async with aclosing(self._slices(chunks)) as slices:
             async for chunk in slices:
                 for file in reader.feed(chunk):
                     if file is not None:
@@ -147,8 +159,9 @@ class GitDiffs:
                 yield index, files
                 files = []
             index += 1
-        if index >= 0:
-            yield index, files
+        if index + 1 < len(pairs):  # git passes over a pair it cannot read, and says so elsewhere
+            raise Corrupt("trees could not be compared", pairs=len(pairs), compared=index + 1)
+        yield index, files
 
     async def patch_id(self, key: ReplicaKey, old: ObjectId, new: ObjectId) -> str:
         """The stable patch id."""
@@ -172,7 +185,7 @@ class GitDiffs:
         if options.paths:
             return self._run(key, form, [old, new], options)
         arguments = (*_COMMAND, *form, *_arguments(options, is_patch="-p" in form))
-        return self._processes.compare(key, arguments, old, new)
+        return self._processes.compare(key, arguments, [(old, new)])
 
     def _run(
         self,
@@ -203,7 +216,7 @@ class GitDiffs:
                     yield chunk[start : start + SLICE_BYTES]
 
 
-def _arguments(options: DiffOptions, *, is_patch: bool) -> list[str]:
+def _arguments(options: DiffOptions, *, is_patch: bool = False) -> list[str]:
     detection = [form.format(options.similarity_min) for form in _DETECTION[options.detection]]
     result = [*detection, f"-l{options.detection_limit}"] if detection else ["--no-renames"]
     result += _WHITESPACE[options.whitespace]

@@ -13,13 +13,14 @@ from typing import Final
 
 from meshnode.base.errors import InvalidRequest, MeshError, NotFound
 from meshnode.base.ids import ObjectId, empty_tree
-from meshnode.ports import Ancestry, Commit, Commits, MergeBaseKind, ObjectKind
+from meshnode.ports import Ancestry, Commits, MergeBaseKind, ObjectKind
 from meshnode.rpc.object_reads import ObjectRead
 from meshnode.v1 import diff_pb2
 
 COMMIT_BYTES_MAX: Final = 1 << 20
 AHEAD_BYTES_EACH: Final = 8 << 10
 """Where commits are larger on average, they are read one by one."""
+_LINKS: Final = re.compile(rb"tree ([0-9a-f]+)\n((?:parent [0-9a-f]+\n)*)author ")
 _ID: Final = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 
 
@@ -38,6 +39,15 @@ class Sides:
         return diff_pb2.DiffSides(old_tree_oid=self.old, new_tree_oid=self.new, merge_base_oid=self.merge_base)
 
 
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What a comparison needs of a commit."""
+
+    oid: ObjectId
+    tree: ObjectId
+    parents: tuple[ObjectId, ...]
+
+
 @dataclass(frozen=True)
 class SideFinder:
     """Finds the trees that comparisons mean."""
@@ -48,7 +58,10 @@ class SideFinder:
     async def read_ahead(self, read: ObjectRead, comparisons: Sequence[diff_pb2.Comparison]) -> None:
         """Have the commits of many changes in memory by one question, where they are named by their ids."""
         oids = [one.commit.revision for one in comparisons if _ID.match(one.commit.revision)]
-        names = [name for oid in oids for name in (oid, f"{oid}^{{commit}}", f"{oid}^1")]
+        oids = [oid for oid in oids if _known(read, oid) is None]
+        names = [name for oid in oids for name in (oid, f"{oid}^1")]
+        if not names:
+            return
         with contextlib.suppress(MeshError):  # whatever is wrong is met again
             await read.source.objects.read(read.key, names, bytes_max=len(names) * AHEAD_BYTES_EACH)
 
@@ -101,7 +114,7 @@ class SideFinder:
     async def _merge_base(self, read: ObjectRead, ours: ObjectId, theirs: ObjectId) -> list[ObjectId]:
         return await self.ancestry.merge_bases(read.key, MergeBaseKind.BEST, [ours, theirs])
 
-    async def _against(self, read: ObjectRead, commit: Commit, parents: Sequence[int]) -> list[Sides]:
+    async def _against(self, read: ObjectRead, commit: Links, parents: Sequence[int]) -> list[Sides]:
         """Sides of a commit and its parents by number; 0 is the empty tree."""
         oids = list(dict.fromkeys(commit.parents[number - 1] for number in parents if number))
         trees = {one.oid: one.tree for one in await self._read(read, oids)}
@@ -110,17 +123,34 @@ class SideFinder:
             for number in parents
         ]
 
-    async def _commit(self, read: ObjectRead, revision: str) -> Commit:
+    async def _commit(self, read: ObjectRead, revision: str) -> Links:
+        known = _known(read, revision) if _ID.match(revision) else None
+        if known is not None:
+            return known
         info = await read.resolve(revision, ObjectKind.COMMIT)
         return (await self._read(read, [info.oid]))[0]
 
-    async def _read(self, read: ObjectRead, oids: Sequence[ObjectId]) -> list[Commit]:
-        found: list[Commit] = []
-        while len(found) < len(oids):
-            found += await self.commits.read(
-                read.key, oids[len(found) :], message_bytes_max=0, bytes_max=COMMIT_BYTES_MAX
-            )
-        return found
+    async def _read(self, read: ObjectRead, oids: Sequence[ObjectId]) -> list[Links]:
+        """Commits, most of them from memory: a hundred of them are asked about at once."""
+        found = {oid: _known(read, oid) for oid in oids}
+        unknown = [oid for oid, links in found.items() if links is None]
+        while unknown:
+            commits = await self.commits.read(read.key, unknown, message_bytes_max=0, bytes_max=COMMIT_BYTES_MAX)
+            found.update({one.oid: Links(one.oid, one.tree, tuple(one.parents)) for one in commits})
+            unknown = unknown[len(commits) :]
+        return [links for oid in oids if (links := found[oid]) is not None]
 
     def _nothing(self, read: ObjectRead) -> ObjectId:
         return empty_tree(read.view.snapshot.object_format)
+
+
+def _known(read: ObjectRead, oid: str) -> Links | None:
+    """A commit that is in memory, as git writes commits; None for what must be looked at more closely."""
+    raw = read.source.objects.known(read.key, ObjectId(oid))
+    links = _LINKS.match(raw.data) if raw is not None and raw.info.kind is ObjectKind.COMMIT else None
+    if links is None:
+        return None
+    tree, *parents = [links[1].decode("ascii"), *(line[7:].decode("ascii") for line in links[2].splitlines())]
+    if any(len(one) != len(oid) for one in (tree, *parents)):
+        return None
+    return Links(ObjectId(oid), ObjectId(tree), tuple(map(ObjectId, parents)))

@@ -94,6 +94,6 @@ async def test_answer_that_takes_too_long_ends_its_process(tmp_path: Path) -> No
     async with opened(tmp_path) as disk:
         hasty = DiffProcesses(GitCommands(), Layout(tmp_path), deadline_ms=0, niceness=0)
         with pytest.raises(DeadlineExceeded):
-            async for _ in hasty.compare(KEY, ("diff-tree", "-r"), disk.nothing, disk.nothing):
+            async for _ in hasty.compare(KEY, ("diff-tree", "-r"), [(disk.nothing, disk.nothing)]):
                 pass
         assert children() == []

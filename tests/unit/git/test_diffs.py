@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meshnode.base.errors import MeshError, TooLarge
+from meshnode.base.errors import Corrupt, MeshError, TooLarge
 from meshnode.base.ids import ObjectId, PartitionId, RepositoryId, empty_tree
 from meshnode.base.paths import TreePath
 from meshnode.core.round import ReplicaKey
 from meshnode.git.command import GitCommands
-from meshnode.git.diff_processes import DiffProcesses
+from meshnode.git.diff_processes import PAIRS_MAX, DiffProcesses
 from meshnode.git.diffs import GitDiffs
 from meshnode.git.layout import Layout
 from meshnode.git.patch_reader import LINE_BYTES_MAX, HunkLines, PatchReader, first_line
@@ -466,6 +466,31 @@ async def test_changed_paths_of_many_pairs_come_in_order(tmp_path: Path) -> None
         for (old, new), files in zip(pairs, found.values(), strict=True):
             compared, _ = await disk.compare(old, new)
             assert files == [one.file for one in compared]
+
+
+@pytest.mark.parametrize("paths", [(), (TreePath(b"a"),)])
+async def test_pair_that_cannot_be_read_is_damage_wherever_it_stands(
+    tmp_path: Path, paths: tuple[TreePath, ...]
+) -> None:
+    async with opened(tmp_path) as disk:
+        tree = disk.tree({b"a": ("100644", b"a\n")})
+        good, bad = (disk.nothing, tree), (ObjectId("f" * 40), tree)
+        for place in range(3):
+            pairs = [good, good]
+            pairs.insert(place, bad)
+            with pytest.raises(Corrupt):
+                async for _ in disk.diffs.changed_paths(KEY, pairs, DiffOptions(paths=paths)):
+                    pass
+        found = [index async for index, _ in disk.diffs.changed_paths(KEY, [good] * 3, DiffOptions(paths=paths))]
+        assert found == [0, 1, 2]
+
+
+async def test_more_pairs_than_one_question_holds_come_in_order(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        trees = [disk.tree({b"a": ("100644", b"%d\n" % number)}) for number in range(3)]
+        pairs = [(trees[number % 3], trees[number % 2]) for number in range(PAIRS_MAX + 7)]
+        found = [(index, len(files)) async for index, files in disk.diffs.changed_paths(KEY, pairs, DiffOptions())]
+        assert found == [(index, int(old != new)) for index, (old, new) in enumerate(pairs)]
 
 
 async def test_thousands_of_changed_paths_come_in_portions(tmp_path: Path) -> None:

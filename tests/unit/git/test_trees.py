@@ -114,6 +114,18 @@ async def test_more_directories_than_are_fetched_ahead(tmp_path: Path) -> None:
         assert await disk.paths(tree, page=7) == disk.ls_tree(tree)
 
 
+async def test_directories_that_are_too_large_to_be_read_together_are_read_apart(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        blob = disk.blob()
+        names = [f"{number:05d}{'x' * 200}" for number in range(12_000)]
+        sides = [disk.tree(*(("100644", blob, f"{side}{name}") for name in names)) for side in "ab"]
+        root = disk.tree(("40000", sides[0], "a"), ("40000", sides[1], "b"), ("100644", blob, "c"))
+        paths = [parse_tree_path(f"{side}/{side}{names[-1]}".encode()) for side in "ba"]
+        found = await disk.trees.find(KEY, root, paths)
+        assert [entry and entry.path for entry in found] == paths
+        assert await disk.paths(root, page=30_000, bytes_max=1 << 23) == disk.ls_tree(root)
+
+
 async def test_page_ends_where_its_paths_are_long_enough(tmp_path: Path) -> None:
     async with opened(tmp_path) as disk:
         leaf = disk.blob()
