@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Final, NoReturn
@@ -111,8 +110,8 @@ class GitTrees:
             pointers = {one.info.oid: parse_lfs_pointer(one.data) for one in contents if one is not None}
         described: list[TreeEntry] = []
         for entry in entries:
-            pointer = pointers.get(entry.oid) if entry.kind in _FILES else None
-            described.append(replace(entry, size=sizes.get(entry.oid, 0), lfs=pointer))
+            pointer = pointers.get(entry.oid) if pointers and entry.kind in _FILES else None
+            described.append(TreeEntry(entry.path, entry.mode, entry.oid, sizes.get(entry.oid, 0), pointer))
             if len(described) % SLICE == 0:
                 await asyncio.sleep(0)
         return described
@@ -131,6 +130,16 @@ class GitTrees:
 
     async def trees(self, key: ReplicaKey, names: Sequence[str]) -> AsyncIterator[bytes | None]:
         """The content of each named tree, in order; None for what is no tree or not there."""
+        try:
+            found = await self._objects.read(key, names, bytes_max=PORTION_BYTES_MAX)
+        except TooLarge:  # a portion at a time then, by their sizes
+            async for data in self._large_trees(key, names):
+                yield data
+            return
+        for content in found:
+            yield content.data if content is not None and content.info.kind is ObjectKind.TREE else None
+
+    async def _large_trees(self, key: ReplicaKey, names: Sequence[str]) -> AsyncIterator[bytes | None]:
         infos = await self._objects.look_up(key, names)
         start = 0
         while start < len(infos):

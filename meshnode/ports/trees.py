@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Protocol
 
 from meshnode.base.ids import ObjectId
@@ -21,16 +22,17 @@ class EntryKind(Enum):
     DIRECTORY = "directory"
     SUBMODULE = "submodule"
 
-    @classmethod
-    def of(cls, mode: int) -> EntryKind:
+    @staticmethod
+    @lru_cache(64)  # asked several times of every entry, and there are five modes
+    def of(mode: int) -> EntryKind:
         """The kind of entry that git takes a mode for."""
-        kind = _KINDS.get(mode & 0o170000, cls.SUBMODULE)
-        return cls.EXECUTABLE if kind is cls.FILE and mode & 0o100 else kind
+        kind = _KINDS.get(mode & 0o170000, EntryKind.SUBMODULE)
+        return EntryKind.EXECUTABLE if kind is EntryKind.FILE and mode & 0o100 else kind
 
     @property
     def is_blob(self) -> bool:
         """Whether its object is a blob of the same repository."""
-        return self not in {EntryKind.DIRECTORY, EntryKind.SUBMODULE}
+        return self is not EntryKind.DIRECTORY and self is not EntryKind.SUBMODULE
 
 
 _KINDS = {0o100000: EntryKind.FILE, 0o120000: EntryKind.SYMLINK, 0o040000: EntryKind.DIRECTORY}
