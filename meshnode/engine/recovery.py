@@ -16,7 +16,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, TypeVar
 
-from meshnode.base.errors import CatalogUnavailable, Corrupt, MeshError, OutcomeUnknown, Overloaded
+from meshnode.base.errors import (
+    CatalogUnavailable,
+    Corrupt,
+    InvariantViolated,
+    MeshError,
+    OutcomeUnknown,
+    Overloaded,
+)
 from meshnode.base.ids import NodeId, PartitionId
 from meshnode.core.keys import RECORDS, decode_partition, decode_record, encode_partition, partition_key
 from meshnode.core.record import Partition, Record, RepositoryState, consistent_nodes
@@ -58,6 +65,8 @@ class Recovery:
     _unknown: set[PartitionId] = field(default_factory=set, init=False)
     """Homes with a replica that was set aside and that no record knew; it may have been a fork, which lives with its
     family."""
+    _unusable: set[ReplicaKey] = field(default_factory=set, init=False)
+    """Replicas that cannot be looked at now (a file of somebody else's, a disk too slow): listed, and left to repair."""
 
     async def run(self) -> None:
         """Check every replica; waits for the catalog as long as it takes, since nothing can be served without.
@@ -101,6 +110,12 @@ class Recovery:
             return
         except Overloaded as full:
             log.warning("replica_not_finished", extra={"repository": key.repository, "error": str(full)})
+            return
+        except InvariantViolated:
+            raise
+        except MeshError as error:  # no reason to keep the others from being served, nor to call it damaged
+            log.error("replica_not_usable", extra={"repository": key.repository, "error": str(error)})  # noqa: TRY400
+            self._unusable.add(key)
             return
         if self.own not in record.inconsistent and matches(position_of(state), state.refs_digest, record):
             self.activity.note_consistent(key)
@@ -192,7 +207,7 @@ class Recovery:
 
         What a late Prepare of its CREATE brought back of a deleted repository is no loss; repair buries it.
         """
-        if record.state is not RepositoryState.ACTIVE or self.activity.is_damaged(key):
+        if record.state is not RepositoryState.ACTIVE or self.activity.is_damaged(key) or key in self._unusable:
             return
         state = await self.participant.disk.store.load(key)
         if state is not None and any(known.round_id == record.round_id for known in state.prepared):
@@ -207,12 +222,12 @@ class Recovery:
 
         Then a rejoin or a publish of before may still be on its way, and must not make the record believe in it.
         """
-        if record.state is not RepositoryState.ACTIVE:
+        if record.state is not RepositoryState.ACTIVE or key in self._unusable:
             return False
         return self.activity.is_damaged(key) or await self.participant.disk.store.load(key) is None
 
     async def _is_good(self, key: ReplicaKey, record: Record) -> bool:
-        if self.own in record.inconsistent or self.activity.is_damaged(key):
+        if self.own in record.inconsistent or self.activity.is_damaged(key) or key in self._unusable:
             return False
         state = await self.participant.disk.store.load(key)
         if state is None:

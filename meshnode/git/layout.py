@@ -92,8 +92,14 @@ class Layout:
         return self.incoming / f"{parse_repository_id(key.repository)}.workshop.{number}"
 
     def is_replica(self, key: ReplicaKey) -> bool:
-        """Whether the directory is a replica's, complete enough to say what it is."""
-        return (self.mesh(key) / "state.json").exists()
+        """Whether the directory is a replica's, complete enough to say what it is.
+
+        One that may not be looked into is: whoever reads it next hears why.
+        """
+        try:
+            return (self.mesh(key) / "state.json").exists()
+        except OSError:
+            return True
 
     def list_keys(self) -> list[ReplicaKey]:
         """Every replica, in order of partition and id. Names that are no ids are passed over."""

@@ -116,12 +116,14 @@ class MemoryReplicaStore:
         return sorted(self._disk.replicas, key=lambda key: (key.home, key.repository))
 
     async def load(self, key: ReplicaKey) -> ReplicaState | None:
-        """The replica's state. Raises Corrupt where a test made it unreadable."""
+        """The replica's state. Raises Corrupt, or MeshError, where a test made it so."""
         replica = self._disk.replicas.get(key)
         if replica is None:
             return None
         if replica.is_unreadable:
             raise Corrupt("replica state cannot be decoded", repository=key.repository)
+        if replica.trouble:
+            raise MeshError("file operation failed", cause=replica.trouble)
         return replica.state
 
     async def prepare(self, round_: Round) -> None:

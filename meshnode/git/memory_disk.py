@@ -25,6 +25,8 @@ class MemoryReplica:
     """What `fsck` will say; a test writes it to damage the replica."""
     is_unreadable: bool = False
     """Whether loading it finds its state damaged; a test sets it."""
+    trouble: str = ""
+    """What the system says where its files are read, which is no damage; a test sets it."""
 
 
 @dataclass

@@ -383,3 +383,29 @@ def test_a_replica_that_is_known_to_be_damaged_neither_votes_nor_leads() -> None
 def _believing(record: Record) -> Put:
     """As if nobody had listed anyone."""
     return Put(keys.record_key(record.repository), keys.encode_record(replace(record, inconsistent=frozenset())))
+
+
+def test_a_node_starts_with_a_replica_that_it_may_not_read_and_serves_the_others() -> None:
+    """Somebody ran git there as another user. The whole node did not start for that."""
+
+    async def story(cluster: MemoryCluster) -> None:
+        other = "demo/other"
+        await cluster.create("n1", other)
+        await cluster.wait_until_consistent(other)
+        replica = await replica_of(cluster, "n2")
+        await cluster.crash("n2")
+        replica.trouble = "Permission denied"
+        await cluster.restart("n2")
+        assert (await cluster.record(NAME)).inconsistent == {"n2"}
+        assert (await cluster.record(other)).inconsistent == frozenset()
+        with pytest.raises(ReplicaBehind):
+            await cluster.read("n2", NAME)
+        assert await cluster.read("n2", other) is None
+        assert (await cluster.set_ref("n1", NAME, C)).record.inconsistent == {"n2"}
+        await cluster.clock.sleep(60_000)
+        assert cluster.nodes[NodeId("n2")].disk.damaged == []
+        replica.trouble = ""
+        await cluster.wait_until_consistent(NAME)
+        assert await cluster.read("n2", NAME) == C
+
+    play(story)

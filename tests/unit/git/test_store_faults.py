@@ -100,6 +100,29 @@ async def test_a_full_disk_while_setting_aside_leaves_the_replica_where_it_is(gi
     assert await stores.store.list_replicas() == []
 
 
+async def test_a_replica_that_may_not_be_read_is_there_and_says_why(
+    git_disk: GitTestDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Denied as by a directory of somebody else's; tests may run as a user whom nothing is denied."""
+    await created(git_disk.open())
+    stores = git_disk.open()
+
+    def deny(what: Callable[[Path], object]) -> Callable[[Path], object]:
+        def denied(path: Path) -> object:
+            if KEY.repository in path.parts:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return what(path)
+
+        return denied
+
+    monkeypatch.setattr(Path, "exists", deny(Path.exists))
+    monkeypatch.setattr(Path, "read_bytes", deny(Path.read_bytes))
+    assert await stores.store.list_replicas() == [KEY]
+    with pytest.raises(MeshError, match="file operation failed") as told:
+        await stores.store.load(KEY)
+    assert not isinstance(told.value, Corrupt)
+
+
 async def test_a_full_disk_while_applying_is_got_over_later(git_disk: GitTestDisk) -> None:
     writes = await created(git_disk.open())
     stores = git_disk.open(step=full_at(APPLY_OBJECTS))
