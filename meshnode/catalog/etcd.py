@@ -23,6 +23,8 @@ from meshnode.config import CatalogSettings
 from meshnode.ports import Compare, Delete, Entry, Put, WatchEvent
 
 _RANGE: Final = Method("/etcdserverpb.KV/Range", pb.RangeResponse)
+_ANY_KEY: Final = "-"
+"""Any key that the user may read; there need not be one."""
 _TXN: Final = Method("/etcdserverpb.KV/Txn", pb.TxnResponse)
 _LEASE_GRANT: Final = Method("/etcdserverpb.Lease/LeaseGrant", pb.LeaseGrantResponse)
 _LEASE_REVOKE: Final = Method("/etcdserverpb.Lease/LeaseRevoke", pb.LeaseRevokeResponse)
@@ -105,6 +107,10 @@ class EtcdCatalog:
             ],
         )
         if not writes:
+            # Without an operation etcd takes a transaction for one that may be answered from a member's own, old, state.
+            look = pb.RequestOp(request_range=pb.RangeRequest(key=self._key(_ANY_KEY)))
+            request.success.append(look)
+            request.failure.append(look)
             answer = await self._members.ask(_TXN, request)
         else:
             answer = await self._members.change(_TXN, request)

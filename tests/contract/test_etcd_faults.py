@@ -247,6 +247,22 @@ async def test_without_a_majority_everything_fails_within_the_deadline(cluster: 
         assert [type(outcome) for outcome in outcomes] == [CatalogUnavailable] * 6
 
 
+async def test_compares_alone_are_not_answered_by_a_member_that_may_be_behind(cluster: EtcdCluster) -> None:
+    """A leader that has lost its followers believes in itself for a second or more."""
+    leader = await cluster.leader()
+    async with connected(cluster, leader, is_alone=True) as catalog:
+        revision = await catalog.transact([], [Put("a", b"1")])
+        assert revision is not None
+        assert await catalog.transact([Compare("a", revision)], []) is not None
+        assert await catalog.transact([Compare("a", 0)], []) is None
+        for member in cluster.members:
+            if member is not leader:
+                member.kill()
+        for compared in (revision, 0):
+            with pytest.raises(CatalogUnavailable):
+                await catalog.transact([Compare("a", compared)], [])
+
+
 async def test_a_write_that_found_no_member_is_surely_not_applied(cluster: EtcdCluster) -> None:
     await cluster.leader()
     async with connected(cluster) as catalog:
