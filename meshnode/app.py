@@ -79,6 +79,7 @@ from meshnode.git.read_replica_marks import write_read_replica_marks
 from meshnode.git.receive_pack import ReceivePackProtocol
 from meshnode.git.revisions import GitRevisions
 from meshnode.git.settings_note import write_settings_note
+from meshnode.git.shared_answers import SharedAnswers
 from meshnode.git.store import open_stores
 from meshnode.git.trees import GitTrees
 from meshnode.git.unpacker import GitUnpacker
@@ -246,7 +247,13 @@ class RunningNode:
                 clock=self._clock,
                 entropy=SystemEntropy(),
                 push_protocol=ReceivePackProtocol(config.push, AGENT),
-                fetch_protocol=UploadPackProtocol(self._commands, layout.repository, config.limits, AGENT),
+                fetch_protocol=UploadPackProtocol(
+                    self._commands,
+                    layout.repository,
+                    config.limits,
+                    AGENT,
+                    SharedAnswers(config.node.data, config.limits.clone_cache_bytes, self._metrics.count_clone),
+                ),
                 make_peers=self._make_peers,
                 disk_space=disk_space_of(config.node.data),
                 note_read_replicas=self._note_read_replicas,

@@ -35,6 +35,7 @@ RANGES: Final[dict[str, tuple[int, int]]] = {
     "limits.queue_per_repository": (0, 100_000),
     "limits.queue_wait_ms": (0, 3_600_000),
     "limits.fetch_ms_max": (1_000, _DAY_MS),
+    "limits.clone_cache_bytes": (0, 1 << 44),
     "limits.push_ms_max": (1_000, _DAY_MS),
     "limits.unary_ms_max": (100, 3_600_000),
     "limits.drain_ms": (0, 3_600_000),

@@ -135,6 +135,9 @@ class LimitSettings:
     """How long one waits for a place before it is refused."""
     fetch_ms_max: int = 3_600_000
     """Longest fetch."""
+    clone_cache_bytes: int = 1 << 30
+    """Disk for packs that are kept a minute for others who clone the same; one over a quarter of it is made for each who
+    asks. 0: each clone has its own."""
     push_ms_max: int = 3_600_000
     """Longest push."""
     unary_ms_max: int = 60_000

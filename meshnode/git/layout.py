@@ -10,6 +10,7 @@
     <data>/damaged/<partition>-<repository>-<number>/    replicas set aside
     <data>/deleted/<partition>-<repository>.json         tombstones of deleted repositories
     <data>/trash/                                        what is being deleted
+    <data>/families.json                                 fork families that have a partition for themselves
     <data>/read-replicas.json                            partitions of which this node's copies never vote
     <data>/lock                                          held by the process that has the directory
 

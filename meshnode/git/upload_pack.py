@@ -7,6 +7,7 @@ Only the first packets of a request are looked at to tell these apart; the rest 
 is streamed back. The process ends with the iterator: when the client is gone, git is too.
 
 Answers made of references are kept a while, by snapshot and arguments: many clients ask the same of one generation.
+So are packs for clients that have nothing yet (`shared_answers.py`): a storm of clones is one git's work.
 
 Source: gitprotocol-v2(5), gitprotocol-pack(5), git's upload-pack.c and serve.c.
 """
@@ -28,34 +29,41 @@ from meshnode.core.round import ReplicaKey
 from meshnode.git.advertisement import format_upload_advertisement
 from meshnode.git.command import GitCommands
 from meshnode.git.failure import failure_of
+from meshnode.git.fetch_request import REQUEST_BYTES_MAX, FetchRequest, read_command, read_first, read_request
 from meshnode.git.ls_refs import format_answer, parse_arguments
-from meshnode.git.pktline import Marker, Packet, PacketParser, PacketReader, chomp, format_packet
+from meshnode.git.pktline import Marker, PacketReader
 from meshnode.git.process import GitProcess
+from meshnode.git.shared_answers import SharedAnswers, packs_bytes
 from meshnode.ports import RefsSnapshot
 
 CHUNK_BYTES: Final = 256 << 10
 """Pieces of an answer; larger ones gain nothing over loopback (measured)."""
 _EAGER_BYTES: Final = 64 << 10
 """So much of an answer goes out as soon as git writes it; a longer one is a pack, which goes in large chunks."""
-REQUEST_BYTES_MAX: Final = 64 << 20
-"""Longest request: a million `have` lines are 50 MB."""
 CACHE_BYTES_MAX: Final = 64 << 20
 """Rendered references kept in memory by one node."""
 CACHE_ENTRIES_MAX: Final = 1_024
 """The same as a number, for the many small repositories."""
 _LONG_LIST: Final = 2_000
 """References from which rendering (1 us each) leaves the loop for a thread."""
-_CAPABILITIES_MAX: Final = 64
 _CONFIG: Final = ("uploadpack.allowFilter=true",)
+
+_Run = Callable[[ReplicaKey, int, FetchRequest, Callable[[int], None]], AsyncGenerator[bytes, None]]
 
 
 class UploadPackProtocol:
     """The `FetchProtocol` port."""
 
     def __init__(
-        self, commands: GitCommands, repository_path: Callable[[ReplicaKey], Path], limits: LimitSettings, agent: str
+        self,
+        commands: GitCommands,
+        repository_path: Callable[[ReplicaKey], Path],
+        limits: LimitSettings,
+        agent: str,
+        shared: SharedAnswers,
     ) -> None:
         """`agent` is what clients are told of this server, such as "meshnode/1.0"."""
+        self._shared = shared
         self._commands = commands
         self._repository_path = repository_path
         self._limits = limits
@@ -86,7 +94,7 @@ class UploadPackProtocol:
         """
         reader = PacketReader(body, bytes_max=REQUEST_BYTES_MAX)
         if version == 2:
-            opening = await _read_command(reader, snapshot.object_format)
+            opening = await read_command(reader, snapshot.object_format)
             if opening is None:
                 return
             command, packets = opening
@@ -96,9 +104,20 @@ class UploadPackProtocol:
                     yield answer[at : at + CHUNK_BYTES]
                 return
         else:
-            packets = [await _read_first(reader)]
-        prologue = b"".join(map(format_packet, packets))
-        async with contextlib.aclosing(self._run_git(key, version, prologue, reader)) as chunks:
+            packets = [await read_first(reader)]
+        request = await read_request(packets, reader, version)
+        if request.fingerprint:
+            path = self._repository_path(key)
+            whole = self._shared.stream(
+                (key, version, request.fingerprint),
+                snapshot,
+                make=lambda: _GitAnswer(self._run_git, key, version, request),
+                expect_bytes=lambda: asyncio.to_thread(packs_bytes, path),
+                chunk_bytes=CHUNK_BYTES,
+            )
+        else:
+            whole = _GitAnswer(self._run_git, key, version, request).chunks()
+        async with contextlib.aclosing(whole) as chunks:
             async for chunk in chunks:
                 yield chunk
 
@@ -119,7 +138,7 @@ class UploadPackProtocol:
         return known
 
     async def _run_git(
-        self, key: ReplicaKey, version: int, prologue: bytes, reader: PacketReader
+        self, key: ReplicaKey, version: int, request: FetchRequest, on_end: Callable[[int], None]
     ) -> AsyncGenerator[bytes, None]:
         path = self._repository_path(key).absolute()
         process = await self._commands.open(
@@ -131,7 +150,7 @@ class UploadPackProtocol:
         )
         async with process:
             # Owned by this generator: it ends before the process is left.
-            pump = asyncio.create_task(_pump(process, prologue, reader))
+            pump = asyncio.create_task(_pump(process, request))
             try:
                 sent = 0
                 while chunk := await (process.read if sent < _EAGER_BYTES else process.read_bulk)(CHUNK_BYTES):
@@ -142,74 +161,44 @@ class UploadPackProtocol:
                     await pump
                 if returncode < 0 or (returncode > 0 and sent == 0):
                     raise failure_of("serve the fetch", returncode, process.stderr_tail, path)
+                on_end(returncode)
             finally:
                 pump.cancel()
                 await asyncio.gather(pump, return_exceptions=True)
 
 
-async def _read_first(reader: PacketReader) -> Packet:
-    """The first packet of a request of version 0 or 1: a want, or the flush of a client that wants nothing."""
-    packet = await reader.read()
-    if packet is Marker.FLUSH or (isinstance(packet, bytes) and packet.startswith(b"want ")):
-        return packet
-    raise InvalidRequest("a fetch starts with a want")
-
-
-async def _read_command(reader: PacketReader, object_format: str) -> tuple[bytes, list[Packet]] | None:
-    """The command of a request of version 2 and its packets up to the first marker; None for the empty request."""
-    packets: list[Packet] = []
-    command = b""
-    client_format = b"sha1"
-    while isinstance(packet := await reader.read(), bytes):
-        key, _, value = chomp(packet).partition(b"=")
-        if key == b"command":
-            if command:
-                raise InvalidRequest("the request has two commands")
-            command = value
-        elif key == b"object-format":
-            client_format = value
-        elif key not in {b"agent", b"server-option", b"session-id"}:
-            raise InvalidRequest("unknown capability", capability=key[:100].decode("utf-8", "replace"))
-        packets.append(packet)
-        if len(packets) > _CAPABILITIES_MAX:
-            raise InvalidRequest("too many capabilities", capabilities_max=_CAPABILITIES_MAX)
-    if packet is Marker.FLUSH and not packets:
-        return None
-    if packet is None or packet is Marker.RESPONSE_END:
-        raise InvalidRequest("the request ends before its flush")
-    packets.append(packet)
-    if command not in {b"ls-refs", b"fetch"}:
-        raise InvalidRequest("unknown command of git's protocol 2", command=command[:100].decode("utf-8", "replace"))
-    if client_format != object_format.encode():
-        raise InvalidRequest("the client's object format is not the repository's", repository=object_format)
-    return command, packets
-
-
-async def _pump(process: GitProcess, prologue: bytes, reader: PacketReader) -> None:
+async def _pump(process: GitProcess, request: FetchRequest) -> None:
     """Hand the request to git, checking its framing on the way; git stopping early is git's business.
 
     A request that breaks off or is malformed ends the process: an answer to half a request helps nobody.
     """
-    framing = PacketParser()
-    size = len(prologue)
     try:
-        await process.write(prologue)
-        async for chunk in reader.rest():
-            size += len(chunk)
-            if size > REQUEST_BYTES_MAX:
-                raise InvalidRequest("the request is too long", bytes_max=REQUEST_BYTES_MAX)
-            framing.feed(chunk)
-            while framing.next() is not None:
-                pass
-            await process.write(chunk)
-        if framing.rest():
-            raise InvalidRequest("the request ends inside a pkt-line")
+        async with contextlib.aclosing(request.pieces()) as pieces:
+            async for piece in pieces:
+                await process.write(piece)
         await process.close_stdin()
     except BrokenPipeError:
         return
     except BaseException:
         process.terminate()
         raise
+
+
+class _GitAnswer:
+    """One answer by git. Implements `shared_answers.Maker`."""
+
+    def __init__(self, run: _Run, key: ReplicaKey, version: int, request: FetchRequest) -> None:
+        self._chunks = run(key, version, request, self._note_end)
+        self._returncode: int | None = None
+
+    def chunks(self) -> AsyncGenerator[bytes, None]:
+        return self._chunks
+
+    def is_whole(self) -> bool:
+        return self._returncode == 0
+
+    def _note_end(self, returncode: int) -> None:
+        self._returncode = returncode
 
 
 class _RenderedCache:

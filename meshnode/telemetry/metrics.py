@@ -99,6 +99,12 @@ class Metrics:
             ["verdict"],
             registry=registry,
         )
+        self._clones = Counter(
+            "meshnode_clones",
+            "Fetches of clients that had nothing; the answer was made, shared with others, or made for one alone.",
+            ["answer"],
+            registry=registry,
+        )
         self._reads_at_read_replicas = Counter(
             "meshnode_read_replica_reads",
             "Reads that came to a read replica of this node: answered, or turned down because it was behind.",
@@ -198,6 +204,10 @@ class Metrics:
     def count_read_at_read_replica(self, outcome: str) -> None:
         """A read came to a read replica of this node: "answered" or "behind"."""
         self._reads_at_read_replicas.labels(outcome).inc()
+
+    def count_clone(self, answer: str) -> None:
+        """Somebody who had nothing fetched: the answer was "made", "shared" or made for him "alone"."""
+        self._clones.labels(answer).inc()
 
     def count_scrub(self, verdict: str) -> None:
         """A replica was scrubbed: "sound", "unfinished" or "damaged"."""

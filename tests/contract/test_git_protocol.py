@@ -18,6 +18,7 @@ from meshnode.core.round import ReplicaKey
 from meshnode.git.command import GitCommands
 from meshnode.git.pktline import FLUSH, format_packet
 from meshnode.git.receive_pack import ReceivePackProtocol
+from meshnode.git.shared_answers import SharedAnswers
 from meshnode.git.upload_pack import UploadPackProtocol
 from meshnode.ports import CommandResult, Push
 from tests.unit.git.sample import build_repository, commit, git, read_snapshot
@@ -32,7 +33,9 @@ class Server:
         self.path = path
         self.url = ""
         self.commands = GitCommands()
-        self.fetches = UploadPackProtocol(self.commands, lambda _: path, LimitSettings(), "meshnode/test")
+        self.fetches = UploadPackProtocol(
+            self.commands, lambda _: path, LimitSettings(), "meshnode/test", SharedAnswers(path, 1 << 30)
+        )
         self.pushes = ReceivePackProtocol(PushSettings(), "meshnode/test")
         self.seen: list[Push] = []
         self.fatal = ""

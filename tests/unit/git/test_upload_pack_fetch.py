@@ -17,6 +17,7 @@ from meshnode.config import LimitSettings
 from meshnode.core.round import ReplicaKey
 from meshnode.git.command import GitCommands
 from meshnode.git.pktline import DELIMITER, FLUSH, PacketParser, format_packet
+from meshnode.git.shared_answers import SharedAnswers
 from meshnode.git.upload_pack import UploadPackProtocol
 from meshnode.ports import RefsSnapshot
 from tests.unit.git.conftest import Run
@@ -29,11 +30,13 @@ KEY = ReplicaKey(PartitionId(1), RepositoryId("0" * 32))
 class Served:
     """A repository behind the protocol under test."""
 
-    def __init__(self, path: Path, *, fetch_ms_max: int = 30_000) -> None:
+    def __init__(self, path: Path, *, fetch_ms_max: int = 30_000, cache_bytes: int = 0) -> None:
         self.path = path
+        self.counted: list[str] = []
+        self.shared = SharedAnswers(path, cache_bytes, self.counted.append)
         self.snapshot: RefsSnapshot = read_snapshot(path)
         self.protocol = UploadPackProtocol(
-            GitCommands(), lambda _: path, LimitSettings(fetch_ms_max=fetch_ms_max), "meshnode/test"
+            GitCommands(), lambda _: path, LimitSettings(fetch_ms_max=fetch_ms_max), "meshnode/test", self.shared
         )
 
     def serve(self, body: AsyncIterator[bytes], version: int = 2) -> AsyncGenerator[bytes, None]:
@@ -183,7 +186,13 @@ async def test_malformed_fetch_is_refused(repository: Path, version: int, reques
 
 async def test_repository_that_git_cannot_open_is_corrupt(repository: Path, tmp_path: Path) -> None:
     served = Served(repository)
-    broken = UploadPackProtocol(GitCommands(), lambda _: tmp_path / "gone.git", LimitSettings(), "meshnode/test")
+    broken = UploadPackProtocol(
+        GitCommands(),
+        lambda _: tmp_path / "gone.git",
+        LimitSettings(),
+        "meshnode/test",
+        SharedAnswers(tmp_path, 1 << 30),
+    )
     with pytest.raises(Corrupt, match="could not serve") as caught:
         async for _ in broken.serve(KEY, served.snapshot, 2, stream(clone_request(repository))):
             pass
@@ -239,7 +248,7 @@ def test_git_dies_when_the_reader_is_cancelled(large: Path, run: Run) -> None:
         started = asyncio.Event()
 
         async def endless() -> AsyncIterator[bytes]:
-            yield clone_request(large)[:-4]
+            yield fetch_request(f"want {tip(large)}", f"have {'1' * 40}")[:-4]
             started.set()
             await asyncio.Event().wait()
 
@@ -306,3 +315,44 @@ async def test_git_killed_from_outside_is_an_error_even_after_output(large: Path
     with pytest.raises(MeshError, match="killed"):
         async for _ in answer:
             pass
+
+
+async def test_clones_of_the_same_have_one_pack_whoever_asks(large: Path, tmp_path: Path) -> None:
+    served = Served(large, cache_bytes=1 << 30)
+    request = clone_request(large)
+    first = served.serve(stream(request))
+    opening = await anext(first)
+    other = request.replace(b"0012agent=git/test", b"0015agent=git/another")
+    assert other != request
+    second, third = await asyncio.gather(served.answer(other), served.answer(request))
+    assert second == third == opening + b"".join([part async for part in first])
+    check_pack(pack_in(second), tip(large), tmp_path)
+    assert served.counted == ["made", "shared", "shared"]
+    assert not children()
+    served.snapshot = read_snapshot(large)  # another generation
+    assert pack_in(await served.answer(request))
+    assert served.counted[3:] == ["made"]
+
+
+@pytest.mark.parametrize("version", [0, 2])
+async def test_only_clones_are_shared_and_only_whole_answers(repository: Path, version: int) -> None:
+    served = Served(repository, cache_bytes=1 << 30)
+    if version == 2:
+        lines = (f"want {tip(repository)}", f"have {tip(repository)}", "done")
+        update, wrong = fetch_request(*lines), fetch_request(f"want {'1' * 40}", "done")
+        clone = clone_request(repository)
+    else:
+        want = f"want {tip(repository)} side-band-64k no-progress agent=git/test\n".encode()
+        have = format_packet(f"have {tip(repository)}\n".encode())
+        update = format_packet(want) + FLUSH + have + format_packet(b"done\n")
+        clone = format_packet(want) + FLUSH + format_packet(b"done\n")
+        wrong = format_packet(f"want {'1' * 40}\n".encode()) + FLUSH + format_packet(b"done\n")
+    for _ in range(2):
+        assert await served.answer(update, version=version)
+    assert served.counted == []
+    for _ in range(2):
+        assert b"not our ref" in await served.answer(wrong, version=version)
+    assert served.counted == ["made", "made"]
+    answers = {await served.answer(clone, version=version) for _ in range(2)}
+    assert len(answers) == 1
+    assert served.counted[2:] == ["made", "shared"]

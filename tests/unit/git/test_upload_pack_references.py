@@ -20,6 +20,7 @@ from meshnode.core.round import ReplicaKey
 from meshnode.git import ls_refs
 from meshnode.git.command import GitCommands
 from meshnode.git.pktline import DELIMITER, FLUSH, Marker, Packet, format_packet
+from meshnode.git.shared_answers import SharedAnswers
 from meshnode.git.upload_pack import CACHE_BYTES_MAX, CACHE_ENTRIES_MAX, UploadPackProtocol
 from meshnode.ports import RefsSnapshot
 from tests.unit.git.sample import build_repository, git, read_snapshot
@@ -34,7 +35,9 @@ def installed_version() -> str:
 
 
 def protocol_of(path: Path) -> UploadPackProtocol:
-    return UploadPackProtocol(GitCommands(), lambda _: path, LimitSettings(), f"git/{installed_version()}")
+    return UploadPackProtocol(
+        GitCommands(), lambda _: path, LimitSettings(), f"git/{installed_version()}", SharedAnswers(path, 0)
+    )
 
 
 def real_advertisement(path: Path, version: int) -> bytes:
