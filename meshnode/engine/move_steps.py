@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import Final
 
-from meshnode.base.errors import CatalogUnavailable, OutcomeUnknown
+from meshnode.base.errors import MeshError, OutcomeUnknown
 from meshnode.base.ids import NodeId, RepositoryId
 from meshnode.core.keys import (
     NodeState,
@@ -47,7 +47,7 @@ class MoveSteps:
         """Take one step; whether it surely took effect.
 
         Raises:
-            CatalogUnavailable: nothing, or only some of the listings, took effect.
+            CatalogUnavailable: nothing took effect. Listings that could not be made are left to the next step.
         """
         at = surveyed.at
         compares = [Compare(partition_key(at.partition.partition), at.revision)]
@@ -88,7 +88,7 @@ class MoveSteps:
             async with places:
                 try:
                     return await self._list_in(surveyed.at, repository, node)
-                except CatalogUnavailable as error:
+                except MeshError as error:
                     log.info("listing_postponed", extra={"repository": repository, "error": str(error)})
                     return False
 

@@ -7,8 +7,10 @@ import pytest
 from meshnode.base.errors import CatalogUnavailable, Corrupt, Forbidden, MeshError, OutcomeUnknown
 from meshnode.base.ids import NodeId
 from meshnode.catalog.memory import CatalogCall, Moment
-from meshnode.core.keys import RECORDS
+from meshnode.core.keys import RECORDS, encode_partition, partition_key
+from meshnode.core.targets import partition_with_target
 from meshnode.engine.rounds import REREAD_PAUSE_MS
+from meshnode.ports import Put
 from tests.sim.memory_cluster import SETTINGS, MemoryCluster
 from tests.sim.test_cluster import NAME, A, B, play
 
@@ -70,3 +72,30 @@ def test_a_catalog_that_takes_no_writes_is_not_stormed_while_an_outcome_is_looke
         assert (await cluster.set_ref("n1", NAME, B)).generation == 2
 
     play(story)
+
+
+def test_a_move_goes_on_after_the_catalog_has_refused_its_listings(caplog: pytest.LogCaptureFixture) -> None:
+    """Several records are written at once; what one of them met tore the planner down as a defect."""
+
+    async def story(cluster: MemoryCluster) -> None:
+        refusal = Refusal()
+        for name in cluster.nodes:
+            cluster.hooks[name] = refusal
+            await cluster.crash(name)
+            await cluster.restart(name)
+        await cluster.create("n1", NAME)
+        record = await cluster.wait_until_consistent(NAME)
+        before = await cluster.partition(record.partition)
+        wanted = partition_with_target(before, (NodeId("n1"), NodeId("n2"), NodeId("n4")))
+        refusal.error = Forbidden("the catalog does not let this user do that")
+        await cluster.catalog.transact([], [Put(partition_key(before.partition), encode_partition(wanted))])
+        await cluster.clock.sleep(20_000)
+        assert refusal.count > 1
+        refusal.error = None
+        deadline_ms = cluster.clock.monotonic_ms() + 30_000
+        while set((await cluster.partition(record.partition)).replicas) != set(wanted.target):
+            assert cluster.clock.monotonic_ms() < deadline_ms
+            await cluster.clock.sleep(100)
+
+    play(story, count=4)
+    assert "task_failed" not in [one.getMessage() for one in caplog.records]
