@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from meshnode.base.errors import CatalogUnavailable, Corrupt, ReplicaBehind, RepositoryNotFound
+from meshnode.base.errors import CatalogUnavailable, Corrupt, MeshError, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import NodeId, RepositoryId, RepositoryName
 from meshnode.core.keys import NAMES
 from meshnode.core.record import Record, consistent_nodes, is_on_line
@@ -153,12 +153,21 @@ class Reader:
                 return record.key
         store = self.participant.disk.store
         likely = self.records.last_known_key(name)
+        unreadable: MeshError | None = None
         for key in await store.list_replicas() if likely is None else [likely]:
             if known is not None and key.repository != known:
                 continue
-            state = await store.load(key)
+            try:
+                state = await store.load(key)
+            except MeshError as error:
+                if known is not None:
+                    raise
+                unreadable = error
+                continue
             if state is not None and state.name == name and not state.is_deleted:
                 return key
         if known is not None:
             raise ReplicaBehind("no replica here", node=self.own, generation=0)
+        if unreadable is not None:  # it may be the one
+            raise ReplicaBehind("a replica here cannot be read", node=self.own, generation=0) from unreadable
         raise RepositoryNotFound("no such repository is known here, and the catalog is out of reach", name=name)

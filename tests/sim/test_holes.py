@@ -8,7 +8,15 @@ from dataclasses import replace
 
 import pytest
 
-from meshnode.base.errors import Corrupt, MeshError, Overloaded, PeerUnavailable, ReplicaBehind, RepositoryNotFound
+from meshnode.base.errors import (
+    CatalogUnavailable,
+    Corrupt,
+    MeshError,
+    Overloaded,
+    PeerUnavailable,
+    ReplicaBehind,
+    RepositoryNotFound,
+)
 from meshnode.base.ids import Generation, NodeId, ObjectId, RefName, RefValue, RepositoryId, RepositoryName, RoundId
 from meshnode.catalog.memory import CatalogCall, MemoryCatalog, Moment
 from meshnode.core.keys import PARTITIONS, RECORDS, name_key, partition_key, record_key
@@ -18,6 +26,8 @@ from meshnode.core.round import ReplicaKey, Round, WriteKind
 from meshnode.git.memory_packs import MemoryPack
 from meshnode.git.stores import APPLY_REFS
 from meshnode.ports import (
+    Consistency,
+    ConsistencyLevel,
     PackFix,
     Put,
     RefChange,
@@ -654,5 +664,31 @@ def test_a_vote_that_meets_a_replica_that_cannot_be_read_leaves_no_objects() -> 
             await cluster.engine("n2").participant.prepare(opening_of(round_), stream_of(round_, before_round=harm))
         assert quarantines(cluster, "n2") == []
         await cluster.wait_until_consistent(NAME)
+
+    play(story)
+
+
+def test_a_replica_that_cannot_be_read_hides_no_other_while_the_catalog_is_out_of_reach() -> None:
+    """A name that was never looked up at a node is looked for in its replicas then; the first bad one ended the search."""
+
+    async def story(cluster: MemoryCluster) -> None:
+        names = [f"demo/{letter}" for letter in "abcd"]
+        for name in names:
+            await cluster.create("n1", name)
+            await cluster.wait_until_consistent(name)
+        first, *others = cluster.nodes[NodeId("n2")].disk.replicas.values()
+
+        async def cut(_call: CatalogCall) -> None:
+            raise CatalogUnavailable("out of reach")
+
+        _catalog_of(cluster, "n2").hook = cut
+        reads = cluster.engine("n2").reads
+        for trouble, is_unreadable in (("Permission denied", False), ("", True)):
+            first.trouble, first.is_unreadable = trouble, is_unreadable
+            for one in others:
+                view = await reads.view(one.state.name, Consistency(level=ConsistencyLevel.ANY))
+                assert view.key == one.state.key
+            with pytest.raises(ReplicaBehind, match="cannot be read"):
+                await reads.view(first.state.name, Consistency(level=ConsistencyLevel.ANY))
 
     play(story)
