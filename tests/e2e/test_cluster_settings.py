@@ -12,6 +12,8 @@ import pytest
 from tests.e2e.cluster import Cluster, git, running_cluster
 from tests.e2e.waiting import wait_until
 
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.fixture
 def three(tmp_path: Path) -> Iterator[Cluster]:
