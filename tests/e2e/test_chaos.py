@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.isolation import Unfit, check_machine, missing_packages
+from tests.chaos.isolation import UNFIT, Unfit, check_machine, missing_packages
 from tests.e2e.cluster import descendants, is_running
 from tests.e2e.waiting import wait_until
 
@@ -77,6 +77,16 @@ def test_nothing_is_left_of_a_run_that_is_killed(tmp_path: Path) -> None:
         wait_until(lambda: not any(map(is_running, started)), deadline_s=20, what="everything ends")
     assert b"chaos0" not in subprocess.run(["ip", "link"], capture_output=True, check=True).stdout
     assert Path("/proc/self/mounts").read_text() == mounts
+
+
+@pytest.mark.parametrize("module", ["tests.chaos.run", "tests.chaos.life"])
+def test_a_machine_that_cannot_hold_a_run_is_told_what_to_install(tmp_path: Path, module: str) -> None:
+    command = [sys.executable, "-m", module, "--results", str(tmp_path / "results")]
+    environment = {"PATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=_ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == UNFIT
+    assert done.stderr.startswith(f"{module}: missing programs: run make test-setup, or apt-get install ")
+    assert not (tmp_path / "results").exists()
 
 
 def test_what_is_missing_is_said_by_the_names_of_packages(tmp_path: Path) -> None:
