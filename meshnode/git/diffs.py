@@ -7,7 +7,7 @@
 All three ask processes that stay (`git/diff_processes.py`).
 
 A diff is as heavy as its files are large, so it must not stand in the way: git stands back by `NICENESS` where it is heavy
-(`git/priority.py`), and a node reads one slice of one diff after the other (`_turns`), whatever else its loop has to do.
+(`git/priority.py`), and a node reads one slice of one long diff after the other (`_turns`) and rests between them.
 """
 
 from __future__ import annotations
@@ -41,6 +41,11 @@ from meshnode.ports import (
 
 SLICE_BYTES: Final = 48 << 10
 """Read at once: about 1,000 lines, well below 1 ms."""
+SHORT_BYTES: Final = 256 << 10
+"""A longer diff takes turns with the other long ones; a short one waits for none of them."""
+REST_S: Final = 0.001
+"""Between two slices of long diffs: as much of the loop's time as they take, at least, is left to everybody else. They come
+at 25 to 50 MB/s at most, all of them together."""
 PATHS_PORTION: Final = 1_000
 
 _COMMAND: Final = (
@@ -207,12 +212,17 @@ class GitDiffs:
         )
 
     async def _slices(self, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """The output in pieces that are read at once, no two of them in one turn of the loop."""
+        """The output in pieces that are read at once; of all long diffs together one at a time, with rests between."""
+        size = 0
         async with aclosing(chunks):
             async for chunk in chunks:
                 for start in range(0, len(chunk), SLICE_BYTES):
-                    async with self._turns:
+                    if size < SHORT_BYTES:
                         await asyncio.sleep(0)
+                    else:
+                        async with self._turns:
+                            await asyncio.sleep(REST_S)
+                    size += SLICE_BYTES
                     yield chunk[start : start + SLICE_BYTES]
 
 
