@@ -51,7 +51,11 @@ def test_a_lost_catalog_is_rebuilt_from_the_disks_and_everything_heals(cluster: 
     cluster.meshnode("repo", "fork", "team/one", "team/fork")
     for name in ("team/one", "team/gone", "team/old", "team/empty", "team/fork"):
         cluster.wait_consistent(name)
+    own = cluster.json("repo", "factor", "team/fork", "3")["partition"]
+    notes = [cluster.node_path(node) / "families.json" for node in cluster.numbers]
+    wait_until(lambda: all(note.exists() for note in notes), what="every node has noted where the family lives")
     before = cluster.repository("team/fork")
+    assert before["partition"] == own
     cluster.meshnode("cluster", "settings", "set", "scrub.slots=2")
     wait_until(lambda: settings_version(cluster) == [1, 1, 1], what="every node has heard of it")
 
@@ -79,6 +83,8 @@ def test_a_lost_catalog_is_rebuilt_from_the_disks_and_everything_heals(cluster: 
     assert set(found["team/one"]["consistent"]) == {"n1", "n2"}
     assert found["team/one"]["inconsistent"] == ["n3"]
     assert "highest published" in found["team/one"]["reason"]
+    assert {name for name, one in found.items() if one["partition"] == own} == {"team/one", "team/fork"}
+    assert any("its own factor is not known" in doubt for doubt in done["doubts"])
     again = cluster.meshnode("catalog", "rebuild", check=False)
     assert again.returncode == 5
     assert "not empty" in again.stderr
