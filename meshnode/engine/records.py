@@ -203,7 +203,10 @@ class Records:
 
     async def learn(self, record: Record) -> None:
         """Take in where a repository lives, before anything is done with a record that came another way than by here."""
-        if record.partition == record.home or self._elsewhere.get(record.repository) == record.partition:
+        if record.partition == record.home:
+            self._elsewhere.pop(record.repository, None)
+            return
+        if self._elsewhere.get(record.repository) == record.partition:
             return
         await self._on_elsewhere(record)
         self._elsewhere[record.repository] = record.partition
@@ -222,27 +225,25 @@ class Records:
     async def read_at(self, repository: RepositoryId, partition: PartitionId) -> RecordAt:
         """Record and partition at one revision, fresh. `partition` is a guess where there is a record, else it counts."""
         for _ in range(GUESSES_MAX):
-            at = await self._read_at(repository, partition)
-            if at.record is None or at.record.partition == partition:
-                return at
-            partition = at.record.partition
-            await self.learn(at.record)
+            found, placed, config = await self.get(
+                [record_key(repository), partition_key(partition), config_key(repository)]
+            )
+            record = self._decode(found)
+            if record is not None and record.partition != partition:
+                partition = record.partition
+                await self.learn(record)
+            elif placed is None:
+                raise RepositoryNotFound("no such partition in the catalog", partition=partition)
+            else:
+                return RecordAt(
+                    record=record,
+                    record_revision=0 if found is None else found.revision,
+                    partition=decode_partition(placed.value),
+                    partition_revision=placed.revision,
+                    config_entry=None if config is None else config.value,
+                    config_revision=0 if config is None else config.revision,
+                )
         raise ReplicaBehind("the repository moves from partition to partition; try again", repository=repository)
-
-    async def _read_at(self, repository: RepositoryId, partition: PartitionId) -> RecordAt:
-        record, placed, config = await self.get(
-            [record_key(repository), partition_key(partition), config_key(repository)]
-        )
-        if placed is None:
-            raise RepositoryNotFound("no such partition in the catalog", partition=partition)
-        return RecordAt(
-            record=self._decode(record),
-            record_revision=0 if record is None else record.revision,
-            partition=decode_partition(placed.value),
-            partition_revision=placed.revision,
-            config_entry=None if config is None else config.value,
-            config_revision=0 if config is None else config.revision,
-        )
 
     def _decode(self, entry: Entry | None) -> Record | None:
         return None if entry is None else decode_record(entry.value)

@@ -65,12 +65,12 @@ async def test_a_family_is_written_down_once_and_again_after_a_failure() -> None
     notes = FamilyNotes(supervisor=supervisor, write=write)
     record = replace(a_record(5), partition=PartitionId(256))
     notes.note(record)
-    await supervisor.drain("family-note")
+    await supervisor.drain("note-families")
     full = False
     other = replace(record, fork_root=OTHER, partition=PartitionId(257))
     notes.note(other)
     notes.note(other)
-    await supervisor.drain("family-note")
+    await supervisor.drain("note-families")
     assert written == [{record.fork_root: PartitionId(256), OTHER: PartitionId(257)}]
     await supervisor.close()
     await asyncio.sleep(0)

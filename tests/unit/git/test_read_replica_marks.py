@@ -46,6 +46,6 @@ async def test_the_note_follows_the_cluster_and_is_written_when_it_changes() -> 
     voting = Partition(partition=PartitionId(7), replicas=(N1, N4), read_replicas=(N4,))
     for partition in (plain, plain, reading, reading, voting, reading):
         notes.note([partition])
-        await supervisor.drain("read-replica-note")
+        await supervisor.drain("note-read-replicas")
     await supervisor.close()
     assert written == [frozenset(), {7}, {7}], "what failed is written with the next change"
