@@ -51,7 +51,7 @@ demo-etcd: setup  ## the same over a three-member etcd cluster
 FAST_TESTS := tests/sim tests/contract tests/crash/test_order.py tests/unit tests/fuzz tests/chaos
 
 .PHONY: check
-check: check-setup check-proto  ## format, lint, types, floors, generated code, fast tests (about four minutes on two cores)
+check: check-setup check-proto  ## format, lint, types, floors, generated code, fast tests (about three minutes on two cores)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
