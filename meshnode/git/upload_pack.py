@@ -28,6 +28,7 @@ from meshnode.config import LimitSettings
 from meshnode.core.round import ReplicaKey
 from meshnode.git.advertisement import format_upload_advertisement
 from meshnode.git.command import GitCommands
+from meshnode.git.disk import on_disk
 from meshnode.git.failure import failure_of
 from meshnode.git.fetch_request import REQUEST_BYTES_MAX, FetchRequest, read_command, read_first, read_request
 from meshnode.git.ls_refs import format_answer, parse_arguments
@@ -112,7 +113,7 @@ class UploadPackProtocol:
                 (key, version, request.fingerprint),
                 snapshot,
                 make=lambda: _GitAnswer(self._run_git, key, version, request),
-                expect_bytes=lambda: asyncio.to_thread(packs_bytes, path),
+                expect_bytes=lambda: on_disk(packs_bytes, path),
                 chunk_bytes=CHUNK_BYTES,
             )
         else:
