@@ -9,17 +9,15 @@ Whoever does this may die at any point: there is nothing between before and afte
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from meshnode.base.errors import Fenced, NotFound, OutcomeUnknown
+from meshnode.base.errors import CatalogUnavailable, Fenced, NotFound, OutcomeUnknown
 from meshnode.base.ids import PartitionId, RepositoryId
 from meshnode.core.families import check_family_size, next_partition, partition_for_family, record_in
 from meshnode.core.keys import (
-    RECORDS,
     decode_partition,
     decode_record,
     encode_partition,
@@ -30,7 +28,7 @@ from meshnode.core.keys import (
     record_key,
 )
 from meshnode.core.record import Partition, Record, RepositoryState
-from meshnode.engine.survey import PAGE, read_partitions
+from meshnode.engine.survey import read_partitions, read_records
 from meshnode.ports import Catalog, Compare, Entry, Put
 
 log = logging.getLogger("meshnode.engine")
@@ -92,25 +90,25 @@ class Families:
         raise Fenced("the family kept growing meanwhile; ask again", fork_root=root)
 
     async def _members(self, root: RepositoryId) -> list[RepositoryId]:
-        found: list[RepositoryId] = []
-        after = ""
-        while True:
-            page = await self.catalog.range(RECORDS, after=after, limit=PAGE)
-            records = [decode_record(entry.value) for entry in page]
-            found += [record.repository for record in records if record.fork_root == root and _was_published(record)]
-            if len(page) < PAGE:
-                return found
-            after = page[-1].key
-            await asyncio.sleep(0)
+        return [
+            record.repository
+            async for record in read_records(self.catalog)
+            if record.fork_root == root and _was_published(record)
+        ]
 
     async def _move(self, look: _Look) -> Partition | None:
         """Try one transaction after the other; None where something is not as it was at the look."""
         root, number, free = look.root, look.number, look.free
         is_unknown = False
         for _ in range(TRIES_MAX):
-            own, shared, mark, *entries = await self.catalog.get(
-                [partition_key(free), partition_key(number), fork_mark_key(root), *map(record_key, look.members)]
-            )
+            try:
+                own, shared, mark, *entries = await self.catalog.get(
+                    [partition_key(free), partition_key(number), fork_mark_key(root), *map(record_key, look.members)]
+                )
+            except CatalogUnavailable as error:
+                if is_unknown:  # which would promise that nothing was written
+                    raise _unknown() from error
+                raise
             if own is not None:
                 made = decode_partition(own.value)
                 return made if made.family == root else None
@@ -130,9 +128,17 @@ class Families:
                     return wanted
             except OutcomeUnknown:  # it can still land: then the next one meets other revisions, and finds it done
                 is_unknown = True
+            except CatalogUnavailable as error:
+                if is_unknown:
+                    raise _unknown() from error
+                raise
         if is_unknown:
-            raise OutcomeUnknown("the family may have a partition of its own now; look at `meshnode repo show`")
+            raise _unknown()
         raise Fenced("the repositories are written to all the time; ask again", fork_root=root)
+
+
+def _unknown() -> OutcomeUnknown:
+    return OutcomeUnknown("the family may have a partition of its own now; look at `meshnode repo show`")
 
 
 def _was_published(record: Record) -> bool:

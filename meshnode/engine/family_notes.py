@@ -29,5 +29,6 @@ class FamilyNotes:
 
     def note(self, record: Record) -> None:
         """Take in where a record's family lives."""
-        self._heard = {**self._heard, record.fork_root: record.partition}
-        self._note.note(self._heard)
+        if self._heard.get(record.fork_root) != record.partition:
+            self._heard = {**self._heard, record.fork_root: record.partition}
+            self._note.note(self._heard)

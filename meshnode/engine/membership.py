@@ -165,7 +165,8 @@ class ClusterMembership:
             self._online = {node.node: node for node in online}
         if keys.PARTITIONS in entries:
             partitions = [keys.decode_partition(entry.value) for entry in entries[keys.PARTITIONS]]
-            self._partitions = {placed.partition: placed for placed in partitions}
+            # None is ever removed: one that was heard of stays known, though an older read may end after a newer one.
+            self._partitions = {**self._partitions, **{placed.partition: placed for placed in partitions}}
         if keys.MOVE_CONTROL in entries:
             self._control = next((decode_control(entry.value) for entry in entries[keys.MOVE_CONTROL]), MoveControl())
         self._on_keys(list(self._nodes.values()), self._applications)

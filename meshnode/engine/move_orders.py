@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from meshnode.base.errors import Fenced, InvalidRequest, NotFound
+from meshnode.base.errors import CatalogUnavailable, Fenced, InvalidRequest, NotFound
 from meshnode.base.ids import NodeId, PartitionId
 from meshnode.core.availability import blockers_of_rest, zone_warnings
 from meshnode.core.control import MoveControl, decode_control, decode_progress, encode_control
@@ -110,9 +110,12 @@ class MoveOrders:
         return now
 
     async def warnings(self, factor: int) -> tuple[str, ...]:
-        """What to say of a factor that was just ordered."""
-        await self.membership.refresh()
-        now = await self.mover.read()
+        """What to say of a factor that was just ordered: it is, whatever the catalog does now."""
+        try:
+            await self.membership.refresh()
+            now = await self.mover.read()
+        except CatalogUnavailable:
+            return ("it is ordered; what it means for zones cannot be told while the catalog is out of reach",)
         plan = plan_targets(now.cluster, is_balancing=False)
         warnings = zone_warnings(_after(now.cluster, plan.targets))
         if factor and factor % 2 == 0:

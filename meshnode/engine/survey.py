@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -62,6 +62,19 @@ async def read_all(catalog: Catalog, prefix: str) -> list[Entry]:
             return entries
 
 
+async def read_records(catalog: Catalog) -> AsyncIterator[Record]:
+    """Every record, a page at a time. Raises Corrupt."""
+    after = ""
+    while True:
+        page = await catalog.range(RECORDS, after=after, limit=PAGE)
+        for entry in page:
+            yield decode_record(entry.value)
+        if len(page) < PAGE:
+            return
+        after = page[-1].key
+        await asyncio.sleep(0)
+
+
 async def read_partitions(catalog: Catalog) -> list[tuple[Partition, int]]:
     """Every partition with its revision, in order."""
     return [(decode_partition(entry.value), entry.revision) for entry in await read_all(catalog, PARTITIONS)]
@@ -97,22 +110,14 @@ async def _tally(catalog: Catalog, partitions: dict[PartitionId, PartitionAt]) -
     records: Counter[PartitionId] = Counter()
     listings: dict[PartitionId, Counter[NodeId]] = {number: Counter() for number in partitions}
     unlisted: dict[PartitionId, list[RepositoryId]] = {number: [] for number in partitions}
-    after = ""
-    while True:
-        page = await catalog.range(RECORDS, after=after, limit=PAGE)
-        for entry in page:
-            record = decode_record(entry.value)
-            at = partitions.get(record.partition)
-            if at is None or record.state is not RepositoryState.ACTIVE:
-                continue
-            records[record.partition] += 1
-            listings[record.partition].update(record.inconsistent)
-            if _is_to_be_listed(at.partition, record):
-                unlisted[record.partition].append(record.repository)
-        if len(page) < PAGE:
-            break
-        after = page[-1].key
-        await asyncio.sleep(0)
+    async for record in read_records(catalog):
+        at = partitions.get(record.partition)
+        if at is None or record.state is not RepositoryState.ACTIVE:
+            continue
+        records[record.partition] += 1
+        listings[record.partition].update(record.inconsistent)
+        if _is_to_be_listed(at.partition, record):
+            unlisted[record.partition].append(record.repository)
     return [
         Surveyed(
             at=at,
@@ -126,17 +131,10 @@ async def _tally(catalog: Catalog, partitions: dict[PartitionId, PartitionAt]) -
 async def families(catalog: Catalog) -> dict[PartitionId, Counter[RepositoryId]]:
     """How many active repositories each fork family has, by the partitions that anyone lives in."""
     found: dict[PartitionId, Counter[RepositoryId]] = {}
-    after = ""
-    while True:
-        page = await catalog.range(RECORDS, after=after, limit=PAGE)
-        for entry in page:
-            record = decode_record(entry.value)
-            if record.state is RepositoryState.ACTIVE:
-                found.setdefault(record.partition, Counter())[record.fork_root] += 1
-        if len(page) < PAGE:
-            return found
-        after = page[-1].key
-        await asyncio.sleep(0)
+    async for record in read_records(catalog):
+        if record.state is RepositoryState.ACTIVE:
+            found.setdefault(record.partition, Counter())[record.fork_root] += 1
+    return found
 
 
 def _is_to_be_listed(partition: Partition, record: Record) -> bool:

@@ -25,6 +25,7 @@ from typing import Final, Protocol
 
 from meshnode.base.errors import Overloaded
 from meshnode.git.disk import on_disk
+from meshnode.git.layout import alternates_of
 
 KEPT_S: Final = 60.0
 """How long a whole answer waits for the next one who asks: a storm of builds begins within seconds."""
@@ -75,6 +76,8 @@ class SharedAnswers:
         self._bytes_max = bytes_max
         self._count = count
         self._answers: dict[Hashable, _Answer] = {}
+        self._read_out: set[_Answer] = set()
+        """Nobody else gets them, and somebody still reads them: they take their room until then."""
         self._full_until_s = 0.0
 
     async def stream(
@@ -109,9 +112,11 @@ class SharedAnswers:
                 yield chunk
         finally:
             answer.readers -= 1
-            if not answer.readers and not answer.is_whole:
-                self._forget(key, answer)
-                await answer.stop()
+            if not answer.readers:
+                self._read_out.discard(answer)
+                if not answer.is_whole:
+                    self._forget(key, answer)
+                    await answer.stop()
 
     def _find(self, key: Hashable, snapshot: object) -> _Answer | None:
         answer = self._answers.get(key)
@@ -124,6 +129,8 @@ class SharedAnswers:
         if size_bytes > self._bytes_max // PARTS or not self._has_room(size_bytes):
             return None
         self._count("made")
+        if key in self._answers:
+            self._forget(key, self._answers[key])
         answer = self._answers[key] = _Answer(snapshot, size_bytes, self._open_file)
         answer.begin(make(), lambda made: self._ended(key, made))
         return answer
@@ -137,22 +144,28 @@ class SharedAnswers:
         return self._fits(size_bytes)
 
     def _fits(self, size_bytes: int) -> bool:
-        taken = sum(answer.size_bytes for answer in self._answers.values())
-        return taken + size_bytes <= self._bytes_max and len(self._answers) < ANSWERS_MAX
+        there = [*self._answers.values(), *self._read_out]
+        taken = sum(answer.size_bytes for answer in there)
+        return taken + size_bytes <= self._bytes_max and len(there) < ANSWERS_MAX
 
     def _ended(self, key: Hashable, answer: _Answer) -> None:
         loop = asyncio.get_running_loop()
         if answer.met_full_disk:
             self._full_until_s = loop.time() + RETRY_S
-        if answer.is_whole:
-            loop.call_later(KEPT_S, self._forget, key, answer)
+        if answer.is_whole and self._answers.get(key) is answer:
+            answer.timer = loop.call_later(KEPT_S, self._forget, key, answer)
         else:
             self._forget(key, answer)
 
     def _forget(self, key: Hashable, answer: _Answer) -> None:
         """Let nobody else have it; the file goes with its last reader."""
-        if self._answers.get(key) is answer:
-            del self._answers[key]
+        if self._answers.get(key) is not answer:
+            return
+        del self._answers[key]
+        if answer.timer is not None:
+            answer.timer.cancel()  # it would keep the file
+        if answer.readers:
+            self._read_out.add(answer)
 
 
 class _Answer:
@@ -160,13 +173,20 @@ class _Answer:
 
     def __init__(self, snapshot: object, size_bytes: int, open_file: Callable[[], int]) -> None:
         self.snapshot = snapshot
-        self.size_bytes = size_bytes
         self.readers = 0
+        self.timer: asyncio.TimerHandle | None = None
+        """Ends its being kept."""
+        self._expected_bytes = size_bytes
         self.is_whole = False
         self._store = _Store(open_file)
         self._is_over = False
         self._grown = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes, as expected, or as it is where that is more."""
+        return max(self._expected_bytes, self._store.size)
 
     @property
     def has_failed(self) -> bool:
@@ -268,15 +288,13 @@ def packs_bytes(repository: Path) -> int:
     """About how long a whole clone is: the packs of a repository, and of those it shares objects with. Blocking."""
     total = 0
     known: set[Path] = set()
-    waiting = [repository / "objects"]
+    waiting = [repository]
     while waiting and len(known) < ALTERNATES_MAX:
-        objects = waiting.pop()
-        if objects in known:
+        place = waiting.pop()
+        if place in known:
             continue
-        known.add(objects)
-        with contextlib.suppress(FileNotFoundError), os.scandir(objects / "pack") as entries:
+        known.add(place)
+        with contextlib.suppress(FileNotFoundError), os.scandir(place / "objects" / "pack") as entries:
             total += sum(entry.stat().st_size for entry in entries if entry.name.endswith(".pack"))
-        with contextlib.suppress(FileNotFoundError):
-            lines = (objects / "info" / "alternates").read_text().splitlines()
-            waiting += [(objects / line).resolve() for line in lines if line]
+        waiting += [objects.parent for objects in alternates_of(place)]
     return total

@@ -68,6 +68,20 @@ async def populate(cluster: MemoryCluster) -> list[str]:
     return neighbours
 
 
+def hold_the_next_publish(cluster: MemoryCluster, at: str) -> tuple[asyncio.Event, asyncio.Event]:
+    """Stop a node's next publish: set once it is held, and to be set to let it go."""
+    is_held, is_free = asyncio.Event(), asyncio.Event()
+
+    async def hold(call: CatalogCall) -> None:
+        is_publish = any(write.key.startswith(keys.RECORDS) for write in call.writes)
+        if call.moment is Moment.BEFORE and is_publish and not is_held.is_set():
+            is_held.set()
+            await is_free.wait()
+
+    cluster.engine(at).world.catalog.hook = hold  # type: ignore[attr-defined]
+    return is_held, is_free
+
+
 def test_a_family_gets_a_partition_of_its_own_and_nobody_else_moves() -> None:
     async def story(cluster: MemoryCluster) -> None:
         neighbours = await populate(cluster)
@@ -151,15 +165,7 @@ def test_writes_go_on_while_a_family_moves_out_and_none_is_lost() -> None:
 def test_a_round_that_meets_the_move_is_published_by_the_votes_it_has() -> None:
     async def story(cluster: MemoryCluster) -> None:
         await populate(cluster)
-        is_held, is_free = asyncio.Event(), asyncio.Event()
-
-        async def hold_the_publish(call: CatalogCall) -> None:
-            is_publish = any(write.key.startswith(keys.RECORDS) for write in call.writes)
-            if call.moment is Moment.BEFORE and is_publish and not is_held.is_set():
-                is_held.set()
-                await is_free.wait()
-
-        cluster.engine("n1").world.catalog.hook = hold_the_publish  # type: ignore[attr-defined]
+        is_held, is_free = hold_the_next_publish(cluster, "n1")
         generation = (await cluster.record(FAMILY[0])).generation
         writing = asyncio.ensure_future(cluster.set_ref("n1", FAMILY[0], oid(5)))
         await is_held.wait()
@@ -176,15 +182,7 @@ def test_a_round_that_meets_the_move_is_published_by_the_votes_it_has() -> None:
 def test_a_fork_that_is_created_meanwhile_lives_with_its_family() -> None:
     async def story(cluster: MemoryCluster) -> None:
         await populate(cluster)
-        is_held, is_free = asyncio.Event(), asyncio.Event()
-
-        async def hold_the_publish(call: CatalogCall) -> None:
-            is_publish = any(write.key.startswith(keys.RECORDS) for write in call.writes)
-            if call.moment is Moment.BEFORE and is_publish and not is_held.is_set():
-                is_held.set()
-                await is_free.wait()
-
-        cluster.engine("n1").world.catalog.hook = hold_the_publish  # type: ignore[attr-defined]
+        is_held, is_free = hold_the_next_publish(cluster, "n1")
         forking = asyncio.ensure_future(fork(cluster, FAMILY[0], "demo/late"))
         await is_held.wait()
         await set_factor(cluster, FAMILY[0], 5, at="n2")
@@ -274,6 +272,29 @@ def test_an_outcome_that_is_not_known_is_looked_up(moment: Moment) -> None:
     play(story)
 
 
+@pytest.mark.parametrize("operation", ["get", "transact"])
+def test_a_catalog_that_goes_away_after_an_unknown_outcome_does_not_make_it_a_refusal(operation: str) -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        await populate(cluster)
+        lost: list[CatalogCall] = []
+
+        async def lose(call: CatalogCall) -> None:
+            if call.moment is not Moment.BEFORE:
+                return
+            is_move = any(write.key.startswith(keys.FAMILIES) for write in call.writes)
+            if is_move and not lost:
+                lost.append(call)
+                raise OutcomeUnknown("no answer")
+            if lost and call.operation == operation and (is_move or operation == "get"):
+                raise CatalogUnavailable("down")
+
+        cluster.engine("n2").world.catalog.hook = lose  # type: ignore[attr-defined]
+        with pytest.raises(OutcomeUnknown):
+            await set_factor(cluster, FAMILY[0], 5, at="n2")
+
+    play(story)
+
+
 def test_two_orders_at_once_make_one_partition() -> None:
     async def story(cluster: MemoryCluster) -> None:
         await populate(cluster)
@@ -345,5 +366,25 @@ def test_a_node_that_slept_through_the_move_serves_and_repairs_when_it_is_back()
         await cluster.restart("n2")
         for name in FAMILY:
             await cluster.wait_until_consistent(name)
+
+    play(story)
+
+
+def test_an_order_that_is_written_is_done_although_the_catalog_goes_away_right_after_it() -> None:
+    async def story(cluster: MemoryCluster) -> None:
+        await populate(cluster)
+        ordered: list[CatalogCall] = []
+
+        async def go_away(call: CatalogCall) -> None:
+            is_move = any(write.key.startswith(keys.FAMILIES) for write in call.writes)
+            if ordered and call.moment is Moment.BEFORE:
+                raise CatalogUnavailable("down")
+            if is_move and call.moment is Moment.AFTER:
+                ordered.append(call)
+
+        cluster.engine("n2").world.catalog.hook = go_away  # type: ignore[attr-defined]
+        done = await set_factor(cluster, FAMILY[0], 5, at="n2")
+        assert done.partition == PARTITIONS
+        assert "it is ordered" in done.warnings[0]
 
     play(story)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
@@ -174,6 +175,39 @@ def test_what_has_no_room_is_made_for_one_alone_and_idle_answers_make_room() -> 
         assert none.counted == ["alone"]
 
     play(story)
+
+
+def test_an_answer_that_nobody_else_gets_takes_its_room_until_its_last_reader_has_left() -> None:
+    async def story() -> None:
+        site = Site(bytes_max=8 << 20)
+        slow = []
+        for _ in range(4):  # one generation after the other, each with a client that takes its time
+            making = Making(b"1", b"2")
+            reader = site.ask(making, snapshot=object(), size=2 << 20)
+            assert await anext(reader) == b"1"
+            making.may_go_on.set()
+            slow.append(reader)
+        assert await whole(site.ask(Making(b"x"), size=2 << 20)) == b"x"
+        assert site.counted == ["made"] * 4 + ["alone"]
+        for reader in slow:
+            assert await whole(reader) == b"2"
+        assert await whole(site.ask(Making(b"x"), size=2 << 20)) == b"x"
+        assert site.counted[-1] == "made"
+
+    play(story)
+
+
+async def test_an_answer_that_makes_room_gives_its_file_back_at_once(tmp_path: Path) -> None:
+    site = Site(tmp_path, bytes_max=4 * SMALL_BYTES)
+    before = len(await asyncio.to_thread(os.listdir, "/proc/self/fd"))
+    for number in range(6):
+        making = Making(bytes(SMALL_BYTES), b"more")
+        making.may_go_on.set()
+        assert len(await whole(site.ask(making, str(number)))) == SMALL_BYTES + 4
+        del making
+    gc.collect()
+    kept = len(await asyncio.to_thread(os.listdir, "/proc/self/fd")) - before
+    assert kept == 3, "each is a little over a quarter of the room"
 
 
 def test_no_more_answers_are_kept_than_files_may_be_open_for() -> None:
