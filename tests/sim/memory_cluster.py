@@ -8,7 +8,7 @@ await cluster.restart("n3")
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -38,7 +38,7 @@ from meshnode.ports import (
     Replication,
     WriteResult,
 )
-from tests.sim.virtual_time import SeededEntropy, VirtualClock
+from tests.sim.virtual_time import SeededEntropy, VirtualClock, run_virtual
 
 MAIN = RefName("refs/heads/main")
 PARTITIONS = 4
@@ -259,3 +259,17 @@ def _unused_remote() -> RemoteTransport:
 def _unused_fetch() -> FetchProtocol:
     unused: object = Unused()
     return unused  # type: ignore[return-value]
+
+
+def play_on_five(story: Callable[[MemoryCluster], Awaitable[None]]) -> None:
+    """Run a story on five nodes in virtual time; all four partitions are on n1 to n3."""
+
+    async def run() -> None:
+        cluster = MemoryCluster([f"n{number}" for number in range(1, 6)])
+        await cluster.start()
+        try:
+            await story(cluster)
+        finally:
+            await cluster.stop()
+
+    run_virtual(run())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -16,26 +15,9 @@ from meshnode.core import keys
 from meshnode.core.families import FAMILY_MAX
 from meshnode.core.record import Record, RepositoryState
 from meshnode.ports import FactorOfRepository, Put
-from tests.sim.memory_cluster import PARTITIONS, MemoryCluster
-from tests.sim.virtual_time import run_virtual
-
-Story = Callable[[MemoryCluster], Awaitable[None]]
+from tests.sim.memory_cluster import PARTITIONS, MemoryCluster, play_on_five
 
 FAMILY = ("demo/root", "demo/fork", "demo/grandchild")
-
-
-def play(story: Story) -> None:
-    """Run a story on five nodes; all four partitions are on n1 to n3."""
-
-    async def run() -> None:
-        cluster = MemoryCluster([f"n{number}" for number in range(1, 6)])
-        await cluster.start()
-        try:
-            await story(cluster)
-        finally:
-            await cluster.stop()
-
-    run_virtual(run())
 
 
 def oid(number: int) -> str:
@@ -105,7 +87,7 @@ def test_a_family_gets_a_partition_of_its_own_and_nobody_else_moves() -> None:
         for node in cluster.nodes:
             assert await cluster.read(node, FAMILY[2]) == oid(22)
 
-    play(story)
+    play_on_five(story)
 
 
 def test_its_factor_is_lowered_again_online_and_copies_that_are_left_go() -> None:
@@ -126,7 +108,7 @@ def test_its_factor_is_lowered_again_online_and_copies_that_are_left_go() -> Non
         await set_factor(cluster, FAMILY[0], 0)
         assert (await cluster.wait_until_replicas(FAMILY[2], 3)).factor is None
 
-    play(story)
+    play_on_five(story)
 
 
 def test_writes_go_on_while_a_family_moves_out_and_none_is_lost() -> None:
@@ -159,7 +141,7 @@ def test_writes_go_on_while_a_family_moves_out_and_none_is_lost() -> None:
             await cluster.wait_until_consistent(name)
             assert await cluster.read("n4", name) == oid(acknowledged[name])
 
-    play(story)
+    play_on_five(story)
 
 
 def test_a_round_that_meets_the_move_is_published_by_the_votes_it_has() -> None:
@@ -176,7 +158,7 @@ def test_a_round_that_meets_the_move_is_published_by_the_votes_it_has() -> None:
         await cluster.wait_until_replicas(FAMILY[0], 5)
         assert await cluster.read("n5", FAMILY[0]) == oid(5)
 
-    play(story)
+    play_on_five(story)
 
 
 def test_a_fork_that_is_created_meanwhile_lives_with_its_family() -> None:
@@ -192,7 +174,7 @@ def test_a_fork_that_is_created_meanwhile_lives_with_its_family() -> None:
         await cluster.wait_until_replicas("demo/late", 5)
         assert await cluster.read("n5", "demo/late") == oid(1)
 
-    play(story)
+    play_on_five(story)
 
 
 def test_a_fork_that_is_created_behind_the_look_at_the_family_is_seen() -> None:
@@ -210,7 +192,7 @@ def test_a_fork_that_is_created_behind_the_look_at_the_family_is_seen() -> None:
         assert late[0].partition != PARTITIONS
         assert {(await cluster.record(name)).partition for name in (*FAMILY, "demo/late")} == {PARTITIONS}
 
-    play(story)
+    play_on_five(story)
 
 
 def test_many_forks_at_once_do_not_disturb_each_other() -> None:
@@ -219,7 +201,7 @@ def test_many_forks_at_once_do_not_disturb_each_other() -> None:
         made = await asyncio.gather(*(fork(cluster, FAMILY[0], f"class/{number}") for number in range(8)))
         assert len({record.repository for record in made}) == 8
 
-    play(story)
+    play_on_five(story)
 
 
 def test_deleted_members_go_along_and_a_large_family_stays() -> None:
@@ -246,7 +228,7 @@ def test_deleted_members_go_along_and_a_large_family_stays() -> None:
         with pytest.raises(InvalidRequest):  # the deleted one counts
             await set_factor(cluster, "large/0", 5)
 
-    play(story)
+    play_on_five(story)
 
 
 @pytest.mark.parametrize("moment", [Moment.BEFORE, Moment.AFTER])
@@ -269,7 +251,7 @@ def test_an_outcome_that_is_not_known_is_looked_up(moment: Moment) -> None:
         others = list(range(PARTITIONS + 1, PARTITIONS + 3))
         assert await cluster.catalog.get([keys.partition_key(PartitionId(number)) for number in others]) == [None, None]
 
-    play(story)
+    play_on_five(story)
 
 
 @pytest.mark.parametrize("operation", ["get", "transact"])
@@ -292,7 +274,7 @@ def test_a_catalog_that_goes_away_after_an_unknown_outcome_does_not_make_it_a_re
         with pytest.raises(OutcomeUnknown):
             await set_factor(cluster, FAMILY[0], 5, at="n2")
 
-    play(story)
+    play_on_five(story)
 
 
 def test_two_orders_at_once_make_one_partition() -> None:
@@ -307,7 +289,7 @@ def test_two_orders_at_once_make_one_partition() -> None:
         assert len(own) == 1
         assert own != {(await cluster.record("demo/other")).partition}
 
-    play(story)
+    play_on_five(story)
 
 
 def test_a_wish_that_cannot_be_had_changes_nothing() -> None:
@@ -328,7 +310,7 @@ def test_a_wish_that_cannot_be_had_changes_nothing() -> None:
             await set_factor(cluster, FAMILY[0], 5)
         assert (await cluster.record(FAMILY[0])).partition == number
 
-    play(story)
+    play_on_five(story)
 
 
 def test_a_family_moves_out_in_the_middle_of_its_partitions_move_and_takes_it_along() -> None:
@@ -349,7 +331,7 @@ def test_a_family_moves_out_in_the_middle_of_its_partitions_move_and_takes_it_al
             assert await cluster.read("n5", name) == oid(1)
         assert left.target == ()
 
-    play(story)
+    play_on_five(story)
 
 
 def test_a_node_that_slept_through_the_move_serves_and_repairs_when_it_is_back() -> None:
@@ -367,7 +349,7 @@ def test_a_node_that_slept_through_the_move_serves_and_repairs_when_it_is_back()
         for name in FAMILY:
             await cluster.wait_until_consistent(name)
 
-    play(story)
+    play_on_five(story)
 
 
 def test_an_order_that_is_written_is_done_although_the_catalog_goes_away_right_after_it() -> None:
@@ -387,4 +369,4 @@ def test_an_order_that_is_written_is_done_although_the_catalog_goes_away_right_a
         assert done.partition == PARTITIONS
         assert "it is ordered" in done.warnings[0]
 
-    play(story)
+    play_on_five(story)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -13,25 +12,8 @@ from meshnode.core import keys
 from meshnode.core.record import Record
 from meshnode.core.write import Finish, Outcome, PublishConflict, RecordRead, VoteGranted, WriteRound
 from meshnode.ports import Put
-from tests.sim.memory_cluster import MAIN, PARTITIONS, MemoryCluster
-from tests.sim.virtual_time import run_virtual
+from tests.sim.memory_cluster import MAIN, PARTITIONS, MemoryCluster, play_on_five
 from tests.unit.core.builders import N1, N2, N3, a_partition, a_round
-
-Story = Callable[[MemoryCluster], Awaitable[None]]
-
-
-def play(story: Story) -> None:
-    """Run a story on five nodes; all four partitions are on n1 to n3."""
-
-    async def run() -> None:
-        cluster = MemoryCluster([f"n{number}" for number in range(1, 6)])
-        await cluster.start()
-        try:
-            await story(cluster)
-        finally:
-            await cluster.stop()
-
-    run_virtual(run())
 
 
 async def create(cluster: MemoryCluster, name: str, factor: int = 0, at: str = "n1") -> Record:
@@ -58,7 +40,7 @@ def test_a_repository_created_with_a_factor_gets_a_partition_that_has_it() -> No
         )
         assert fork.record.partition == five.partition, "a family lives together"
 
-    play(story)
+    play_on_five(story)
 
 
 def test_a_wish_that_cannot_be_had_says_why_and_creates_nothing() -> None:
@@ -75,7 +57,7 @@ def test_a_wish_that_cannot_be_had_says_why_and_creates_nothing() -> None:
         for number in range(PARTITIONS):
             assert (await cluster.partition(PartitionId(number))).factor is None
 
-    play(story)
+    play_on_five(story)
 
 
 def test_nobody_is_created_in_a_partition_whose_factor_changed_behind_the_choice() -> None:
@@ -93,7 +75,7 @@ def test_nobody_is_created_in_a_partition_whose_factor_changed_behind_the_choice
         with pytest.raises(Fenced):
             await create(cluster, "demo/late")
 
-    play(story)
+    play_on_five(story)
 
 
 def test_a_create_is_not_published_to_a_partition_whose_factor_changed_since() -> None:
