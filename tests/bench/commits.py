@@ -6,15 +6,11 @@ the visitors of a page do.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
-
-from google.protobuf.message import Message
 
 from meshnode.v1 import commit_pb2
-from tests.bench.client import BenchClient
+from tests.bench.asked import IN_A_ROW, call, stream
 from tests.bench.clients import seconds_of_git
 from tests.bench.floor import measure_floor
 from tests.bench.measure import Row, interleave
@@ -23,11 +19,10 @@ from tests.e2e.api.caller import Api
 from tests.e2e.cluster import git
 from tests.e2e.history import Shape, make_repository
 
-M = TypeVar("M", bound=Message)
-
 _NAME = "bench/commits"
 _SHAPE = Shape(commits=10_000, branches=100, tags=20, files=300)
 _AIM = "at most 1.0x"
+_SERVICE = "/mesh.v1.CommitService"
 
 
 def measure(bench: Bench) -> None:
@@ -38,20 +33,19 @@ def measure(bench: Bench) -> None:
     path = bench.cluster.replica_path(1, _NAME)
     branches = git("for-each-ref", "--format=%(refname)", "refs/heads/", cwd=path).stdout.split()
     files = git("ls-tree", "-r", "-z", "--name-only", "main", cwd=path).stdout.split("\0")
-    with BenchClient(bench.cluster.data) as client:
-        with Api(bench.cluster) as api:
-            measure_floor(bench, api, "commits", _NAME)
-        asked = _Asked(client)
+    with Api(bench.cluster) as api:
+        measure_floor(bench, api, "commits", _NAME)
+        asked = _Asked(api)
         asked.page("main")
         compare = _Compare(bench, path)
-        compare.row("get a commit", 30, lambda n: asked.get(f"main~{n}"), lambda n: [["show", "-s", f"main~{n}"]])
-        compare.row("list 100 commits, fresh", 30, lambda n: asked.page(f"main~{n}"), _log)
-        compare.row("list 100 commits, again", 30, lambda _: asked.page("main"), lambda _: _log(0))
-        compare.row("last commit of every entry, fresh", 5, lambda n: asked.last(f"main~{n}"), lambda n: _last(path, n))
-        compare.row("last commit of every entry, again", 5, lambda _: asked.last("main"), lambda _: _last(path, 0))
+        compare.row("get a commit", 6, lambda n: asked.get(f"main~{n}"), lambda n: [["show", "-s", f"main~{n}"]])
+        compare.row("list 100 commits, fresh", 6, lambda n: asked.page(f"main~{n}"), _log)
+        compare.row("list 100 commits, again", 6, lambda _: asked.page("main"), lambda _: _log(0))
+        compare.row("last commit of every entry, fresh", 3, lambda n: asked.last(f"main~{n}"), lambda n: _last(path, n))
+        compare.row("last commit of every entry, again", 3, lambda _: asked.last("main"), lambda _: _last(path, 0))
         compare.row(
             "blame a file",
-            10,
+            3,
             lambda n: asked.blame(f"main~{n}", files[0]),
             lambda n: [["blame", "--porcelain", f"main~{n}", "--", files[0]]],
         )
@@ -60,6 +54,7 @@ def measure(bench: Bench) -> None:
             5,
             lambda n: asked.divergence(f"main~{n}", branches),
             lambda n: [["rev-list", "--left-right", "--count", f"{branch}...main~{n}"] for branch in branches],
+            in_a_row=1,
         )
 
 
@@ -80,61 +75,54 @@ class _Compare:
         self._path = path
 
     def row(
-        self, what: str, rounds: int, ask: Callable[[int], None], commands: Callable[[int], list[list[str]]]
+        self,
+        what: str,
+        rounds: int,
+        ask: Callable[[int], float],
+        commands: Callable[[int], list[list[str]]],
+        *,
+        in_a_row: int = IN_A_ROW,
     ) -> None:
-        def ours(number: int) -> float:
-            begin = time.perf_counter()
-            ask(number)
-            return time.perf_counter() - begin
-
         def local(number: int) -> float:
             return sum(seconds_of_git(*command, cwd=self._path) for command in commands(number))
 
-        mine, theirs = interleave({"RPC, signed": ours, "git": local}, rounds=self._bench.rounds(rounds))
+        ways = {"RPC, signed": ask, "git": local}
+        mine, theirs = interleave(ways, rounds=self._bench.rounds(rounds), in_a_row=in_a_row)
         self._bench.table.add(Row(what, mine, theirs, _AIM))
 
 
 class _Asked:
-    """The questions."""
+    """The questions; each gives the seconds that its answer took."""
 
-    def __init__(self, client: BenchClient) -> None:
-        self._client = client
+    def __init__(self, api: Api) -> None:
+        self._api = api
 
-    def get(self, revision: str) -> None:
+    def get(self, revision: str) -> float:
         request = commit_pb2.GetCommitRequest(repository=_NAME, revision=revision)
-        self._call("GetCommit", request, commit_pb2.GetCommitResponse)
+        return call(self._api, f"{_SERVICE}/GetCommit", request, commit_pb2.GetCommitResponse)[0]
 
-    def page(self, revision: str) -> None:
+    def page(self, revision: str) -> float:
         selection = commit_pb2.CommitSelection(revisions=[revision])
         request = commit_pb2.ListCommitsRequest(repository=_NAME, selection=selection, page_size=100)
-        if len(self._call("ListCommits", request, commit_pb2.ListCommitsResponse).commits) != 100:
+        seconds, answer = call(self._api, f"{_SERVICE}/ListCommits", request, commit_pb2.ListCommitsResponse)
+        if len(answer.commits) != 100:
             raise RuntimeError("not a page of 100 commits")
+        return seconds
 
-    def last(self, revision: str) -> None:
+    def last(self, revision: str) -> float:
         request = commit_pb2.ListLastCommitsRequest(repository=_NAME, revision=revision, page_size=1_000)
-        answer = self._call("ListLastCommits", request, commit_pb2.ListLastCommitsResponse)
+        seconds, answer = call(self._api, f"{_SERVICE}/ListLastCommits", request, commit_pb2.ListLastCommitsResponse)
         if answer.truncated or not all(entry.commit_oid for entry in answer.entries):
             raise RuntimeError("entries without their commits")
+        return seconds
 
-    def blame(self, revision: str, path: str) -> None:
+    def blame(self, revision: str, path: str) -> float:
         request = commit_pb2.BlameRequest(repository=_NAME, revision=revision, path=path.encode())
-        endpoint = self._client.target.endpoints[0]
-
-        async def read() -> int:
-            method = "/mesh.v1.CommitService/Blame"
-            async with self._client.calls._channel(endpoint).stream(
-                method, request.SerializeToString(), timeout_ms=60_000
-            ) as stream:
-                return len([message async for message in stream])
-
-        if not self._client.run(read()):
+        seconds, answers = stream(self._api, f"{_SERVICE}/Blame", request, commit_pb2.BlameResponse)
+        if not answers:
             raise RuntimeError("nobody to blame")
+        return seconds
 
-    def divergence(self, base: str, branches: list[str]) -> None:
+    def divergence(self, base: str, branches: list[str]) -> float:
         request = commit_pb2.CountDivergenceRequest(repository=_NAME, base=base, revisions=branches)
-        self._call("CountDivergence", request, commit_pb2.CountDivergenceResponse)
-
-    def _call(self, method: str, request: Message, answer: type[M]) -> M:
-        endpoint = self._client.target.endpoints[0]
-        call = self._client.calls.call_node(endpoint, f"/mesh.v1.CommitService/{method}", request, answer)
-        return self._client.run(call)
+        return call(self._api, f"{_SERVICE}/CountDivergence", request, commit_pb2.CountDivergenceResponse)[0]

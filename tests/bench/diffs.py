@@ -19,6 +19,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from meshnode.v1 import diff_pb2
+from tests.bench.asked import IN_A_ROW, stream
 from tests.bench.clients import seconds_of_git
 from tests.bench.floor import measure_floor
 from tests.bench.measure import Row, Series, interleave
@@ -51,9 +52,7 @@ def _rows(bench: Bench, api: Api, commits: list[str], first: str) -> None:
     turn = iter(commits)
 
     def ask(request: diff_pb2.DiffRequest) -> float:
-        begin = time.perf_counter()
-        api.stream("DiffService/Diff", request, diff_pb2.DiffResponse, node=1)
-        return time.perf_counter() - begin
+        return stream(api, "/mesh.v1.DiffService/Diff", request, diff_pb2.DiffResponse)[0]
 
     def of(commit: str) -> diff_pb2.Comparison:
         return diff_pb2.Comparison(commit=diff_pb2.CommitChange(revision=commit))
@@ -64,7 +63,7 @@ def _rows(bench: Bench, api: Api, commits: list[str], first: str) -> None:
             return seconds_of_git("diff-tree", *(one.format(commit) for one in theirs), cwd=replica)
 
         ways = {"RPC, signed": lambda _: ask(ours(next(turn))), "git diff-tree": local}
-        mine, stock = interleave(ways, rounds=bench.rounds(25))
+        mine, stock = interleave(ways, rounds=bench.rounds(6), in_a_row=IN_A_ROW)
         bench.table.add(Row(what, mine, stock, aim))
 
     row(

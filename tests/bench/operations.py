@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from meshnode.v1 import diff_pb2, operation_pb2, tree_pb2
+from tests.bench.asked import IN_A_ROW, call, seconds_of, stream
 from tests.bench.clients import seconds_of_git
-from tests.bench.floor import measure_floor, seconds_of
+from tests.bench.floor import measure_floor
 from tests.bench.measure import Row, interleave
 from tests.bench.run import Bench
 from tests.e2e.api.caller import Api
@@ -120,9 +121,9 @@ def _reads(bench: Bench, api: Api, source: Path) -> None:
     turn = itertools.cycle(commits[: len(commits) - _ITEMS])
     sides = itertools.cycle(range(_SIDES))
 
-    def row(what: str, ours: Callable[[str], object], theirs: Callable[[str], float]) -> None:
-        ways = {"RPC, signed": lambda _: seconds_of(lambda: ours(next(turn))), "git": lambda _: theirs(next(turn))}
-        mine, stock = interleave(ways, rounds=bench.rounds(15))
+    def row(what: str, ours: Callable[[str], float], theirs: Callable[[str], float]) -> None:
+        ways = {"RPC, signed": lambda _: ours(next(turn)), "git": lambda _: theirs(next(turn))}
+        mine, stock = interleave(ways, rounds=bench.rounds(4), in_a_row=IN_A_ROW)
         bench.table.add(Row(what, mine, stock, _AIM))
 
     def files_of(commit: str) -> list[str]:
@@ -130,19 +131,19 @@ def _reads(bench: Bench, api: Api, source: Path) -> None:
 
     files = files_of(commits[0])
 
-    def blobs(commit: str) -> object:
+    def blobs(commit: str) -> float:
         selectors = [tree_pb2.BlobSelector(revision=commit, path=path.encode()) for path in files]
         request = tree_pb2.GetBlobsRequest(repository=_NAME, blobs=selectors)
-        return api.stream("TreeService/GetBlobs", request, tree_pb2.GetBlobsResponse, node=1)
+        return stream(api, "/mesh.v1.TreeService/GetBlobs", request, tree_pb2.GetBlobsResponse)[0]
 
     def blobs_locally(commit: str) -> float:
         names = "".join(f"{commit}:{path}\n" for path in files if "\n" not in path)
         return seconds_of(lambda: _asked(source, names, "cat-file", "--batch", "--buffer"))
 
-    def attributes(commit: str) -> object:
+    def attributes(commit: str) -> float:
         paths = [path.encode() for path in files]
         request = tree_pb2.GetAttributesRequest(repository=_NAME, revision=commit, paths=paths)
-        return api.call("TreeService/GetAttributes", request, tree_pb2.GetAttributesResponse, node=1)
+        return call(api, "/mesh.v1.TreeService/GetAttributes", request, tree_pb2.GetAttributesResponse)[0]
 
     def attributes_locally(commit: str) -> float:
         index = (f"--git-dir={source}", f"--work-tree={bench.work}")
@@ -151,13 +152,13 @@ def _reads(bench: Bench, api: Api, source: Path) -> None:
         ask = ("check-attr", "--cached", "--all", "-z", "--stdin")
         return read + seconds_of(lambda: _asked(source, listing, *index, *ask))
 
-    def changed(commit: str) -> object:
+    def changed(commit: str) -> float:
         start = commits.index(commit)
         asked = [
             diff_pb2.Comparison(commit=diff_pb2.CommitChange(revision=one)) for one in commits[start : start + _ITEMS]
         ]
         request = diff_pb2.FindChangedPathsRequest(repository=_NAME, comparisons=asked)
-        return api.stream("DiffService/FindChangedPaths", request, diff_pb2.FindChangedPathsResponse, node=1)
+        return stream(api, "/mesh.v1.DiffService/FindChangedPaths", request, diff_pb2.FindChangedPathsResponse)[0]
 
     def changed_locally(commit: str) -> float:
         start = commits.index(commit)
@@ -170,11 +171,11 @@ def _reads(bench: Bench, api: Api, source: Path) -> None:
             repository=_NAME, old=old, new=diff_pb2.CommitRange(base=f"{commit}~5", tip=commit)
         )
 
-    def preview(_: str) -> object:
+    def preview(_: str) -> float:
         request = operation_pb2.PreviewMergeRequest(
             repository=_NAME, target_revision="main", revision=f"side-{next(sides)}"
         )
-        return api.call("OperationService/PreviewMerge", request, operation_pb2.PreviewMergeResponse, node=1)
+        return call(api, "/mesh.v1.OperationService/PreviewMerge", request, operation_pb2.PreviewMergeResponse)[0]
 
     row(
         "preview a merge",
@@ -186,7 +187,7 @@ def _reads(bench: Bench, api: Api, source: Path) -> None:
     row("changed paths of 100 commits", changed, changed_locally)
     row(
         "range-diff of five commits",
-        lambda commit: api.stream("DiffService/RangeDiff", series(commit), diff_pb2.RangeDiffResponse, node=1),
+        lambda commit: stream(api, "/mesh.v1.DiffService/RangeDiff", series(commit), diff_pb2.RangeDiffResponse)[0],
         lambda commit: seconds_of_git("range-diff", f"{commit}~6..{commit}~1", f"{commit}~5..{commit}", cwd=source),
     )
 
