@@ -6,10 +6,10 @@ cut there, and the files after it are listed without hunks or counts. Nothing is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Final
 
-from meshnode.git.patch_reader import BinaryDiffers, HunkLines, PatchBegins, PatchEvent
+from meshnode.git.patch_reader import HunkLines, PatchBegins, PatchEvent
 from meshnode.ports import ChangedFile, DiffLimit, DiffLimits, DiffPart, DiffSummary, FileEnd, Hunk
 
 PORTION_BYTES: Final = 128 << 10
@@ -30,6 +30,8 @@ class DiffParts:
         self._limits = limits
         self._next = 0
         """The first file that is not begun."""
+        self._full: list[list[DiffPart]] = []
+        """Portions to hand out."""
         self._portion: list[DiffPart] = []
         self._portion_bytes = 0
         self._part: DiffPart | None = None
@@ -39,36 +41,37 @@ class DiffParts:
         self._file = _Tally()
         self._sum = _Tally()
 
-    def on(self, event: PatchEvent) -> Iterator[list[DiffPart]]:
-        """Take one event."""
-        if self.limit is not None:
-            return
-        match event:
-            case PatchBegins(index):
-                if index >= self._next:  # else the second patch of a changed type
-                    yield from self._begin(index)
-                self._hunk = None
-            case BinaryDiffers():
-                self._file.is_binary = True
-            case Hunk():
+    def take(self, events: Iterable[PatchEvent]) -> list[list[DiffPart]]:
+        """Take what the reader found; the portions that are full with it."""
+        for event in events:
+            if self.limit is not None:
+                break
+            if isinstance(event, HunkLines):
+                self._add(event)
+            elif isinstance(event, Hunk):
                 self._hunk = event
                 if self._part is not None and not self._file.is_full:
                     self._part.hunks.append(event)
-            case HunkLines():
-                yield from self._add(event)
+            elif isinstance(event, PatchBegins):
+                if event.index >= self._next:  # else the second patch of a changed type
+                    self._begin(event.index)
+                self._hunk = None
+            else:
+                self._file.is_binary = True
+        return self._handed_out()
 
-    def end(self) -> Iterator[list[DiffPart] | DiffSummary]:
-        """Give the rest, and the summary."""
+    def end(self) -> tuple[list[list[DiffPart]], DiffSummary]:
+        """The rest, and the summary."""
         self._close()
         count = min(len(self._files), self._limits.files_max)
         is_counted = self.limit is None
         while self._next < count:
-            yield from self._list(is_counted=is_counted)
+            self._list(is_counted=is_counted)
         if self._portion:
-            yield self._portion
+            self._full.append(self._portion)
         if self.limit is None and count < len(self._files):
             self.limit = DiffLimit.FILES
-        yield DiffSummary(
+        summary = DiffSummary(
             files=len(self._files),
             files_reported=count,
             additions=self._sum.additions,
@@ -76,21 +79,22 @@ class DiffParts:
             is_truncated=self._sum.is_truncated or self.limit is not None,
             limit=self.limit,
         )
+        return self._handed_out(), summary
 
-    def _begin(self, index: int) -> Iterator[list[DiffPart]]:
+    def _begin(self, index: int) -> None:
         self._close()
         while self._next < min(index, self._limits.files_max):  # files whose changes do not count
-            yield from self._list(is_counted=True)
+            self._list(is_counted=True)
         if index >= self._limits.files_max:
             self.limit = DiffLimit.FILES
             return
-        yield from self._flush()
+        self._flush()
         self._next = index + 1
         self._file = _Tally()
         self._part = DiffPart(index, self._files[index])
         self._portion.append(self._part)
 
-    def _add(self, event: HunkLines) -> Iterator[list[DiffPart]]:
+    def _add(self, event: HunkLines) -> None:
         part, hunk, file, limits = self._part, self._hunk, self._file, self._limits
         if part is None or hunk is None:
             return
@@ -116,12 +120,12 @@ class DiffParts:
         self._lines += len(lines)
         self._bytes += size
         self._portion_bytes += size + LINE_COST * len(lines)
-        hunk.lines.extend(lines)
+        hunk.lines = hunk.lines + lines if hunk.lines else lines
         if self.limit is not None:
             file.is_counted = False
             self._close()
         elif self._portion_bytes >= PORTION_BYTES:
-            yield self._portion
+            self._full.append(self._portion)
             self._hunk = Hunk(0, 0, 0, 0, b"", is_continued=True)
             self._part = DiffPart(part.index, hunks=[self._hunk])
             self._portion, self._portion_bytes = [self._part], 0
@@ -144,17 +148,21 @@ class DiffParts:
         self._sum.is_truncated |= file.is_truncated
         self._part = self._hunk = None
 
-    def _list(self, *, is_counted: bool) -> Iterator[list[DiffPart]]:
+    def _list(self, *, is_counted: bool) -> None:
         """A file without hunks."""
         end = FileEnd(is_truncated=not is_counted, is_counted=is_counted)
         self._portion.append(DiffPart(self._next, self._files[self._next], end=end))
         self._next += 1
-        yield from self._flush()
+        self._flush()
 
-    def _flush(self) -> Iterator[list[DiffPart]]:
+    def _flush(self) -> None:
         if len(self._portion) >= PORTION_FILES or self._portion_bytes >= PORTION_BYTES:
-            yield self._portion
+            self._full.append(self._portion)
             self._portion, self._portion_bytes = [], 0
+
+    def _handed_out(self) -> list[list[DiffPart]]:
+        full, self._full = self._full, []
+        return full
 
 
 class _Tally:

@@ -17,7 +17,6 @@ import asyncio
 import os
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -80,14 +79,14 @@ class DiffProcesses:
         """
         kind = key, arguments
         differ = await self._take(kind) or await self._start(kind)
-        is_over = False
         try:
-            async with aclosing(differ.answer(pairs, self._deadline_ms)) as chunks:
-                async for chunk in chunks:
+            await differ.ask(pairs, self._deadline_ms)
+            while not differ.is_over:
+                if chunk := await differ.more():
                     yield chunk
-            is_over = True
         finally:
-            if is_over and differ.may_stay:
+            differ.rest()
+            if differ.may_stay:
                 self._idle[differ] = kind
             else:
                 await differ.process.kill()
@@ -118,85 +117,89 @@ class DiffProcesses:
 
 
 class _Differ:
-    """One process."""
+    """One process, and the question it is at."""
 
     def __init__(self, process: GitProcess, path: Path, birth: Birth | None, watch: Watch) -> None:
         self.process = process
+        self.is_over = True
+        """The answer is complete: the process waits for the next question."""
         self._watch = watch
         self._path = path
         self._birth = birth
-        self._started_at = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        self._started_at = self._loop.time()
         self._questions = 0
         self._bytes = 0
+        self._header = self._end = self._held = b""
+        self._is_begun = self._is_header_kept = self._is_late = False
+        self._deadline_ms = 0
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def may_stay(self) -> bool:
         """Whether it is worth keeping after its last answer."""
-        return self._questions < QUESTIONS_MAX and self._bytes <= REUSE_BYTES_MAX and not self._watch.is_heavy
+        return (
+            self.is_over
+            and self._questions < QUESTIONS_MAX
+            and self._bytes <= REUSE_BYTES_MAX
+            and not self._watch.is_heavy
+        )
 
     def is_usable(self, birth: Birth | None) -> bool:
         """Whether it may answer for the directory of this birth."""
-        age_ms = (asyncio.get_running_loop().time() - self._started_at) * 1000
+        age_ms = (self._loop.time() - self._started_at) * 1000
         return self.process.returncode is None and age_ms < FRESH_MS and birth is not None and birth == self._birth
 
-    async def answer(self, pairs: Sequence[tuple[ObjectId, ObjectId]], deadline_ms: int) -> AsyncGenerator[bytes, None]:
-        """The differences; afterwards the process waits for the next question."""
+    async def ask(self, pairs: Sequence[tuple[ObjectId, ObjectId]], deadline_ms: int) -> None:
+        """Put a question. Call `rest` when its answer was read, or is not wanted any more."""
+        lines = [f"{old} {new}\n".encode() for old, new in pairs]
+        self._header, self._is_header_kept = lines[0], len(lines) > 1
+        self._end = f"end {os.urandom(16).hex()}\n".encode()
+        self._held, self._bytes = b"", 0
+        self.is_over = self._is_begun = False
+        self._questions += 1
+        self._deadline_ms = deadline_ms
+        self._timer = self._loop.call_later(deadline_ms / 1000, self._expire)
         self._watch.begin()
         try:
-            async with aclosing(self._answer(pairs, deadline_ms)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-        finally:
-            self._watch.end()
-
-    async def _answer(
-        self, pairs: Sequence[tuple[ObjectId, ObjectId]], deadline_ms: int
-    ) -> AsyncGenerator[bytes, None]:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + deadline_ms / 1000
-        header, *others = [f"{old} {new}\n".encode() for old, new in pairs]
-        end = f"end {os.urandom(16).hex()}\n".encode()
-        self._questions += 1
-        self._bytes = 0
-        try:
-            await self.process.write(b"".join([header, *others, end]))
+            await self.process.write(b"".join([*lines, self._end]))
         except BrokenPipeError as error:
             raise await self._failure() from error
-        held = b""
-        is_begun = False
-        while True:
-            held += await self._read(until, deadline_ms)
-            if not is_begun:
-                if len(held) < len(header) and not held.endswith(end):
-                    continue
-                if not held.startswith(header):  # git says why on its other pipe, and would go on
-                    raise failure_of(WHAT, 1, self.process.stderr_tail or "bad object", self._path)
-                is_begun = True
-                if not others:
-                    held = held[len(header) :]
-            is_over = held.endswith(end)
-            whole = len(held) - len(end)  # the end may be on its way
-            if whole > 0:
-                self._bytes += whole
-                yield held[:whole]
-                held = held[whole:]
-            if is_over:
-                return
 
-    async def _read(self, until: float, deadline_ms: int) -> bytes:
-        try:
-            async with asyncio.timeout_at(until) as waiting:
-                chunk = await self.process.read(CHUNK_BYTES)
-        except TimeoutError as error:
-            if not waiting.expired():
-                raise
-            raise DeadlineExceeded(
-                "git did not finish in time", command="diff-tree", deadline_ms=deadline_ms
-            ) from error
+    async def more(self) -> bytes:
+        """What came of the answer meanwhile, or nothing; sets `is_over` with the last of it."""
+        chunk = await self.process.read(CHUNK_BYTES)
         if not chunk:
             raise await self._failure()
-        return chunk
+        held = self._held + chunk if self._held else chunk
+        if not self._is_begun:
+            if len(held) < len(self._header) and not held.endswith(self._end):
+                self._held = held
+                return b""
+            if not held.startswith(self._header):  # git says why on its other pipe, and would go on
+                raise failure_of(WHAT, 1, self.process.stderr_tail or "bad object", self._path)
+            self._is_begun = True
+            if not self._is_header_kept:
+                held = held[len(self._header) :]
+        self.is_over = held.endswith(self._end)
+        whole = max(len(held) - len(self._end), 0)  # the end may be on its way
+        self._held = held[whole:]
+        self._bytes += whole
+        return held[:whole]
+
+    def rest(self) -> None:
+        """Watch it no more. Idempotent."""
+        self._watch.end()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _expire(self) -> None:
+        self._is_late = True
+        self.process.terminate()
 
     async def _failure(self) -> MeshError:
         returncode = await self.process.wait()
+        if self._is_late:
+            return DeadlineExceeded("git did not finish in time", command="diff-tree", deadline_ms=self._deadline_ms)
         return failure_of(WHAT, returncode, self.process.stderr_tail, self._path)

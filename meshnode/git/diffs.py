@@ -82,18 +82,19 @@ class GitDiffs:
         parts = DiffParts(reader.files, limits)
         async with aclosing(self._slices(self._pair(key, ["-z", "--raw", "-p"], old, new, options))) as slices:
             async for chunk in slices:
-                for event in reader.feed(chunk):
-                    for portion in parts.on(event):
-                        yield portion
+                for portion in parts.take(reader.feed(chunk)):
+                    yield portion
                 if parts.limit is not None:
                     break
             else:
-                for event in reader.end():
-                    for portion in parts.on(event):
-                        yield portion
-        for last in parts.end():
-            yield last
-            await asyncio.sleep(0)
+                for portion in parts.take(reader.end()):
+                    yield portion
+        rest, summary = parts.end()
+        for portion in rest:
+            yield portion
+            if len(rest) > 1:
+                await asyncio.sleep(0)
+        yield summary
 
     async def count(
         self, key: ReplicaKey, old: ObjectId, new: ObjectId, options: DiffOptions, limits: DiffLimits
@@ -159,11 +160,7 @@ class GitDiffs:
                         yield index, files
                         files = []
                     index += file is None
-        for _ in reader.end():
-            if index >= 0:
-                yield index, files
-                files = []
-            index += 1
+        reader.end()
         if index + 1 < len(pairs):  # git passes over a pair it cannot read, and says so elsewhere
             raise Corrupt("trees could not be compared", pairs=len(pairs), compared=index + 1)
         yield index, files
@@ -217,11 +214,11 @@ class GitDiffs:
         async with aclosing(chunks):
             async for chunk in chunks:
                 for start in range(0, len(chunk), SLICE_BYTES):
-                    if size < SHORT_BYTES:
-                        await asyncio.sleep(0)
-                    else:
+                    if size >= SHORT_BYTES:
                         async with self._turns:
                             await asyncio.sleep(REST_S)
+                    elif start:
+                        await asyncio.sleep(0)
                     size += SLICE_BYTES
                     yield chunk[start : start + SLICE_BYTES]
 

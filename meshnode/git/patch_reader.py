@@ -11,7 +11,6 @@ lines of each kind as its own header says.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final
@@ -31,6 +30,8 @@ _ODD: Final = re.compile(rb"[^ !#-\[\]-~]")
 _PATCH: Final = b"\ndiff --git "
 _HUNK: Final = b"\n@@ "
 _BINARY: Final = b"\nBinary files "
+_NUMBERS: Final = re.compile(rb"-([0-9]+)(?:,([0-9]+))? \+([0-9]+)(?:,([0-9]+))? @@ ?")
+"""Of a hunk; what stands behind them is its section."""
 _SIGNS: Final = b" +-\\"
 _first: Final = itemgetter(0)
 
@@ -59,6 +60,7 @@ class HunkLines:
     """A line was too long, and is not whole."""
 
 
+_BINARY_DIFFERS: Final = BinaryDiffers()
 PatchEvent = PatchBegins | BinaryDiffers | Hunk | HunkLines
 
 
@@ -77,34 +79,39 @@ class PatchReader:
         self._old_left = self._new_left = 0
         self._is_in_hunks = False
 
-    def feed(self, data: bytes) -> Iterator[PatchEvent]:
+    def feed(self, data: bytes) -> list[PatchEvent]:
         """Take more output."""
         if not self._raw.is_over:
-            self.files.extend(file for file in self._raw.feed(data) if file is not None)
+            self.files += [file for file in self._raw.feed(data) if file is not None]
             if not self._raw.is_over:
-                return
+                return []
             data = self._raw.rest()
+        events: list[PatchEvent] = []
         begin = 0
         if self._pending or self._is_cut:
             begin = data.find(b"\n") + 1
             self._hold(data[: begin - 1] if begin else data)
             if not begin:
-                return
+                return events
             first, is_cut = b"".join(self._pending), self._is_cut
             self._pending, self._pending_bytes, self._is_cut = [], 0, False
-            yield from self._lines(b"\n" + first, is_cut=is_cut)
+            self._lines(b"\n" + first, events, is_cut=is_cut)
         end = data.rfind(b"\n", begin)
         if end >= 0:
-            yield from self._lines(b"\n" + data[begin:end])
+            self._lines(b"\n" + data[begin:end], events)
             begin = end + 1
         self._hold(data[begin:])
+        return events
 
-    def end(self) -> Iterator[PatchEvent]:
+    def end(self) -> list[PatchEvent]:
         """Take the end of the output."""
+        self._raw.end()
+        events: list[PatchEvent] = []
         if self._pending_bytes:
-            yield from self._lines(b"\n" + b"".join(self._pending), is_cut=self._is_cut)
+            self._lines(b"\n" + b"".join(self._pending), events, is_cut=self._is_cut)
         if self._old_left or self._new_left:
             raise MeshError("git's patch ended in the middle of a hunk")
+        return events
 
     def _hold(self, part: bytes) -> None:
         room = LINE_BYTES_MAX - self._pending_bytes
@@ -113,34 +120,36 @@ class PatchReader:
             self._pending.append(part[:room])
             self._pending_bytes += min(len(part), room)
 
-    def _lines(self, block: bytes, *, is_cut: bool = False) -> Iterator[PatchEvent]:
+    def _lines(self, block: bytes, events: list[PatchEvent], *, is_cut: bool = False) -> None:
         """Read whole lines, each with the line break before it.
 
-        Nothing but the begin of a patch or of a hunk starts with a `d` or an `@` below a hunk, so what lies between two
-        of them is found, counted and split as a whole: a loop over its lines would cost ten times as much.
+        Nothing but the begin of a patch or of a hunk starts with a `d` or an `@` below a hunk, so the block is split at
+        them, and what lies between is counted and split as a whole: a loop over its lines would cost ten times as much.
         """
-        at = 0
-        next_patch = -1
-        while at < len(block):
-            if next_patch < at:
-                next_patch = _find(block, _PATCH, at)
-            if at == next_patch:
-                end = _find(block, b"\n", at + 1)
-                yield self._begin(block[at + 1 : end])
-            elif block.startswith(_HUNK, at) and self._has_begun:
-                end = _find(block, b"\n", at + 1)
-                yield self._hunk(block[at + 1 : end])
-            else:
-                end = min(next_patch, _find(block, _HUNK, at + 1, next_patch))
-                if self._is_in_hunks:
-                    yield self._content(block[at:end], is_cut=is_cut)
-                elif self._has_begun and block.find(_BINARY, at, end) >= 0:
-                    yield BinaryDiffers()
-            at = end
+        rest, *patches = block.split(_PATCH)
+        if rest:
+            self._hunks(rest, events, is_cut=is_cut)
+        for patch in patches:
+            end = _find(patch, b"\n", 0)
+            events.append(self._begin(patch[:end]))
+            self._hunks(patch[end:], events, is_cut=is_cut)
+
+    def _hunks(self, block: bytes, events: list[PatchEvent], *, is_cut: bool) -> None:
+        """Read lines of one patch below its first one."""
+        rest, *hunks = block.split(_HUNK)
+        if rest and self._is_in_hunks:
+            events.append(self._content(rest[1:], is_cut=is_cut))
+        elif rest and self._has_begun and _BINARY in rest:
+            events.append(_BINARY_DIFFERS)
+        for hunk in hunks:
+            line, line_break, body = hunk.partition(b"\n")
+            events.append(self._hunk(line))
+            if line_break:
+                events.append(self._content(body, is_cut=is_cut))
 
     def _content(self, body: bytes, *, is_cut: bool) -> HunkLines:
         """Lines of the running hunk, or a mark behind its last one."""
-        lines = body[1:].split(b"\n")
+        lines = body.split(b"\n")
         try:
             signs = bytes(map(_first, lines))
         except IndexError:
@@ -150,36 +159,30 @@ class PatchReader:
         self._new_left -= additions + context
         if self._old_left < 0 or self._new_left < 0 or signs.strip(_SIGNS):
             raise _unreadable(lines[-1])
-        return HunkLines(lines, additions, deletions, len(body) - len(lines), is_cut)
+        return HunkLines(lines, additions, deletions, len(body) + 1 - len(lines), is_cut)
 
-    def _begin(self, line: bytes) -> PatchBegins:
-        self._check_whole(line)
+    def _begin(self, names: bytes) -> PatchBegins:
+        """`names`: both paths as the first line of a patch has them."""
+        self._check_whole(names)
         start = self._next
         if start and self.files[start - 1].kind is ChangeKind.TYPE_CHANGED:
             start -= 1  # two patches of one record: the one that began last may begin again
         for index in range(start, len(self.files)):
-            if first_line(self.files[index]) == line:
+            if _names(self.files[index]) == names:
                 self._next = index + 1
                 self._has_begun, self._is_in_hunks = True, False
                 return PatchBegins(index)
-        raise MeshError("git gave a patch of a file it did not list", line=repr(line[:200]))
+        raise MeshError("git gave a patch of a file it did not list", line=repr(names[:200]))
 
     def _hunk(self, line: bytes) -> Hunk:
+        """`line`: what stands behind the first `@@ `."""
         self._check_whole(line)
+        numbers = _NUMBERS.match(line)
+        if numbers is None or not self._has_begun:
+            raise _unreadable(line)
+        old_start, old_lines, new_start, new_lines = numbers.groups(b"1")
+        hunk = Hunk(int(old_start), int(old_lines), int(new_start), int(new_lines), line[numbers.end() :])
         self._is_in_hunks = True
-        try:
-            _, old, new, rest = line.split(b" ", 3)
-            old_start, _, old_lines = old[1:].partition(b",")
-            new_start, _, new_lines = new[1:].partition(b",")
-            hunk = Hunk(
-                old_start=int(old_start),
-                old_lines=int(old_lines or 1),
-                new_start=int(new_start),
-                new_lines=int(new_lines or 1),
-                section=rest[3:],
-            )
-        except ValueError as error:
-            raise _unreadable(line) from error
         self._old_left, self._new_left = hunk.old_lines, hunk.new_lines
         return hunk
 
@@ -193,23 +196,25 @@ def _unreadable(line: bytes) -> MeshError:
     return MeshError("git gave a patch that cannot be read", line=repr(line[:200]))
 
 
-def _find(block: bytes, part: bytes, start: int, end: int | None = None) -> int:
+def _find(block: bytes, part: bytes, start: int) -> int:
     """Where a part begins; where there is none, the end."""
-    end = len(block) if end is None else end
-    found = block.find(part, start, end)
-    return end if found < 0 else found
+    found = block.find(part, start)
+    return len(block) if found < 0 else found
 
 
 def first_line(file: ChangedFile) -> bytes:
     """The line that begins the patch of a file."""
+    return b"diff --git " + _names(file)
+
+
+def _names(file: ChangedFile) -> bytes:
     old, new = file.old_path or file.new_path, file.new_path or file.old_path
-    return b"diff --git " + _quoted(b"a/" + old) + b" " + _quoted(b"b/" + new)
+    return _quoted(b"a/" + old) + b" " + _quoted(b"b/" + new)
 
 
 def _quoted(path: bytes) -> bytes:
     """A path as git writes it in patches: quoted as in C where a byte of it is not plain (core.quotePath)."""
-    quoted = _ODD.sub(_escape, path)
-    return path if quoted == path else b'"' + quoted + b'"'
+    return b'"' + _ODD.sub(_escape, path) + b'"' if _ODD.search(path) else path
 
 
 def _escape(found: re.Match[bytes]) -> bytes:

@@ -6,12 +6,12 @@ by portion as git writes them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import ObjectId
-from meshnode.ports import Detection, Diffs, DiffSummary, ObjectKind
+from meshnode.ports import Detection, DiffPart, Diffs, DiffSummary, ObjectKind
 from meshnode.rpc.call import Answer, Call, closing, first_message
 from meshnode.rpc.diff_sides import SideFinder, Sides
 from meshnode.rpc.forward import Forwarder, Route
@@ -19,12 +19,12 @@ from meshnode.rpc.forward_stream import LocalStream, StreamForwarder
 from meshnode.rpc.object_reads import ObjectRead, ObjectReads
 from meshnode.v1 import diff_pb2
 from meshnode.wire.diffs import (
+    add_parts,
     file_message,
     limits_of,
     number_of,
     options_of,
     pair_message,
-    part_messages,
     summary_message,
 )
 
@@ -93,26 +93,26 @@ class DiffServicer:
         async with self._object_reads.open(request.repository, request.consistency) as read:
             await self._sides.read_ahead(read, [request.comparison])
             sides = await self._sides.one(read, request.comparison)
-            head = diff_pb2.DiffResponse(position=read.position, sides=sides.message())
+            head = diff_pb2.DiffResponse(position=read.position, sides=sides.message()).SerializeToString()
+            # The options as they came: what is spelled in another way is another question.
+            asked = request.options.SerializeToString(), request.limits.SerializeToString(), request.stats_only
+            question = ("diff", sides.old, sides.new, asked)
+            known = read.known(question)
+            if known is not None:
+                yield head + known  # serialised messages one behind the other are one message
+                return
             make = self._diffs.count if request.stats_only else self._diffs.compare
-
-            async def messages() -> AsyncIterator[diff_pb2.DiffResponse]:
-                async with closing(make(read.key, sides.old, sides.new, options, limits)) as portions:
-                    held = diff_pb2.DiffResponse()
-                    async for portion in portions:
-                        if isinstance(portion, DiffSummary):
-                            held.summary.CopyFrom(summary_message(portion))
-                        elif held.parts:
-                            yield held
-                            held = diff_pb2.DiffResponse(parts=part_messages(portion))
-                        else:
-                            held.parts.extend(part_messages(portion))
-                    yield held
-
-            question = ("diff", sides.old, sides.new, options, limits, request.stats_only)
-            async with closing(_kept(read, question, head, messages)) as answers:
-                async for answer in answers:
-                    yield answer
+            kept: list[bytes] = []
+            size = 0
+            async with closing(_messages(make(read.key, sides.old, sides.new, options, limits))) as messages:
+                async for message in messages:
+                    size += len(message)
+                    if size <= KEPT_BYTES_MAX:
+                        kept.append(message)
+                    yield head + message
+                    head = b""
+            if size <= KEPT_BYTES_MAX:
+                read.keep(question, b"".join(kept))
 
     async def _raw_diff(self, request: diff_pb2.RawDiffRequest, _: Call) -> AsyncIterator[Answer]:
         options = options_of(request.options)
@@ -213,27 +213,16 @@ async def _series(read: ObjectRead, series: diff_pb2.CommitRange) -> tuple[Objec
     return base.oid, tip.oid
 
 
-async def _kept(
-    read: ObjectRead,
-    question: Hashable,
-    head: diff_pb2.DiffResponse,
-    make: Callable[[], AsyncIterator[diff_pb2.DiffResponse]],
-) -> AsyncIterator[bytes]:
-    """The messages of an answer, the first with `head`; from memory in one message where it was short."""
-    begin = head.SerializeToString()
-    known = read.known(question)
-    if known is not None:
-        yield begin + known  # serialised messages one behind the other are one message
-        return
-    kept: list[bytes] = []
-    size = 0
-    async with closing(make()) as messages:
-        async for message in messages:
-            body = message.SerializeToString()
-            size += len(body)
-            if size <= KEPT_BYTES_MAX:
-                kept.append(body)
-            yield begin + body
-            begin = b""
-    if size <= KEPT_BYTES_MAX:
-        read.keep(question, b"".join(kept))
+async def _messages(portions: AsyncIterator[list[DiffPart] | DiffSummary]) -> AsyncIterator[bytes]:
+    """A diff as serialised messages, one for each portion; the summary goes with the last one."""
+    held = diff_pb2.DiffResponse()
+    async with closing(portions):
+        async for portion in portions:
+            if isinstance(portion, DiffSummary):
+                held.summary.MergeFrom(summary_message(portion))
+                continue
+            if held.parts:
+                yield held.SerializeToString()
+                held = diff_pb2.DiffResponse()
+            add_parts(held.parts, portion)
+    yield held.SerializeToString()

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from meshnode.base.errors import InvalidRequest, MeshError, NotFound
-from meshnode.base.ids import ObjectId, empty_tree
-from meshnode.ports import Ancestry, Commits, MergeBaseKind, ObjectKind
+from meshnode.base.ids import ObjectId, RepositoryId, empty_tree
+from meshnode.ports import Ancestry, Commits, MergeBaseKind, ObjectKind, RawObject
 from meshnode.rpc.object_reads import ObjectRead
 from meshnode.v1 import diff_pb2
 
 COMMIT_BYTES_MAX: Final = 1 << 20
 AHEAD_BYTES_EACH: Final = 8 << 10
 """Where commits are larger on average, they are read one by one."""
+LINKS_MAX: Final = 20_000
+"""Commits whose tree and parents are kept; about 500 bytes each."""
 _LINKS: Final = re.compile(rb"tree ([0-9a-f]+)\n((?:parent [0-9a-f]+\n)*)author ")
 _ID: Final = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 
@@ -48,22 +51,34 @@ class Links:
     parents: tuple[ObjectId, ...]
 
 
-@dataclass(frozen=True)
 class SideFinder:
     """Finds the trees that comparisons mean."""
 
-    commits: Commits
-    ancestry: Ancestry
+    def __init__(self, commits: Commits, ancestry: Ancestry, *, links_max: int = LINKS_MAX) -> None:
+        self._commits = commits
+        self._ancestry = ancestry
+        self._links_max = links_max
+        self._links: OrderedDict[tuple[RepositoryId, str], Links] = OrderedDict()
+        """Commits met lately: what a commit says follows from its id."""
 
     async def read_ahead(self, read: ObjectRead, comparisons: Sequence[diff_pb2.Comparison]) -> None:
         """Have the commits of many changes in memory by one question, where they are named by their ids."""
-        oids = [one.commit.revision for one in comparisons if _ID.match(one.commit.revision)]
-        oids = [oid for oid in oids if _known(read, oid) is None]
-        names = [name for oid in oids for name in (oid, f"{oid}^1")]
+        names: list[str] = []
+        for comparison in comparisons:
+            oid = comparison.commit.revision
+            if not _ID.match(oid):
+                continue
+            links = self._known(read, oid)
+            if links is None:
+                names += (oid, f"{oid}^1")
+            elif links.parents and self._known(read, links.parents[0]) is None:
+                names.append(links.parents[0])
         if not names:
             return
         with contextlib.suppress(MeshError):  # whatever is wrong is met again
-            await read.source.objects.read(read.key, names, bytes_max=len(names) * AHEAD_BYTES_EACH)
+            found = await read.source.objects.read(read.key, names, bytes_max=len(names) * AHEAD_BYTES_EACH)
+            for raw in found:
+                self._keep(read, raw)
 
     async def one(self, read: ObjectRead, comparison: diff_pb2.Comparison) -> Sides:
         """The sides of a comparison.
@@ -112,7 +127,7 @@ class SideFinder:
         return Sides(base.tree, tip.tree, merge_base=base.oid)
 
     async def _merge_base(self, read: ObjectRead, ours: ObjectId, theirs: ObjectId) -> list[ObjectId]:
-        return await self.ancestry.merge_bases(read.key, MergeBaseKind.BEST, [ours, theirs])
+        return await self._ancestry.merge_bases(read.key, MergeBaseKind.BEST, [ours, theirs])
 
     async def _against(self, read: ObjectRead, commit: Links, parents: Sequence[int]) -> list[Sides]:
         """Sides of a commit and its parents by number; 0 is the empty tree."""
@@ -124,7 +139,7 @@ class SideFinder:
         ]
 
     async def _commit(self, read: ObjectRead, revision: str) -> Links:
-        known = _known(read, revision) if _ID.match(revision) else None
+        known = self._known(read, revision) if _ID.match(revision) else None
         if known is not None:
             return known
         info = await read.resolve(revision, ObjectKind.COMMIT)
@@ -132,25 +147,41 @@ class SideFinder:
 
     async def _read(self, read: ObjectRead, oids: Sequence[ObjectId]) -> list[Links]:
         """Commits, most of them from memory: a hundred of them are asked about at once."""
-        found = {oid: _known(read, oid) for oid in oids}
+        found = {oid: self._known(read, oid) for oid in oids}
         unknown = [oid for oid, links in found.items() if links is None]
         while unknown:
-            commits = await self.commits.read(read.key, unknown, message_bytes_max=0, bytes_max=COMMIT_BYTES_MAX)
+            commits = await self._commits.read(read.key, unknown, message_bytes_max=0, bytes_max=COMMIT_BYTES_MAX)
             found.update({one.oid: Links(one.oid, one.tree, tuple(one.parents)) for one in commits})
             unknown = unknown[len(commits) :]
         return [links for oid in oids if (links := found[oid]) is not None]
+
+    def _known(self, read: ObjectRead, oid: str) -> Links | None:
+        """A commit that is in memory, as git writes commits; None for what must be looked at more closely."""
+        place = read.key.repository, oid
+        links = self._links.get(place)
+        if links is not None:
+            self._links.move_to_end(place)
+            return links
+        return self._keep(read, read.source.objects.known(read.key, ObjectId(oid)))
+
+    def _keep(self, read: ObjectRead, raw: RawObject | None) -> Links | None:
+        links = None if raw is None else _links_of(raw)
+        if links is not None:
+            self._links[read.key.repository, links.oid] = links
+            if len(self._links) > self._links_max:
+                self._links.popitem(last=False)
+        return links
 
     def _nothing(self, read: ObjectRead) -> ObjectId:
         return empty_tree(read.view.snapshot.object_format)
 
 
-def _known(read: ObjectRead, oid: str) -> Links | None:
-    """A commit that is in memory, as git writes commits; None for what must be looked at more closely."""
-    raw = read.source.objects.known(read.key, ObjectId(oid))
-    links = _LINKS.match(raw.data) if raw is not None and raw.info.kind is ObjectKind.COMMIT else None
-    if links is None:
+def _links_of(raw: RawObject) -> Links | None:
+    found = _LINKS.match(raw.data) if raw.info.kind is ObjectKind.COMMIT else None
+    if found is None:
         return None
-    tree, *parents = [links[1].decode("ascii"), *(line[7:].decode("ascii") for line in links[2].splitlines())]
+    oid = raw.info.oid
+    tree, *parents = [found[1].decode("ascii"), *(line[7:].decode("ascii") for line in found[2].splitlines())]
     if any(len(one) != len(oid) for one in (tree, *parents)):
         return None
-    return Links(ObjectId(oid), ObjectId(tree), tuple(map(ObjectId, parents)))
+    return Links(oid, ObjectId(tree), tuple(map(ObjectId, parents)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
+
 from meshnode.base.errors import InvalidRequest
 from meshnode.base.paths import ROOT, parse_tree_path
 from meshnode.ports import (
@@ -18,7 +20,6 @@ from meshnode.ports import (
     DiffOptions,
     DiffPart,
     DiffSummary,
-    Hunk,
     Relation,
     Whitespace,
 )
@@ -133,25 +134,33 @@ def file_message(file: ChangedFile) -> diff_pb2.ChangedFile:
     )
 
 
-def part_messages(parts: Iterable[DiffPart]) -> list[diff_pb2.FilePart]:
-    """Parts of files."""
-    return [
-        diff_pb2.FilePart(
-            index=part.index,
-            file=None if part.file is None else file_message(part.file),
-            hunks=map(_hunk, part.hunks),
-            end=None
-            if part.end is None
-            else diff_pb2.FileEnd(
-                binary=part.end.is_binary,
-                truncated=part.end.is_truncated,
-                additions=part.end.additions,
-                deletions=part.end.deletions,
-                counted=part.end.is_counted,
-            ),
-        )
-        for part in parts
-    ]
+def add_parts(messages: RepeatedCompositeFieldContainer[diff_pb2.FilePart], parts: Iterable[DiffPart]) -> None:
+    """Put parts of files into a message: made in their place, as a message that is put into another is copied."""
+    for part in parts:
+        message = messages.add(index=part.index)
+        file, end = part.file, part.end
+        if file is not None:
+            message.file.MergeFrom(file_message(file))
+        for hunk in part.hunks:
+            message.hunks.add(
+                continued=hunk.is_continued,
+                old_start=hunk.old_start,
+                old_lines=hunk.old_lines,
+                new_start=hunk.new_start,
+                new_lines=hunk.new_lines,
+                section=hunk.section,
+                lines=hunk.lines,
+            )
+        if end is not None:
+            message.end.MergeFrom(
+                diff_pb2.FileEnd(
+                    binary=end.is_binary,
+                    truncated=end.is_truncated,
+                    additions=end.additions,
+                    deletions=end.deletions,
+                    counted=end.is_counted,
+                )
+            )
 
 
 def summary_message(summary: DiffSummary) -> diff_pb2.DiffSummary:
@@ -177,16 +186,4 @@ def pair_message(pair: CommitPair) -> diff_pb2.CommitPair:
         subject=pair.subject,
         patch=pair.patch,
         truncated=pair.is_truncated,
-    )
-
-
-def _hunk(hunk: Hunk) -> diff_pb2.Hunk:
-    return diff_pb2.Hunk(
-        continued=hunk.is_continued,
-        old_start=hunk.old_start,
-        old_lines=hunk.old_lines,
-        new_start=hunk.new_start,
-        new_lines=hunk.new_lines,
-        section=hunk.section,
-        lines=hunk.lines,
     )

@@ -610,6 +610,27 @@ def test_patch_that_does_not_hold_together_is_refused(patch: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "data",
+    [
+        RAW[:-2],
+        RAW[:60],
+        RAW.replace(b" M", b" X") + PATCH,
+        RAW.replace(b":100644", b":10x644") + PATCH,
+        RAW.replace(b"M\0a", b"R\0a\0b\0c") + PATCH,
+        b"senseless\n" + RAW + PATCH,
+    ],
+)
+def test_raw_diff_that_does_not_hold_together_is_refused(data: bytes) -> None:
+    with pytest.raises(MeshError):
+        read(data)
+
+
+def test_hunk_before_any_patch_is_refused() -> None:
+    with pytest.raises(MeshError):
+        read(RAW + PATCH[PATCH.index(b"@@") :])
+
+
+@pytest.mark.parametrize(
     "path", [b"plain", b"sp ace", b'q"', b"back\\", b"\n", b"\x01", b"\x7f", "ü".encode(), b"\xff"]
 )
 def test_first_lines_are_quoted_as_git_quotes_them(tmp_path: Path, path: bytes) -> None:
