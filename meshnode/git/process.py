@@ -36,6 +36,8 @@ _LAST_READS: Final = 3
 """Reads that empty the pipe of standard error at the exit: what is in it, a rest, its end."""
 _LINGER_S: Final = 0.002
 """At 128 MB/s, as fast as git sends packs, a chunk of 256 KiB fills in this time; the pipe holds four of them."""
+_UNWAITED_BYTES_MAX: Final = 64 << 10
+"""Read without a wait before the loop gets a turn: a pipe that is always full must not keep it."""
 _PIECE_BYTES: Final = 256 << 10
 """Written in one go, so that one large `write` does not keep the loop."""
 
@@ -67,6 +69,11 @@ class GitProcess:
         self._on_stderr = on_stderr
         self._exited: asyncio.Future[int] = self._loop.create_future()
         self._waiting: set[asyncio.Future[None]] = set()
+        self._reading: asyncio.Future[None] | None = None
+        """Of who waits for output."""
+        self._is_watched = False
+        """The loop looks out for output."""
+        self._unwaited_bytes = 0
         self._started_s = self._loop.time()
         self._git_time = git_time_here()
         self._is_expired = False
@@ -123,7 +130,7 @@ class GitProcess:
             try:
                 rest = rest[os.write(self._stdin_fd, rest[:_PIECE_BYTES]) :]
             except BlockingIOError:
-                await self._until_ready(self._stdin_fd, self._loop.add_writer, self._loop.remove_writer)
+                await self._until_writable()
             except BrokenPipeError:
                 self._check_deadline()
                 raise
@@ -149,15 +156,19 @@ class GitProcess:
         Raises:
             DeadlineExceeded: the process's deadline passed, so the output may be cut.
         """
-        await asyncio.sleep(0)  # a pipe that is always full must not keep the loop
+        if self._unwaited_bytes >= _UNWAITED_BYTES_MAX:
+            self._unwaited_bytes = 0
+            await asyncio.sleep(0)
         while self._stdout_fd >= 0:
             try:
                 data = os.read(self._stdout_fd, max_bytes)
             except BlockingIOError:
-                await self._until_ready(self._stdout_fd, self._loop.add_reader, self._loop.remove_reader)
+                self._unwaited_bytes = 0
+                await self._until_readable()
                 continue
             if not data:
                 break
+            self._unwaited_bytes += len(data)
             return data
         self._check_deadline()
         return b""
@@ -209,16 +220,37 @@ class GitProcess:
     ) -> None:
         await self.kill()
 
-    async def _until_ready(self, fd: int, add: Callable[..., object], remove: Callable[[int], object]) -> None:
-        ready: asyncio.Future[None] = self._loop.create_future()
+    async def _until_readable(self) -> None:
+        """Wait for output. The descriptor stays watched afterwards, as most of those who wait once wait again."""
+        if not self._is_watched:
+            self._loop.add_reader(self._stdout_fd, self._on_readable)
+            self._is_watched = True
+        ready = self._reading = self._loop.create_future()
         self._waiting.add(ready)
-        add(fd, _wake, ready)
         try:
             await ready
         finally:
             self._waiting.discard(ready)
-            if fd in (self._stdin_fd, self._stdout_fd):
-                remove(fd)
+            self._reading = None
+
+    def _on_readable(self) -> None:
+        if self._reading is not None:
+            _wake(self._reading)
+        elif self._stdout_fd >= 0:  # nobody wants it yet
+            self._loop.remove_reader(self._stdout_fd)
+            self._is_watched = False
+
+    async def _until_writable(self) -> None:
+        fd = self._stdin_fd
+        ready: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.add(ready)
+        self._loop.add_writer(fd, _wake, ready)
+        try:
+            await ready
+        finally:
+            self._waiting.discard(ready)
+            if fd == self._stdin_fd:
+                self._loop.remove_writer(fd)
 
     def _check_deadline(self) -> None:
         if self._is_expired:
