@@ -146,7 +146,7 @@ from meshnode.ports.transport import (
     TransportReply,
     TransportRequest,
 )
-from meshnode.ports.trees import Attribute, EntryKind, LfsPointer, TreeEntry, TreePage, Trees
+from meshnode.ports.trees import Attribute, EntryKind, LfsPointer, TreeEntry, TreePage, TreeRun, Trees
 from meshnode.ports.upkeep import Upkeep, Upkeeping, UpkeepReport
 
 __all__ = [
@@ -309,6 +309,7 @@ __all__ = [
     "TreeEntry",
     "TreeFile",
     "TreePage",
+    "TreeRun",
     "Trees",
     "Unpacker",
     "Upkeep",

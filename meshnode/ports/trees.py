@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from meshnode.base.ids import ObjectId
 from meshnode.base.paths import TreePath
@@ -48,8 +48,7 @@ class LfsPointer:
     """Bytes of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class TreeEntry:
+class TreeEntry(NamedTuple):
     """One entry of a tree."""
 
     path: TreePath
@@ -67,13 +66,34 @@ class TreeEntry:
         return EntryKind.of(self.mode)
 
 
+class TreeRun(NamedTuple):
+    """Entries of one directory that follow each other in a listing, as trees hold them."""
+
+    directory: bytes
+    """What their paths begin with: b"" or the directory's path and a slash."""
+    rows: list[tuple[bytes, bytes, bytes]]
+    """Mode in octal digits, name, raw object id."""
+
+
 @dataclass(frozen=True, slots=True)
 class TreePage:
     """A part of a listing."""
 
-    entries: list[TreeEntry]
+    runs: list[TreeRun]
     next_at: tuple[int, ...] | None
     """Where the next part begins; None: there is none."""
+    sizes: Mapping[bytes, int]
+    """Bytes of blobs by raw object id, where asked for."""
+    pointers: Mapping[bytes, LfsPointer]
+    """Those among the files, by raw object id, where asked for."""
+
+    def entries(self) -> list[TreeEntry]:
+        """One by one; a listing that only becomes a message is cheaper without (`wire/trees.py`)."""
+        return [
+            TreeEntry(TreePath(directory + name), int(mode, 8), ObjectId(oid.hex()))
+            for directory, rows in self.runs
+            for mode, name, oid in rows
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +113,21 @@ class Trees(Protocol):
     """
 
     async def page(
-        self, key: ReplicaKey, tree: ObjectId, at: Sequence[int], *, recursive: bool, entries_max: int, bytes_max: int
+        self,
+        key: ReplicaKey,
+        tree: ObjectId,
+        at: Sequence[int],
+        *,
+        recursive: bool,
+        entries_max: int,
+        bytes_max: int,
+        sizes: bool = False,
+        lfs: bool = False,
     ) -> TreePage:
         """Entries in tree order from `at` on, which is () or what an earlier page of the same listing gave.
 
-        Ends after `entries_max` entries or when their paths hold `bytes_max` bytes, but has at least one.
+        Ends after `entries_max` entries or when their paths hold `bytes_max` bytes, but has at least one. `sizes` asks
+        for sizes of blobs, `lfs` for the pointers among files, and with them for sizes.
 
         Raises:
             InvalidRequest: `at` is no place in this tree.

@@ -79,7 +79,8 @@ class LastCommitLists:
             entries_max=size,
             bytes_max=PATHS_BYTES_MAX,
         )
-        names = [entry.path for entry in page.entries]
+        entries = page.entries()
+        names = [entry.path for entry in entries]
         last = await self._last.find(read.key, commit, path, names, time_ms=SEARCH_MS)
         oids = list(dict.fromkeys(last.commits[name] for name in names if name in last.commits))
         commits = await self._commits.read(
@@ -91,7 +92,7 @@ class LastCommitLists:
         answer = commit_pb2.ListLastCommitsResponse(
             entries=[
                 commit_pb2.LastCommit(entry=entry_message(entry, prefix), commit_oid=last.commits.get(entry.path, ""))
-                for entry in page.entries
+                for entry in entries
             ],
             commits=map(commit_message, commits),
             commit_oid=commit,

@@ -162,7 +162,7 @@ class RepositoryContents:
             page = await self.trees.page(
                 read.key, tree, at, recursive=False, entries_max=PATHS_A_MESSAGE, bytes_max=ROOT_BYTES_A_TURN
             )
-            for entry in page.entries:
+            for entry in page.entries():
                 if entry.kind.is_blob:
                     yield entry.path
             at = page.next_at

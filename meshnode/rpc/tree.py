@@ -24,7 +24,7 @@ from meshnode.rpc.object_reads import ObjectRead, ObjectReads
 from meshnode.rpc.page_token import PageToken, format_page_token, parse_page_token
 from meshnode.v1 import tree_pb2
 from meshnode.wire.reads import page_size_of
-from meshnode.wire.trees import attributes_message, entry_message
+from meshnode.wire.trees import attributes_message, entries_bytes, entry_message
 
 PAGE_SIZE: Final = 1_000
 PAGE_SIZE_MAX: Final = 8_000
@@ -34,8 +34,8 @@ ENTRY_BYTES: Final = 190
 """What an entry takes beside its path at most: an id of sha256, an LFS pointer, numbers."""
 PATHS_MAX: Final = 1_000
 NAMES_MAX: Final = 100
-SLICE: Final = 500
-"""Entries turned into messages before others get their turn."""
+SLICE: Final = 2_000
+"""Entries turned into bytes before others get their turn: about 0.4 ms."""
 
 _ROUTE: Final = Route("repository")
 _TOKEN: Final = re.compile(r"([0-9a-f]+):([0-9a-f]{8}):([0-9]{1,8}(?:\.[0-9]{1,8})*)\Z")
@@ -91,7 +91,7 @@ class TreeServicer:
                 at = token[1]
                 tree = (await read.resolve(token[0], ObjectKind.TREE)).oid
 
-            async def make() -> tree_pb2.ListEntriesResponse:
+            async def make() -> bytes:
                 return await self._page(read, request, tree, at, size)
 
             question = ("tree/list", tree, path, at, size, request.recursive, request.sizes, request.lfs)
@@ -100,7 +100,7 @@ class TreeServicer:
 
     async def _page(
         self, read: ObjectRead, request: tree_pb2.ListEntriesRequest, tree: ObjectId, at: tuple[int, ...], size: int
-    ) -> tree_pb2.ListEntriesResponse:
+    ) -> bytes:
         prefix = request.path + b"/" if request.path else b""
         page = await self._trees.page(
             read.key,
@@ -109,17 +109,20 @@ class TreeServicer:
             recursive=request.recursive,
             entries_max=min(size, PAGE_BYTES_MAX // 2 // (ENTRY_BYTES + len(prefix))),
             bytes_max=PAGE_BYTES_MAX // 2,
+            sizes=request.sizes,
+            lfs=request.lfs,
         )
-        entries = page.entries
-        if request.sizes or request.lfs:
-            entries = await self._trees.describe(read.key, entries, lfs=request.lfs)
-        answer = tree_pb2.ListEntriesResponse(tree_oid=tree)
-        for start in range(0, len(entries), SLICE):
-            answer.entries.extend(entry_message(entry, prefix) for entry in entries[start : start + SLICE])
-            await asyncio.sleep(0)
-        if page.next_at is not None:
-            answer.next_page_token = _format_token(request, tree, page.next_at)
-        return answer
+        pieces = []
+        unrested = 0
+        for run, piece in zip(page.runs, entries_bytes(page, prefix), strict=True):
+            pieces.append(piece)
+            unrested += len(run.rows)
+            if unrested >= SLICE:
+                unrested = 0
+                await asyncio.sleep(0)
+        token = "" if page.next_at is None else _format_token(request, tree, page.next_at)
+        pieces.append(tree_pb2.ListEntriesResponse(tree_oid=tree, next_page_token=token).SerializeToString())
+        return b"".join(pieces)
 
     async def _stat(self, request: tree_pb2.StatRequest, _: Call) -> Answer:
         paths = _paths_of(request.paths)

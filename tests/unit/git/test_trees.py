@@ -17,7 +17,8 @@ from meshnode.git.command import GitCommands
 from meshnode.git.layout import Layout
 from meshnode.git.object_pool import ObjectPool
 from meshnode.git.queries import Queries
-from meshnode.git.trees import AHEAD_MAX, DEPTH_MAX, GitTrees
+from meshnode.git.tree_walk import AHEAD_MAX, DEPTH_MAX
+from meshnode.git.trees import GitTrees
 from meshnode.ports import EntryKind, TreeEntry
 from tests.unit.git.processes import children
 from tests.unit.git.sample import git
@@ -63,9 +64,10 @@ class Disk:
         at: Sequence[int] | None = ()
         while at is not None:
             answer = await self.trees.page(KEY, tree, at, recursive=recursive, entries_max=page, bytes_max=bytes_max)
-            assert len(answer.entries) <= page
-            assert answer.entries or at == ()
-            found += answer.entries
+            entries = answer.entries()
+            assert len(entries) <= page
+            assert entries or at == ()
+            found += entries
             at = answer.next_at
         return found
 
@@ -131,7 +133,7 @@ async def test_page_ends_where_its_paths_are_long_enough(tmp_path: Path) -> None
         leaf = disk.blob()
         tree = disk.tree(*(("100644", leaf, f"{number:02d}" * 50) for number in range(10)))
         page = await disk.trees.page(KEY, tree, (), recursive=True, entries_max=100, bytes_max=250)
-        assert len(page.entries) == 3
+        assert len(page.entries()) == 3
         assert await disk.paths(tree, bytes_max=1) == disk.ls_tree(tree)
 
 
@@ -150,7 +152,7 @@ async def test_place_that_is_none_is_refused(tmp_path: Path, at: tuple[int, ...]
         tree = disk.tree(("100644", disk.blob(), "only"))
         if at == (1,):
             page = await disk.trees.page(KEY, tree, at, recursive=True, entries_max=5, bytes_max=100)
-            assert page.entries == []
+            assert page.entries() == []
             return
         with pytest.raises(InvalidRequest):
             await disk.trees.page(KEY, tree, at, recursive=True, entries_max=5, bytes_max=100)
