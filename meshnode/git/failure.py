@@ -11,7 +11,7 @@ from meshnode.base.errors import Corrupt, InvalidRequest, MeshError
 COMPLAINT_CHARS_MAX: Final = 500
 """Of git's last words that travel with an error."""
 _DAMAGE = re.compile(
-    r"does not appear to be a git repository|not a git repository|unable to read|failed to read|is corrupt"
+    r"does not appear to be a git repository|not a git repository|unable to read|unable to stream|failed to read|is corrupt"
     r"|bad object|inflate"
 )
 """Words of git's last message that tell of the repository; all its other ones tell of the request."""
