@@ -8,40 +8,35 @@ replica that was replaced is never asked through the old one's process. What was
 most questions need no process at all. Processes end by themselves after `LIFETIME_MS`, so nothing that was removed stays mapped for ever;
 the least used one goes where more than `IDLE_MAX` wait for work.
 
-Source: git-cat-file(1) "BATCH OUTPUT".
+Every round trip costs as much as the answer. So a question may name what will be asked next (`Ahead`): it travels with
+the question, its answers go to what is kept, and the next question finds them there.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Final
 
-from meshnode.base.errors import InvalidRequest, MeshError, NotFound, TooLarge
+from meshnode.base.errors import MeshError, NotFound, TooLarge
 from meshnode.base.ids import ObjectId
 from meshnode.core.round import ReplicaKey
 from meshnode.git.command import GitCommands
-from meshnode.git.failure import failure_of
 from meshnode.git.layout import Layout
-from meshnode.git.object_cache import Birth, ObjectCache, birth_of
-from meshnode.git.process import GitProcess
+from meshnode.git.object_batch import ObjectBatch, is_name, portions_of
+from meshnode.git.object_cache import Birth, ObjectCache, Source, birth_of
 from meshnode.git.queries import CHUNK_BYTES, PLAIN
-from meshnode.ports import ObjectInfo, ObjectKind, RawObject
+from meshnode.ports import NOTHING_AHEAD, Ahead, ObjectInfo, RawObject
 
 IDLE_MAX: Final = 16
 """Idle processes a node keeps; each maps the packs it read and holds a few MB of its own."""
 LIFETIME_MS: Final = 600_000
-FRESH_MS: Final = 300_000
-"""A process older than this is not handed out again, so that no question meets the end of its lifetime."""
-BATCH_MAX: Final = 512
-BATCH_BYTES_MAX: Final = 24 << 10
-"""Names asked for in one go, and their bytes: less than the 64 KiB a pipe holds, so they are out of our hands before
-git, whose output pipe may be full, has read the first of them."""
-NAME_BYTES_MAX: Final = 4_096
-"""As long as a path can be."""
+AHEAD_MAX: Final = 128
+"""Names of each kind that are asked for ahead of their question."""
+AHEAD_BYTES_MAX: Final = 1 << 20
+"""Of contents read ahead; where one is longer, its process goes."""
+_BELOW_TREE: Final = "^{tree}:"
 
 
 class ObjectPool:
@@ -51,7 +46,7 @@ class ObjectPool:
         self._commands = commands
         self._layout = layout
         self._idle_max = idle_max
-        self._idle: OrderedDict[_Batch, ReplicaKey] = OrderedDict()
+        self._idle: OrderedDict[ObjectBatch, ReplicaKey] = OrderedDict()
         self._cache = ObjectCache()
 
     async def close(self) -> None:
@@ -60,33 +55,72 @@ class ObjectPool:
             batch, _ = self._idle.popitem()
             await batch.process.kill()
 
-    async def look_up(self, key: ReplicaKey, names: Sequence[str]) -> list[ObjectInfo | None]:
+    async def look_up(
+        self, key: ReplicaKey, names: Sequence[str], *, ahead: Ahead = NOTHING_AHEAD
+    ) -> list[ObjectInfo | None]:
         """Kind and size of each name."""
         source = key, self._birth(key)
-        found = {name: self._cache.info(source, name) for name in names}
-        unknown = [name for name, info in found.items() if info is None]
-        if unknown:
-            async with self._batch(key) as batch:
-                for asked in _portions(unknown):
-                    await batch.ask("info", asked)
-                    for name in asked:
-                        info = found[name] = await batch.header(name)
-                        if info is not None:
-                            self._cache.keep(source, name, info, None)
-                batch.is_at_rest = True
-        return [found[name] for name in names]
+        found = self._cache.infos(source, names)
+        if None not in found:
+            return found
+        unknown = list(dict.fromkeys(name for name, info in zip(names, found, strict=True) if info is None))
+        answers: dict[str, ObjectInfo | None] = {}
+        async with self._batch(source) as batch:
+            *portions, last = portions_of(unknown)
+            for asked in portions:
+                await batch.ask(("info", name) for name in asked)
+                await self._take_infos(batch, source, asked, answers)
+            wished = _names_ahead(ahead.infos, AHEAD_MAX), _names_ahead(ahead.contents, AHEAD_MAX)
+            await batch.ask(
+                [*(("info", name) for name in (*last, *wished[0])), *(("contents", name) for name in wished[1])]
+            )
+            await self._take_infos(batch, source, last, answers)
+            batch.is_at_rest = await self._take_ahead(batch, source, *wished)
+        return [answers.get(name) if info is None else info for name, info in zip(names, found, strict=True)]
+
+    async def _take_infos(
+        self, batch: ObjectBatch, source: Source, names: Sequence[str], answers: dict[str, ObjectInfo | None]
+    ) -> None:
+        for name in names:
+            info = answers[name] = await batch.header(name)
+            if info is not None:
+                self._cache.keep(source, name, info, None)
+
+    async def _take_ahead(
+        self, batch: ObjectBatch, source: Source, infos: Sequence[str], contents: Sequence[str]
+    ) -> bool:
+        """Keep what was asked for ahead; whether all of it was read. What fails is asked for again, and told then."""
+        room = AHEAD_BYTES_MAX
+        try:
+            for number, name in enumerate((*infos, *contents)):
+                info = await batch.header(name)
+                if info is None:
+                    continue
+                data = None
+                if number >= len(infos):
+                    room -= info.size
+                    if room < 0:
+                        return False
+                    data = await batch.content(info.size)
+                self._cache.keep(source, name, info, data)
+                tree, is_below, path = name.partition(_BELOW_TREE)
+                if is_below and (root := self._cache.info(source, f"{tree}^{{tree}}")) is not None:
+                    self._cache.keep(source, f"{root.oid}:{path}", info, None)
+        except MeshError:
+            return False
+        return True
 
     async def read(self, key: ReplicaKey, names: Sequence[str], *, bytes_max: int) -> list[RawObject | None]:
         """Content of each name."""
         source = key, self._birth(key)
-        found = {name: self._cache.content(source, name) for name in names}
-        times = Counter(names)
-        room = bytes_max - sum(times[name] * len(raw.data) for name, raw in found.items() if raw is not None)
-        unknown = [name for name, raw in found.items() if raw is None]
-        if unknown and room >= 0:
-            async with self._batch(key) as batch:
-                for asked in _portions(unknown):
-                    await batch.ask("contents", asked)
+        found = self._cache.contents(source, names)
+        room = bytes_max - sum([len(raw.data) for raw in found if raw is not None])
+        times = Counter([name for name, raw in zip(names, found, strict=True) if raw is None])
+        if times and room >= 0:
+            answers: dict[str, RawObject] = {}
+            async with self._batch(source) as batch:
+                for asked in portions_of(list(times)):
+                    await batch.ask(("contents", name) for name in asked)
                     for name in asked:
                         info = await batch.header(name)
                         if info is None:
@@ -94,12 +128,13 @@ class ObjectPool:
                         room -= times[name] * info.size
                         if room < 0:  # the process must go: it is in the middle of what it says
                             raise _too_large(bytes_max)
-                        raw = found[name] = RawObject(info, await batch.content(info.size))
+                        raw = answers[name] = RawObject(info, await batch.content(info.size))
                         self._cache.keep(source, name, info, raw.data)
                 batch.is_at_rest = True
+            found = [answers.get(name) if raw is None else raw for name, raw in zip(names, found, strict=True)]
         if room < 0:
             raise _too_large(bytes_max)
-        return [found[name] for name in names]
+        return found
 
     def known(self, key: ReplicaKey, oid: ObjectId) -> RawObject | None:
         """The object where its content is in memory."""
@@ -109,13 +144,14 @@ class ObjectPool:
         self, key: ReplicaKey, oid: ObjectId, *, start: int = 0, length: int | None = None
     ) -> AsyncGenerator[bytes, None]:
         """Content of one object, in chunks."""
-        known = self.known(key, oid)
+        source = key, self._birth(key)
+        known = self._cache.content(source, oid)
         if known is not None:
             if piece := known.data[start : None if length is None else start + length]:
                 yield piece
             return
-        async with self._batch(key) as batch:
-            await batch.ask("contents", [oid])
+        async with self._batch(source) as batch:
+            await batch.ask([("contents", oid)])
             info = await batch.header(oid)
             if info is None:
                 batch.is_at_rest = True
@@ -133,9 +169,9 @@ class ObjectPool:
                 batch.is_at_rest = True
 
     @asynccontextmanager
-    async def _batch(self, key: ReplicaKey) -> AsyncIterator[_Batch]:
+    async def _batch(self, source: Source) -> AsyncIterator[ObjectBatch]:
         """A process of the replica; it is idle again afterwards where its answer was read to the end."""
-        batch = await self._take(key) or await self._start(key)
+        batch = await self._take(source) or await self._start(source)
         batch.is_at_rest = False
         try:
             yield batch
@@ -143,16 +179,16 @@ class ObjectPool:
             raise await batch.failure() from error
         finally:
             if batch.is_at_rest:
-                self._idle[batch] = key
+                self._idle[batch] = source[0]
             else:
                 await batch.process.kill()
         while len(self._idle) > self._idle_max:
             oldest, _ = self._idle.popitem(last=False)
             await oldest.process.kill()
 
-    async def _take(self, key: ReplicaKey) -> _Batch | None:
+    async def _take(self, source: Source) -> ObjectBatch | None:
         """The process of the replica that was used last; those that must not be used any more go."""
-        birth = self._birth(key)
+        key, birth = source
         for batch in [one for one, of in reversed(self._idle.items()) if of == key]:
             if self._idle.pop(batch, None) is None:  # gone while another one was ended
                 continue
@@ -161,7 +197,8 @@ class ObjectPool:
             await batch.process.kill()
         return None
 
-    async def _start(self, key: ReplicaKey) -> _Batch:
+    async def _start(self, source: Source) -> ObjectBatch:
+        key, birth = source
         path = self._layout.repository(key)
         process = await self._commands.open(
             ["cat-file", "--batch-command", "--buffer", "-z"],
@@ -170,102 +207,18 @@ class ObjectPool:
             deadline_ms=LIFETIME_MS,
             is_bulk=False,
         )
-        return _Batch(process, path, self._birth(key))
+        # Its birth as it was before: if the directory is replaced meanwhile, the process is not asked again.
+        return ObjectBatch(process, path, birth)
 
     def _birth(self, key: ReplicaKey) -> Birth | None:
         return birth_of(self._layout.repository(key))
-
-
-class _Batch:
-    """One `git cat-file` process and what was read of its output, but not yet asked for."""
-
-    def __init__(self, process: GitProcess, path: Path, birth: Birth | None) -> None:
-        self.process = process
-        self.is_at_rest = False
-        """Everything that was asked for has been read."""
-        self._path = path
-        self._birth = birth
-        self._started_at = asyncio.get_running_loop().time()
-        self._ahead = bytearray()
-
-    def is_usable(self, birth: Birth | None) -> bool:
-        """Whether it may answer for the directory of this birth."""
-        age_ms = (asyncio.get_running_loop().time() - self._started_at) * 1000
-        return self.process.returncode is None and age_ms < FRESH_MS and birth is not None and birth == self._birth
-
-    async def ask(self, command: str, names: Sequence[str]) -> None:
-        """Send one command for each name, at most `BATCH_MAX`."""
-        lines = [f"{command} {_checked(name)}\0" for name in names]
-        await self.process.write("".join([*lines, "flush\0"]).encode(errors="surrogateescape"))
-
-    async def header(self, name: str) -> ObjectInfo | None:
-        """The header for `name`; None where it leads nowhere. Raises InvalidRequest for an ambiguous one."""
-        line = await self._line()
-        start, *rest = name.split("\n")
-        if rest and line == start.encode(errors="surrogateescape"):  # the name comes back, line breaks and all
-            for _ in rest:
-                line = await self._line()
-        verdict = line.rpartition(b" ")[2]
-        if verdict == b"missing":
-            return None
-        if verdict == b"ambiguous":
-            raise InvalidRequest("abbreviated object id fits several objects", name=name)
-        oid, kind, size = line.decode().split(" ")
-        return ObjectInfo(ObjectId(oid), ObjectKind(kind), int(size))
-
-    async def content(self, size: int) -> bytes:
-        """A content of `size` bytes, with the line break after it."""
-        while len(self._ahead) <= size:
-            await self._more()
-        data = bytes(self._ahead[:size])
-        del self._ahead[: size + 1]
-        return data
-
-    async def some(self, most: int) -> bytes:
-        """The next bytes of a content, at least one."""
-        if not self._ahead:
-            await self._more()
-        data = bytes(self._ahead[:most])
-        del self._ahead[:most]
-        return data
-
-    async def failure(self) -> MeshError:
-        """Why the process ended."""
-        returncode = await self.process.wait()
-        return failure_of("read objects", returncode, self.process.stderr_tail, self._path)
-
-    async def _line(self) -> bytes:
-        while (end := self._ahead.find(b"\n")) < 0:
-            await self._more()
-        line = bytes(self._ahead[:end])
-        del self._ahead[: end + 1]
-        return line
-
-    async def _more(self) -> None:
-        data = await self.process.read(CHUNK_BYTES)
-        if not data:
-            raise await self.failure()
-        self._ahead += data
 
 
 def _too_large(bytes_max: int) -> TooLarge:
     return TooLarge("objects are larger than one answer may be", bytes_max=bytes_max)
 
 
-def _portions(names: Sequence[str]) -> list[list[str]]:
-    portions: list[list[str]] = [[]]
-    size = 0
-    for name in names:
-        length = len(name) if name.isascii() else 4 * len(name)
-        size += length
-        if len(portions[-1]) == BATCH_MAX or (size > BATCH_BYTES_MAX and portions[-1]):
-            portions.append([])
-            size = length
-        portions[-1].append(name)
-    return portions if names else []
-
-
-def _checked(name: str) -> str:
-    if "\0" in name or not name or len(name.encode(errors="surrogateescape")) > NAME_BYTES_MAX:
-        raise InvalidRequest("not a name of an object", name=name[:200], bytes_max=NAME_BYTES_MAX)
-    return name
+def _names_ahead(names: Sequence[str], count_max: int) -> list[str]:
+    """Those that fit beside a portion of others."""
+    portions = portions_of([name for name in names[:count_max] if is_name(name)])
+    return portions[0] if portions else []

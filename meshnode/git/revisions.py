@@ -17,9 +17,10 @@ from typing import Final
 
 from meshnode.base.errors import Corrupt, InvalidRequest, NotFound
 from meshnode.base.ids import HEAD, ObjectId, RefName, RefValue, symbolic_target
+from meshnode.base.paths import name_in
 from meshnode.core.refs import find_names
 from meshnode.core.round import ReplicaKey
-from meshnode.ports import ObjectInfo, ObjectKind, Objects, RefsSnapshot
+from meshnode.ports import NOTHING_AHEAD, Ahead, ObjectInfo, ObjectKind, Objects, RefsSnapshot, TreeAhead
 
 REVISION_BYTES_MAX: Final = 4_096
 _SUFFIX: Final = re.compile(r"(?:\^\{(?:commit|tree|blob|tag|object)?\}|\^[0-9]{0,6}|~[0-9]{0,9})*(?::[^\n\0]*)?\Z")
@@ -35,7 +36,13 @@ class GitRevisions:
         self._objects = objects
 
     async def resolve(
-        self, key: ReplicaKey, snapshot: RefsSnapshot, revision: str, kind: ObjectKind | None = None
+        self,
+        key: ReplicaKey,
+        snapshot: RefsSnapshot,
+        revision: str,
+        kind: ObjectKind | None = None,
+        *,
+        ahead: TreeAhead | None = None,
     ) -> ObjectInfo:
         """Find the object that `revision` names."""
         base, suffix = _split(revision)
@@ -43,7 +50,8 @@ class GitRevisions:
         start = oid or base
         wanted = f"{start}{suffix}"
         names = [wanted, f"{wanted}^{{{kind.value}}}"] if kind is not None and ":" not in suffix else [wanted]
-        found, *peeled = await self._objects.look_up(key, names)
+        in_tree = NOTHING_AHEAD if ahead is None or ":" in suffix else _below(f"{wanted}^{{tree}}", ahead)
+        found, *peeled = await self._objects.look_up(key, names, ahead=in_tree)
         if found is None:
             if oid is not None and not suffix and oid != base:
                 raise Corrupt("a reference leads to an object that is missing", revision=revision, oid=oid)
@@ -53,6 +61,14 @@ class GitRevisions:
             assert kind is not None
             raise InvalidRequest(f"revision is not a {kind.value}", revision=revision, kind=found.kind.value)
         return result
+
+
+def _below(tree: str, ahead: TreeAhead) -> Ahead:
+    """The names of what will be asked for in a tree."""
+    return Ahead(
+        [name_in(tree, path) for path in ahead.entries],
+        [name_in(tree, path) if path else tree for path in ahead.trees],
+    )
 
 
 def _split(revision: str) -> tuple[str, str]:

@@ -69,7 +69,16 @@ from meshnode.ports.key_rotation import KeyRotations, KeyRotationState
 from meshnode.ports.last_commits import LastChanges, LastCommits
 from meshnode.ports.maintenance import Losses, LossPlan, LostRound, MemberAccount, ScrubReport, Scrubs
 from meshnode.ports.moves import MoveOverview, MovePlan, Moves, PlannedMove
-from meshnode.ports.objects import ObjectInfo, ObjectKind, Objects, RawObject, Revisions
+from meshnode.ports.objects import (
+    NOTHING_AHEAD,
+    Ahead,
+    ObjectInfo,
+    ObjectKind,
+    Objects,
+    RawObject,
+    Revisions,
+    TreeAhead,
+)
 from meshnode.ports.operations import (
     ActionKind,
     ApplyMailbox,
@@ -150,8 +159,10 @@ from meshnode.ports.trees import Attribute, EntryKind, LfsPointer, TreeEntry, Tr
 from meshnode.ports.upkeep import Upkeep, Upkeeping, UpkeepReport
 
 __all__ = [
+    "NOTHING_AHEAD",
     "ActionKind",
     "Activity",
+    "Ahead",
     "Ancestry",
     "Applications",
     "ApplyMailbox",
@@ -306,6 +317,7 @@ __all__ = [
     "TransportReply",
     "TransportRequest",
     "TreeAction",
+    "TreeAhead",
     "TreeEntry",
     "TreeFile",
     "TreePage",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
 
 from meshnode.base.ids import ObjectId
+from meshnode.base.paths import TreePath
 from meshnode.core.round import ReplicaKey
 from meshnode.ports.replicas import RefsSnapshot
 
@@ -21,8 +21,7 @@ class ObjectKind(Enum):
     TAG = "tag"
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectInfo:
+class ObjectInfo(NamedTuple):
     """What can be said of an object without reading it."""
 
     oid: ObjectId
@@ -31,12 +30,30 @@ class ObjectInfo:
     """Bytes of its content."""
 
 
-@dataclass(frozen=True, slots=True)
-class RawObject:
+class RawObject(NamedTuple):
     """An object with its content, without git's header."""
 
     info: ObjectInfo
     data: bytes
+
+
+class Ahead(NamedTuple):
+    """Names that will be asked for next, as in `Objects.look_up`."""
+
+    infos: Sequence[str] = ()
+    contents: Sequence[str] = ()
+
+
+NOTHING_AHEAD: Final = Ahead()
+
+
+class TreeAhead(NamedTuple):
+    """Paths in a tree that will be asked for once the tree is known."""
+
+    entries: Sequence[TreePath] = ()
+    """Of which kind and size will be asked."""
+    trees: Sequence[TreePath] = ()
+    """Directories whose content will be."""
 
 
 class Objects(Protocol):
@@ -45,8 +62,13 @@ class Objects(Protocol):
     Every method may raise Corrupt (git could not read the repository), Overloaded and DeadlineExceeded.
     """
 
-    async def look_up(self, key: ReplicaKey, names: Sequence[str]) -> list[ObjectInfo | None]:
+    async def look_up(
+        self, key: ReplicaKey, names: Sequence[str], *, ahead: Ahead = NOTHING_AHEAD
+    ) -> list[ObjectInfo | None]:
         """Kind and size of each name, in order; None for one that leads nowhere.
+
+        Where git must be asked at all, it is asked for `ahead` in the same round trip, so that the questions that follow
+        find their answers in memory. Whatever is wrong with those names is for those questions to say.
 
         A name is an object id with an optional gitrevisions(7) suffix ("<oid>^{commit}", "<oid>:path"); bytes of a
         path that are not UTF-8 are surrogate escapes.
@@ -83,9 +105,17 @@ class Revisions(Protocol):
     """Turns what people write for an object into its id, against one snapshot of the references."""
 
     async def resolve(
-        self, key: ReplicaKey, snapshot: RefsSnapshot, revision: str, kind: ObjectKind | None = None
+        self,
+        key: ReplicaKey,
+        snapshot: RefsSnapshot,
+        revision: str,
+        kind: ObjectKind | None = None,
+        *,
+        ahead: TreeAhead | None = None,
     ) -> ObjectInfo:
         """Find the object that `revision` names, peeled to `kind` where one is wanted.
+
+        `ahead`: what will be asked for in the tree that it leads to, so that one round trip can do (`Objects.look_up`).
 
         Takes object ids, unique abbreviations of at least four digits, reference names in full or short, and the
         suffixes `^`, `~` and `:path` of gitrevisions(7). "" means HEAD.

@@ -7,14 +7,14 @@ portions, large ones streamed, and the messages go out in the order asked for.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from meshnode.base.errors import Corrupt, InvalidRequest, NotFound, TooLarge
 from meshnode.base.ids import ObjectId
-from meshnode.base.paths import ROOT, parse_tree_path, shown
-from meshnode.ports import ObjectInfo, ObjectKind, TreeEntry, Trees
+from meshnode.base.paths import ROOT, TreePath, parse_tree_path, shown
+from meshnode.ports import ObjectInfo, ObjectKind, TreeAhead, TreeEntry, Trees
 from meshnode.rpc.call import Answer, Call, closing
 from meshnode.rpc.object_reads import ObjectRead, ObjectReads
 from meshnode.v1 import tree_pb2
@@ -25,6 +25,8 @@ SMALL_BYTES_MAX: Final = 64 << 10
 """Blobs up to this size are read together: a stream of its own costs each a question."""
 PORTION_BYTES_MAX: Final = 2 << 20
 """Of blobs read together."""
+PATHS_AHEAD_MAX: Final = 8
+"""Paths whose blobs are looked up ahead: git walks down to each anew. Of more it is cheaper to ask by their ids then."""
 _ID: Final = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 _PLAIN_MODE: Final = 0o100644
 
@@ -135,7 +137,7 @@ class BlobStreams:
             info = await read.resolve(revision, ObjectKind.BLOB)
             entry = TreeEntry(ROOT, _PLAIN_MODE, info.oid)
         else:
-            root = await read.resolve(revision, ObjectKind.TREE)
+            root = await read.resolve(revision, ObjectKind.TREE, ahead=ahead_of([path]))
             (found,) = await self._trees.find(read.key, root.oid, [path])
             if found is None:
                 raise NotFound("nothing at this path", path=shown(path), revision=revision)
@@ -149,11 +151,14 @@ class BlobStreams:
         """The blobs asked for; None for what leads nowhere or to something else."""
         objects = await self._objects(read, [one.revision for one in selectors if not one.path])
         by_tree: dict[ObjectId, list[int]] = {}
-        roots = await self._roots(read, [one.revision for one in selectors if one.path])
+        wanted: dict[str, list[TreePath]] = {}
+        for one in selectors:
+            if one.path:
+                wanted.setdefault(one.revision, []).append(parse_tree_path(one.path))
+        roots = await self._roots(read, wanted)
         entries: list[TreeEntry | None] = [None] * len(selectors)
         for index, selector in enumerate(selectors):
             if selector.path:
-                parse_tree_path(selector.path)
                 if (root := roots[selector.revision]) is not None:
                     by_tree.setdefault(root, []).append(index)
             elif (info := objects[selector.revision]) is not None:
@@ -180,14 +185,26 @@ class BlobStreams:
             name: info if info is not None and info.kind is ObjectKind.BLOB else None for name, info in found.items()
         }
 
-    async def _roots(self, read: ObjectRead, revisions: Sequence[str]) -> dict[str, ObjectId | None]:
-        """The tree that each revision leads to."""
-        found = {name: await _resolved(read, name, ObjectKind.TREE) for name in dict.fromkeys(revisions)}
+    async def _roots(self, read: ObjectRead, wanted: Mapping[str, Sequence[TreePath]]) -> dict[str, ObjectId | None]:
+        """The tree that each revision leads to; its paths will be asked for."""
+        found = {name: await _resolved(read, name, ObjectKind.TREE, ahead_of(paths)) for name, paths in wanted.items()}
         return {name: None if info is None else info.oid for name, info in found.items()}
 
 
-async def _resolved(read: ObjectRead, revision: str, kind: ObjectKind | None) -> ObjectInfo | None:
+def ahead_of(paths: Sequence[TreePath]) -> TreeAhead:
+    """What will be asked for by whoever finds and describes the entries at these paths."""
+    return TreeAhead(
+        entries=[path for path in paths if path != ROOT] if len(paths) <= PATHS_AHEAD_MAX else [],
+        trees=[
+            TreePath(parent) for parent in dict.fromkeys(path.rpartition(b"/")[0] for path in paths if path != ROOT)
+        ],
+    )
+
+
+async def _resolved(
+    read: ObjectRead, revision: str, kind: ObjectKind | None, ahead: TreeAhead | None = None
+) -> ObjectInfo | None:
     try:
-        return await read.resolve(revision, kind)
+        return await read.resolve(revision, kind, ahead=ahead)
     except NotFound:
         return None

@@ -18,7 +18,7 @@ from google.protobuf.message import Message
 from meshnode.base.errors import Corrupt
 from meshnode.base.ids import NodeId, parse_repository_name
 from meshnode.core.round import ReplicaKey
-from meshnode.ports import ObjectInfo, ObjectKind, Objects, Reads, ReadView, Revisions
+from meshnode.ports import ObjectInfo, ObjectKind, Objects, Reads, ReadView, Revisions, TreeAhead
 from meshnode.rpc.answer_cache import AnswerCache
 from meshnode.v1 import common_pb2
 from meshnode.wire.reads import consistency_of, position_message
@@ -66,9 +66,11 @@ class ObjectRead:
         """Where the answer stands."""
         return position_message(self.view.generation, self.source.own)
 
-    async def resolve(self, revision: str, kind: ObjectKind | None = None) -> ObjectInfo:
-        """The object that `revision` names; raises as `Revisions.resolve`."""
-        return await self.source.revisions.resolve(self.key, self.view.snapshot, revision, kind)
+    async def resolve(
+        self, revision: str, kind: ObjectKind | None = None, *, ahead: TreeAhead | None = None
+    ) -> ObjectInfo:
+        """The object that `revision` names; `ahead` and what it raises as of `Revisions.resolve`."""
+        return await self.source.revisions.resolve(self.key, self.view.snapshot, revision, kind, ahead=ahead)
 
     async def cached(self, question: Hashable, make: Callable[[], Awaitable[Message | bytes]]) -> bytes:
         """The answer to a question that names objects by id only, from memory where it was asked before."""

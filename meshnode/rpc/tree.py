@@ -14,9 +14,9 @@ from typing import Final
 
 from meshnode.base.errors import InvalidRequest, NotFound
 from meshnode.base.ids import Generation, ObjectId, parse_object_id
-from meshnode.base.paths import ROOT, TreePath, parse_tree_path, shown
-from meshnode.ports import EntryKind, ObjectKind, TreeEntry, Trees
-from meshnode.rpc.blobs import BlobStreams
+from meshnode.base.paths import ROOT, TreePath, name_in, parse_tree_path, shown
+from meshnode.ports import EntryKind, ObjectKind, TreeAhead, Trees
+from meshnode.rpc.blobs import BlobStreams, ahead_of
 from meshnode.rpc.call import Answer, Call, closing, first_message
 from meshnode.rpc.forward import Forwarder, Route
 from meshnode.rpc.forward_stream import StreamForwarder
@@ -86,7 +86,7 @@ class TreeServicer:
         async with self._object_reads.open(request.repository, request.consistency) as read:
             if token is None:
                 at: tuple[int, ...] = ()
-                tree = (await self._directory(read, request.revision, path)).oid
+                tree = await self._directory(read, request.revision, path)
             else:
                 at = token[1]
                 tree = (await read.resolve(token[0], ObjectKind.TREE)).oid
@@ -127,7 +127,7 @@ class TreeServicer:
     async def _stat(self, request: tree_pb2.StatRequest, _: Call) -> Answer:
         paths = _paths_of(request.paths)
         async with self._object_reads.open(request.repository, request.consistency) as read:
-            tree = (await read.resolve(request.revision, ObjectKind.TREE)).oid
+            tree = (await read.resolve(request.revision, ObjectKind.TREE, ahead=ahead_of(paths))).oid
 
             async def make() -> tree_pb2.StatResponse:
                 entries = await self._trees.find(read.key, tree, paths)
@@ -163,14 +163,18 @@ class TreeServicer:
             body = await read.cached(("tree/attributes", tree, tuple(paths), tuple(names)), make)
             return body + tree_pb2.GetAttributesResponse(position=read.position).SerializeToString()
 
-    async def _directory(self, read: ObjectRead, revision: str, path: TreePath) -> TreeEntry:
-        root = (await read.resolve(revision, ObjectKind.TREE)).oid
+    async def _directory(self, read: ObjectRead, revision: str, path: TreePath) -> ObjectId:
+        root = (await read.resolve(revision, ObjectKind.TREE, ahead=TreeAhead(trees=[path], entries=[path]))).oid
+        if path != ROOT:
+            (info,) = await read.source.objects.look_up(read.key, [name_in(root, path)])
+            if info is not None and info.kind is ObjectKind.TREE:
+                return info.oid
         (entry,) = await self._trees.find(read.key, root, [path])
         if entry is None:
             raise NotFound("nothing at this path", path=shown(path), revision=revision)
         if entry.kind is not EntryKind.DIRECTORY:
             raise InvalidRequest("path is no directory", path=shown(path), kind=entry.kind.value)
-        return entry
+        return entry.oid
 
 
 def _format_token(request: tree_pb2.ListEntriesRequest, tree: ObjectId, at: tuple[int, ...]) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterable
+
 from meshnode.base.ids import ObjectId, PartitionId, RepositoryId
 from meshnode.core.round import ReplicaKey
 from meshnode.git.object_cache import ENTRY_BYTES, OBJECT_BYTES_MAX, TREE_BYTES_MAX, ObjectCache
@@ -69,11 +72,38 @@ def test_trees_may_be_longer_than_other_contents() -> None:
         assert (cache.content(SOURCE, info.oid) is not None) == is_kept
 
 
-def test_least_used_entries_make_room() -> None:
-    cache = ObjectCache(bytes_max=3 * (ENTRY_BYTES + 40 + 10))
-    infos = [ObjectInfo(ObjectId(f"{number:040x}"), ObjectKind.BLOB, 10) for number in range(4)]
-    for info in infos[:3]:
-        cache.keep(SOURCE, info.oid, info, bytes(10))
-    assert cache.content(SOURCE, infos[0].oid) is not None
-    cache.keep(SOURCE, infos[3].oid, infos[3], bytes(10))
-    assert [cache.info(SOURCE, info.oid) is not None for info in infos] == [True, False, True, True]
+def blob(number: int) -> ObjectInfo:
+    return ObjectInfo(ObjectId(f"{number:040x}"), ObjectKind.BLOB, 10)
+
+
+def fill(cache: ObjectCache, numbers: Iterable[int]) -> None:
+    for number in numbers:
+        cache.keep(SOURCE, blob(number).oid, blob(number), bytes(10))
+
+
+def test_what_is_asked_for_outlives_what_is_not() -> None:
+    a_third = 10
+    cache = ObjectCache(bytes_max=3 * a_third * (ENTRY_BYTES + 40 + 10))
+    for turn in range(5):  # so many generations come and go
+        fill(cache, range(turn * a_third, (turn + 1) * a_third))
+        assert cache.content(SOURCE, blob(0).oid) == RawObject(blob(0), bytes(10))
+    assert cache.info(SOURCE, blob(1).oid) is None
+    assert cache.info(SOURCE, blob(5 * a_third - 1).oid) is not None
+
+
+def test_what_is_kept_stays_within_its_bounds() -> None:
+    cache = ObjectCache(bytes_max=100 * (ENTRY_BYTES + 40 + 10))
+    gc.collect()
+    before = sum(isinstance(one, ObjectInfo) for one in gc.get_objects())
+    fill(cache, range(3_000))
+    assert sum(isinstance(one, ObjectInfo) for one in gc.get_objects()) - before <= 100
+
+
+def test_names_are_answered_in_order_from_all_generations() -> None:
+    cache = ObjectCache(bytes_max=30 * (ENTRY_BYTES + 40 + 10))
+    fill(cache, range(15))
+    wanted = [14, 99, 6, 14, 98, 7]
+    infos = cache.infos(SOURCE, [blob(number).oid for number in wanted])
+    assert infos == [None if number > 90 else blob(number) for number in wanted]
+    contents = cache.contents(SOURCE, [blob(number).oid for number in wanted])
+    assert contents == [None if number > 90 else RawObject(blob(number), bytes(10)) for number in wanted]

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import os
+import random
 import shutil
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,12 +16,13 @@ import pytest
 
 from meshnode.base.errors import Corrupt, InvalidRequest, MeshError, NotFound, TooLarge
 from meshnode.base.ids import HEAD, ObjectId, PartitionId, RefName, RefValue, RepositoryId
+from meshnode.base.paths import TreePath
 from meshnode.core.round import ReplicaKey
 from meshnode.git.command import GitCommands
 from meshnode.git.layout import Layout
-from meshnode.git.object_pool import IDLE_MAX, ObjectPool
+from meshnode.git.object_pool import AHEAD_BYTES_MAX, IDLE_MAX, ObjectPool
 from meshnode.git.revisions import GitRevisions
-from meshnode.ports import ObjectKind, RefsSnapshot
+from meshnode.ports import Ahead, ObjectKind, RefsSnapshot, TreeAhead
 from tests.unit.git.processes import children
 from tests.unit.git.sample import build_repository, git, read_snapshot
 
@@ -37,6 +41,24 @@ class Disk:
 
     def id_of(self, name: str) -> str:
         return git("rev-parse", name, path=self.path).decode().strip()
+
+    def nested(self, content: bytes) -> str:
+        """A tree with one file, dir/file."""
+        blob = git("hash-object", "-w", "--stdin", path=self.path, stdin=content).decode().strip()
+        below = git("mktree", path=self.path, stdin=f"100644 blob {blob}\tfile\n".encode()).decode().strip()
+        return git("mktree", path=self.path, stdin=f"040000 tree {below}\tdir\n".encode()).decode().strip()
+
+    def damaged_blob(self) -> str:
+        """An object whose header can be read and whose content cannot."""
+        oid = (
+            git("hash-object", "-w", "--stdin", path=self.path, stdin=random.Random(5).randbytes(9_000))
+            .decode()
+            .strip()
+        )
+        file = self.path / "objects" / oid[:2] / oid[2:]
+        file.chmod(0o600)
+        file.write_bytes(file.read_bytes()[:5_000])
+        return oid
 
     async def resolve(self, revision: str, kind: ObjectKind | None = None, snapshot: RefsSnapshot | None = None) -> str:
         return (await self.revisions.resolve(KEY, snapshot or self.snapshot, revision, kind)).oid
@@ -272,3 +294,101 @@ async def test_idle_processes_are_few(tmp_path: Path) -> None:
         oid = disk.id_of("main")
         await asyncio.gather(*(disk.pool.look_up(KEY, [oid]) for _ in range(6)))
         assert 1 <= len(children()) <= 2
+
+
+async def test_what_is_asked_ahead_is_known_when_it_is_asked_for(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        start, tree = disk.id_of("main"), disk.id_of("main^{tree}")
+        sub = disk.nested(b"content\n")
+        ahead = Ahead([f"{sub}^{{tree}}:dir/file"], [f"{sub}^{{tree}}", f"{sub}^{{tree}}:dir"])
+        found = await disk.pool.look_up(KEY, [start, f"{sub}^{{tree}}"], ahead=ahead)
+        assert [info and info.oid for info in found] == [start, sub]
+        (process,) = children()
+        os.kill(process, signal.SIGKILL)  # whatever is asked from here on starts another one
+        while children():  # noqa: ASYNC110 - a process has no event to wait for
+            await asyncio.sleep(0)
+        read = await disk.pool.read(KEY, [sub, f"{sub}:dir"], bytes_max=1_000)
+        assert [raw and raw.data for raw in read] == [
+            git("cat-file", "tree", f"{sub}{at}", path=disk.path) for at in ("", ":dir")
+        ]
+        (blob,) = await disk.pool.look_up(KEY, [f"{sub}:dir/file"])
+        assert blob is not None
+        assert (blob.oid, blob.size) == (disk.id_of(f"{sub}:dir/file"), 8)
+        assert await disk.pool.look_up(KEY, [blob.oid]) == [blob]
+        assert children() == []
+        assert await disk.pool.look_up(KEY, [tree]) != [None]
+
+
+async def test_nothing_is_asked_ahead_where_the_question_is_answered_from_memory(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        start = disk.id_of("main")
+        (info,) = await disk.pool.look_up(KEY, [start])
+        ahead = Ahead(contents=[f"{start}~1"])
+        assert await disk.pool.look_up(KEY, [start], ahead=ahead) == [info]
+        assert disk.pool.known(KEY, ObjectId(disk.id_of("main~1"))) is None
+
+
+async def test_what_goes_wrong_ahead_is_not_the_questions_failure(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        start, contents = two_blobs_with_one_start()
+        for content in contents:
+            git("hash-object", "-w", "--stdin", path=disk.path, stdin=content)
+        large = git("hash-object", "-w", "--stdin", path=disk.path, stdin=bytes(AHEAD_BYTES_MAX + 1)).decode().strip()
+        damaged = disk.damaged_blob()
+        for number, odd in enumerate(([start], ["", "a\0b", "x" * 5_000], [large], [damaged], ["f" * 40, "main:no"])):
+            for ahead in (Ahead(odd, []), Ahead([], odd), Ahead(odd, [*odd, disk.id_of("main~1")])):
+                name = f"{disk.id_of('main')}~{number}^{{commit}}"
+                pool = ObjectPool(GitCommands(), disk.layout)
+                (info,) = await pool.look_up(KEY, [name], ahead=ahead)
+                assert info is not None
+                assert info.oid == disk.id_of(name)
+                assert [raw and raw.info.oid for raw in await pool.read(KEY, [name], bytes_max=10_000)] == [info.oid]
+                await pool.close()
+        with pytest.raises(InvalidRequest, match="several"):
+            await disk.pool.look_up(KEY, [start])
+        assert await disk.pool.look_up(KEY, ["f" * 40]) == [None]
+
+
+async def test_missing_object_ahead_is_not_kept_as_missing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        content = b"comes later\n"
+        oid = hashlib.sha1(b"blob %d\0%s" % (len(content), content)).hexdigest()
+        await disk.pool.look_up(KEY, [disk.id_of("main")], ahead=Ahead([oid], [oid]))
+        git("hash-object", "-w", "--stdin", path=disk.path, stdin=content)
+        (raw,) = await disk.pool.read(KEY, [oid], bytes_max=100)
+        assert raw is not None
+        assert raw.data == content
+
+
+async def test_thousands_of_names_ahead_do_not_fill_the_pipe(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        oid = disk.id_of("main")
+        long_ = [f"{oid}:{'a/' * 1_900}{number}" for number in range(500)]
+        names = [f"{oid}:{'b' * 80}{number}" for number in range(2_000)]
+        async with asyncio.timeout(30):
+            assert await disk.pool.look_up(KEY, names, ahead=Ahead(long_, long_)) == [None] * 2_000
+        assert len(children()) == 1
+
+
+async def test_process_that_dies_in_the_middle_is_damage_and_the_next_one_answers(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        names = [f"{disk.id_of('main')}~{back}" for back in (0, 1, 2)]
+        damaged = disk.damaged_blob()
+        with pytest.raises(Corrupt):
+            await disk.pool.read(KEY, [names[0], damaged, names[1]], bytes_max=10_000)
+        assert children() == []
+        read = await disk.pool.read(KEY, names, bytes_max=10_000)
+        assert [raw and raw.info.oid for raw in read] == [disk.id_of(name) for name in names]
+
+
+async def test_revision_brings_what_will_be_asked_of_its_tree(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        ahead = TreeAhead([TreePath(b"file")], [TreePath(b"")])
+        tree = await disk.revisions.resolve(KEY, disk.snapshot, "main", ObjectKind.TREE, ahead=ahead)
+        raw = disk.pool.known(KEY, tree.oid)
+        assert raw is not None
+        assert raw.data == git("cat-file", "tree", tree.oid, path=disk.path)
+        blob = await disk.revisions.resolve(KEY, disk.snapshot, "main:file", ahead=ahead)
+        assert blob.oid == disk.id_of("main:file")
+        with pytest.raises(NotFound):
+            await disk.revisions.resolve(KEY, disk.snapshot, "main~77", ObjectKind.TREE, ahead=ahead)

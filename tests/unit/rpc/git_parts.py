@@ -23,6 +23,8 @@ from meshnode.git.revisions import GitRevisions
 from meshnode.git.snapshot import SnapshotCache
 from meshnode.git.trees import GitTrees
 from meshnode.ports import (
+    NOTHING_AHEAD,
+    Ahead,
     Clock,
     Event,
     FilePart,
@@ -48,8 +50,11 @@ from meshnode.rpc.object_reads import ObjectReads
 class NoObjects:
     """`ports.Objects` of an empty disk."""
 
-    async def look_up(self, key: ReplicaKey, names: Sequence[str]) -> list[ObjectInfo | None]:
+    async def look_up(
+        self, key: ReplicaKey, names: Sequence[str], *, ahead: Ahead = NOTHING_AHEAD
+    ) -> list[ObjectInfo | None]:
         assert key
+        assert ahead is NOTHING_AHEAD
         return [None] * len(names)
 
     async def read(self, key: ReplicaKey, names: Sequence[str], *, bytes_max: int) -> list[RawObject | None]:
