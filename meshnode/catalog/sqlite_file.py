@@ -14,17 +14,20 @@ Source: https://www.sqlite.org/wal.html
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from meshnode.base.errors import CatalogUnavailable, MeshError, NotFound
 from meshnode.catalog.checks import KEYS_MAX
 from meshnode.catalog.sqlite_schema import facts, open_connection
 from meshnode.ports import Compare, Delete, Entry, Put
+
+T = TypeVar("T")
 
 CHANGES_MAX: Final = 10_000
 """Revisions a watch may be behind: a minute of a busy cluster; further behind it is told to read everything."""
@@ -36,10 +39,12 @@ LOCK_POLL_S: Final = 0.001
 
 _KEYS_END: Final = "\U0010ffff" * 257
 """After every key: 257 times four bytes are more than a key may have."""
-_RANGE_FROM: Final = """
-    SELECT key, value, revision FROM entries WHERE key >= :start AND key < :end AND (lease = 0 OR lease IN
-    (SELECT lease FROM leases WHERE ends_at_ms > :now AND ends_at_ms <= :now + ttl_ms)) ORDER BY key LIMIT :limit"""
-_RANGE_AFTER: Final = _RANGE_FROM.replace("key >= :start", "key > :start")
+_IS_LIVE: Final = (
+    "(lease = 0 OR lease IN (SELECT lease FROM leases WHERE ends_at_ms > :now AND ends_at_ms <= :now + ttl_ms))"
+)
+_FIND: Final = f"SELECT key, value, revision FROM entries WHERE {_IS_LIVE} AND key "  # noqa: S608 - constants
+_RANGE_FROM: Final = f"{_FIND} >= :start AND key < :end ORDER BY key LIMIT :limit"
+_RANGE_AFTER: Final = _RANGE_FROM.replace(">= :start", "> :start")
 
 
 def boottime_ms() -> int:
@@ -66,6 +71,7 @@ class CatalogFile:
 
     def __init__(self, path: Path, connection: sqlite3.Connection, now_ms: Callable[[], int]) -> None:
         self._path = path
+        self._place = str(path)
         self._connection = connection
         self._now_ms = now_ms
         self._lock_deadline_s = 0.0
@@ -87,23 +93,20 @@ class CatalogFile:
 
     def read(self, keys: Sequence[str]) -> list[Entry | None]:
         """The entries of `keys` in one snapshot."""
-        entries: list[Entry | None] = []
-        with self._reading():
-            ended = self._ended_leases()
-            for key in keys:
-                row = self._connection.execute(
-                    "SELECT value, revision, lease FROM entries WHERE key = ?", (key,)
-                ).fetchone()
-                entries.append(None if row is None or row[2] in ended else Entry(key, row[0], row[1]))
-        return entries
+        names = [f"k{number}" for number in range(len(keys))]
+        rows = self._ask(
+            f"{_FIND} IN ({', '.join(f':{name}' for name in names)})",
+            {**dict(zip(names, keys, strict=True)), "now": self._now_ms()},
+        )
+        found = {row[0]: Entry(*row) for row in rows}
+        return [found.get(key) for key in keys]
 
     def range(self, prefix: str, after: str, limit: int) -> list[Entry]:
         """A page of entries below `prefix` and after `after`."""
-        with self._reading():
-            rows = self._connection.execute(
-                _RANGE_AFTER if after >= prefix else _RANGE_FROM,
-                {"start": max(after, prefix), "end": _prefix_end(prefix), "limit": limit, "now": self._now_ms()},
-            ).fetchall()
+        rows = self._ask(
+            _RANGE_AFTER if after >= prefix else _RANGE_FROM,
+            {"start": max(after, prefix), "end": _prefix_end(prefix), "limit": limit, "now": self._now_ms()},
+        )
         return [Entry(*row) for row in rows]
 
     def changes(self, after_revision: int, prefix: str) -> Changes:
@@ -126,8 +129,7 @@ class CatalogFile:
 
     def revision(self) -> int:
         """Revision of the last change."""
-        with self._reading():
-            (revision,) = self._connection.execute("SELECT revision FROM state").fetchone()
+        ((revision,),) = self._ask("SELECT revision FROM state", {})
         return int(revision)
 
     def transact(self, compares: Sequence[Compare], writes: Sequence[Put | Delete]) -> int | None:
@@ -211,6 +213,15 @@ class CatalogFile:
                 self._apply([Delete(key) for (key,) in rows[start : start + KEYS_MAX]])
             self._connection.execute("DELETE FROM leases WHERE lease = ?", (lease,))
 
+    def _ask(self, statement: str, values: Mapping[str, object]) -> list[Any]:
+        """The rows of one statement, which is a snapshot of its own.
+
+        Each statement more would be another wait for the interpreter lock, where a thread of this process computes.
+        """
+        with facts(self._path):
+            self._check_place()
+            return self._patiently(lambda: self._connection.execute(statement, values).fetchall())
+
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
         """A read transaction: all statements see one snapshot."""
@@ -245,16 +256,23 @@ class CatalogFile:
             raise refusal
 
     def _begin(self, *statements: str) -> None:
-        """Begin a transaction and take its lock or snapshot, waiting in short, even steps.
+        """Begin a transaction and take its lock or snapshot."""
+
+        def begin() -> None:
+            for statement in statements:
+                self._connection.execute(statement).fetchone()
+
+        self._patiently(begin)
+
+    def _patiently(self, work: Callable[[], T]) -> T:
+        """Do what needs a lock, waiting for it in short, even steps.
 
         SQLite's own waiting backs off to 100 ms a step: three writing processes then wait up to 335 ms for a lock
         that each holds for less than one (measured).
         """
         while True:
             try:
-                for statement in statements:
-                    self._connection.execute(statement).fetchone()
-                return
+                return work()
             except sqlite3.OperationalError as error:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
@@ -266,7 +284,7 @@ class CatalogFile:
     def _check_place(self) -> None:
         """Check that the path still leads to the open file: others would open another one, and both would answer."""
         try:
-            status = self._path.stat()
+            status = os.stat(self._place)  # noqa: PTH116 - once for each read; a path's methods take twice as long
         except OSError as error:
             raise CatalogUnavailable("the catalog's file is gone", path=str(self._path)) from error
         if (status.st_dev, status.st_ino) != self._inode:
