@@ -145,7 +145,7 @@ class SignedChannel:
         """
         check_timeout(timeout_ms)
         return SignedStream(
-            self._channel.stream_stream(method),
+            self._channel,
             self._trust,
             method,
             messages,

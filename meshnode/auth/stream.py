@@ -8,8 +8,8 @@ Rule: what was iterated is believed only when the iteration has ended without an
 word without its signature, and nothing irreversible may be done with it. Nothing is sent before the first
 `started()` or the first step of the iteration, because the request is signed with its first message.
 
-One task feeds the request while the answer is read. It belongs to the stream: whichever way the stream ends, the
-task is cancelled and awaited, and `messages` is closed.
+A request of several messages is fed by one task while the answer is read. It belongs to the stream: whichever way the
+stream ends, the task is cancelled and awaited, and `messages` is closed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class SignedStream:
 
     def __init__(
         self,
-        open_call: grpc.aio.StreamStreamMultiCallable[Any, Any],
+        channel: grpc.aio.Channel,
         trust: Trust,
         method: str,
         messages: AsyncIterator[bytes] | bytes,
@@ -50,14 +50,14 @@ class SignedStream:
         clock: Clock,
     ) -> None:
         """Made by `SignedChannel.stream`."""
-        self._open_call = open_call
+        self._channel = channel
         self._trust = trust
         self._method = method
         self._messages = messages
         self._clock = clock
         self._deadline_ms = clock.monotonic_ms() + timeout_ms
         self._metadata = metadata
-        self._call: grpc.aio.StreamStreamCall[Any, Any] | None = None
+        self._call: grpc.aio.StreamStreamCall[Any, Any] | grpc.aio.UnaryStreamCall[Any, Any] | None = None
         self._answers: AsyncIterator[bytes] | None = None
         self._feeder: asyncio.Task[None] | None = None
         self._jti = ""
@@ -134,7 +134,7 @@ class SignedStream:
     ) -> None:
         await self.aclose()
 
-    async def _begin(self) -> grpc.aio.StreamStreamCall[Any, Any]:
+    async def _begin(self) -> grpc.aio.StreamStreamCall[Any, Any] | grpc.aio.UnaryStreamCall[Any, Any]:
         if self._call is not None:
             return self._call
         if self._is_over:
@@ -152,9 +152,18 @@ class SignedStream:
             )
         signed, metadata = self._trust.sign(self._method, first, self._metadata)
         self._jti = signed.jti
-        self._call = self._open_call(timeout=left_ms / 1000, metadata=metadata)
+        timeout_s = left_ms / 1000
+        if isinstance(self._messages, bytes):  # all of it goes out at once; on the wire it looks the same
+            self._request.note(first)
+            self._is_request_complete = True
+            ask: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._channel.unary_stream(self._method)
+            self._call = ask(first, timeout=timeout_s, metadata=metadata)
+        else:
+            open_call: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = self._channel.stream_stream(self._method)
+            call = open_call(timeout=timeout_s, metadata=metadata)
+            self._feeder = asyncio.create_task(self._feed(call, first), name=f"feed {self._method}")
+            self._call = call
         self._answers = aiter(self._call)
-        self._feeder = asyncio.create_task(self._feed(self._call, first), name=f"feed {self._method}")
         return self._call
 
     async def _first_message(self) -> bytes:
@@ -166,17 +175,17 @@ class SignedStream:
             raise InvalidRequest("request stream has no message", method=self._method) from None
 
     async def _feed(self, call: grpc.aio.StreamStreamCall[Any, Any], first: bytes) -> None:
+        assert not isinstance(self._messages, bytes)
         is_open = await self._send(call, first)
-        if not isinstance(self._messages, bytes):
-            try:
-                while is_open:
-                    is_open = await self._send(call, await anext(self._messages))
-            except StopAsyncIteration:
-                pass
-            except Exception as error:  # noqa: BLE001 - the source's, handed to the reader, who raises it
-                self._source_error = error
-                call.cancel()
-                return
+        try:
+            while is_open:
+                is_open = await self._send(call, await anext(self._messages))
+        except StopAsyncIteration:
+            pass
+        except Exception as error:  # noqa: BLE001 - the source's, handed to the reader, who raises it
+            self._source_error = error
+            call.cancel()
+            return
         if is_open:
             self._is_request_complete = True
             with contextlib.suppress(grpc.aio.InternalError):  # the call has ended

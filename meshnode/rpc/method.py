@@ -54,6 +54,7 @@ class Method:
     is_streaming: bool
     """Whether messages stream in at least one direction."""
     is_answer_streaming: bool
+    is_request_streaming: bool
     is_introspection: bool = False
     """Health or reflection: may be open to callers without a token, and answers while the node drains."""
     is_audited: bool = False
@@ -97,6 +98,7 @@ def introspection_methods_of(service: ServiceDescriptor, *, alias: str = "") -> 
             input=GetMessageClass(method.input_type),
             is_streaming=_streams(method, "client_streaming") or _streams(method, "server_streaming"),
             is_answer_streaming=_streams(method, "server_streaming"),
+            is_request_streaming=_streams(method, "client_streaming"),
             is_introspection=True,
         )
         for method in service.methods
@@ -125,6 +127,7 @@ def _annotated(method: MethodDescriptor) -> Method:
         input=GetMessageClass(method.input_type),
         is_streaming=_streams(method, "client_streaming") or _streams(method, "server_streaming"),
         is_answer_streaming=_streams(method, "server_streaming"),
+        is_request_streaming=_streams(method, "client_streaming"),
         is_audited=_is_audited(Kind(kind), CallerRole(role), is_said=options.Extensions[annotations_pb2.audited]),
         has_header="header" in method.input_type.fields_by_name,
         name_field=_name_field(asked, method),

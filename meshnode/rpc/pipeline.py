@@ -22,7 +22,14 @@ from google.protobuf.message import Message
 
 from meshnode.auth.responses import RESPONSE_METADATA, MessageTrace, ResponseSigner
 from meshnode.auth.tokens import AUTHORIZATION, UnknownKey, VerifiedRequest
-from meshnode.base.errors import DeadlineExceeded, InvalidRequest, MeshError, OutcomeUnknown, Unauthenticated
+from meshnode.base.errors import (
+    DeadlineExceeded,
+    InvalidRequest,
+    InvariantViolated,
+    MeshError,
+    OutcomeUnknown,
+    Unauthenticated,
+)
 from meshnode.base.ids import NodeId
 from meshnode.config import LimitSettings
 from meshnode.ports import Clock, Entropy
@@ -93,6 +100,29 @@ class Pipeline:
                     async with exchange.deadline(call):
                         answer = exchange.note_answer(await run(request, call))
             return answer
+
+        return serve
+
+    def answering(self, method: Method, run: Handler) -> Unary:
+        """The handler of a method that answers one message with a stream of at least one.
+
+        To gRPC it is a unary one that writes all messages but the last by the way: the last goes out together with the
+        status, which a stream's handler cannot do. On the wire there is no difference.
+        """
+
+        async def serve(body: bytes, context: Context) -> bytes:
+            exchange = _Exchange(self, method, context, MessageTrace.of(body))
+            exchange.bytes_in = len(body)
+            last = b""
+            async with exchange.ending():
+                await exchange.authenticate(body)
+                with self.admission.enter(exchange.caller, method):
+                    call = exchange.call(body)
+                    request = parse(method.input, body)
+                    await exchange.begin(request)
+                    async with exchange.deadline(call):
+                        last = await exchange.answer_but_last(run(_only(request), call))
+            return last
 
         return serve
 
@@ -296,6 +326,18 @@ class _Exchange:
             async for answer in answers:
                 await self._write(answer)
 
+    async def answer_but_last(self, answers: AsyncIterator[Answer]) -> bytes:
+        """Send what the servicer gives, all but the last message, which is to be sent with the status."""
+        held: Answer | None = None
+        async with closing(answers):
+            async for answer in answers:
+                if held is not None:
+                    await self._write(held)
+                held = answer
+        if held is None:
+            raise InvariantViolated("an answer has no message", method=self._method.path)
+        return self.note_answer(held)
+
     async def drain(self, requests: AsyncIterator[Message]) -> None:
         """Read what is left of the request: an OK answer says that all of it was seen.
 
@@ -391,6 +433,11 @@ class _Exchange:
                 facts={} if call is None else call.facts,
             ),
         )
+
+
+async def _only(request: Message) -> AsyncIterator[Message]:
+    """A request of one message as those are given that stream."""
+    yield request
 
 
 def serialise(answer: Answer) -> bytes:

@@ -121,9 +121,10 @@ def _handlers(
         if run is None:
             raise InvariantViolated("servicer lacks a method of its service", method=method.path)
         # Without serialisers gRPC hands over raw bytes. A stream in one direction looks on the wire like one in both.
-        found[method.path] = (
-            grpc.stream_stream_rpc_method_handler(pipeline.streaming(method, run))
-            if method.is_streaming
-            else grpc.unary_unary_rpc_method_handler(pipeline.unary(method, run))
-        )
+        if not method.is_streaming:
+            found[method.path] = grpc.unary_unary_rpc_method_handler(pipeline.unary(method, run))
+        elif not method.is_request_streaming and method.position_number:
+            found[method.path] = grpc.unary_unary_rpc_method_handler(pipeline.answering(method, run))
+        else:
+            found[method.path] = grpc.stream_stream_rpc_method_handler(pipeline.streaming(method, run))
     return found

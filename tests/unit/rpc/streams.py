@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -32,7 +33,10 @@ LIST: Final = Method(
     input=ref_pb2.ListRefsRequest,
     is_streaming=True,
     is_answer_streaming=True,
+    is_request_streaming=False,
 )
+WHOLE: Final = dataclasses.replace(LIST, path="/mesh.test.Streams/Whole")
+"""As List, its last message sent together with the status."""
 PUT: Final = Method(
     path="/mesh.test.Streams/Put",
     name="put",
@@ -41,6 +45,7 @@ PUT: Final = Method(
     input=ref_pb2.UpdateRefsRequest,
     is_streaming=True,
     is_answer_streaming=False,
+    is_request_streaming=True,
 )
 _ROUTE: Final = Route("repository")
 
@@ -123,6 +128,7 @@ class Member:
                 _Handlers(
                     {
                         LIST.path: grpc.stream_stream_rpc_method_handler(pipeline.streaming(LIST, self._list)),
+                        WHOLE.path: grpc.unary_unary_rpc_method_handler(pipeline.answering(WHOLE, self._list)),
                         PUT.path: grpc.stream_stream_rpc_method_handler(pipeline.streaming(PUT, self._put)),
                     }
                 ),
@@ -187,10 +193,10 @@ class Trio:
         """Say whom n1 may ask; the others would ask themselves."""
         self.entry.site.router.nodes = list(nodes)
 
-    def listing(self, *, timeout_ms: int = 5_000, repository: str = "a/b") -> SignedStream:
+    def listing(self, *, timeout_ms: int = 5_000, repository: str = "a/b", method: Method = LIST) -> SignedStream:
         """A call of List at n1."""
         body = ref_pb2.ListRefsRequest(repository=repository).SerializeToString()
-        return self.channel.stream(LIST.path, body, timeout_ms=timeout_ms)
+        return self.channel.stream(method.path, body, timeout_ms=timeout_ms)
 
     async def list(self, *, timeout_ms: int = 5_000, repository: str = "a/b") -> list[str]:
         """What n1 answers to List."""
