@@ -145,10 +145,9 @@ class TreeWalk:
         """What comes next of a directory, up to the next one that the walk goes into, and whether it is reached."""
         end = min(len(level.rows), level.at + left)
         if self._is_recursive:
-            is_directory = self._is_directory
-            for number in range(level.at, end):
-                if is_directory[level.rows[number][0]]:
-                    return level.rows[level.at : number + 1], True
+            following = level.next_directory(self._is_directory)
+            if following < end:
+                return level.rows[level.at : following + 1], True
         return level.rows[level.at : end], False
 
     def _place(self) -> tuple[int, ...] | None:
@@ -227,6 +226,8 @@ class _Level:
         self._first = 0
         """Index of the first of `rows`."""
         self._oid_bytes = oid_bytes
+        self._directories: list[int] | None = None
+        """Places in `rows`, the next one last; None: not looked for."""
 
     @property
     def index(self) -> int:
@@ -241,7 +242,17 @@ class _Level:
             return False
         self._first, self.at = self.index, 0
         self.rows, self._end = parse_slice(self._data, self._end, self._oid_bytes)
+        self._directories = None
         return True
+
+    def next_directory(self, is_directory: IsDirectory) -> int:
+        """Place in `rows` of the next directory; their number where there is none."""
+        if self._directories is None:
+            places = [number for number, row in enumerate(self.rows) if is_directory[row[0]]]
+            self._directories = [*reversed(places)]
+        while self._directories and self._directories[-1] < self.at:
+            self._directories.pop()
+        return self._directories[-1] if self._directories else len(self.rows)
 
     async def skip(self, count: int) -> None:
         """Go on by `count` entries from the start. Raises InvalidRequest where there are fewer."""
@@ -258,6 +269,7 @@ class _Level:
                 if index % _TURN < stride:
                     await asyncio.sleep(0)
         self.rows, self.at, self._first, self._end = [], 0, index, offset
+        self._directories = None
 
 
 def _misfit() -> InvalidRequest:

@@ -23,7 +23,7 @@ from meshnode.git.attributes import read_attributes
 from meshnode.git.lfs import POINTER_BYTES_MAX, parse_lfs_pointer
 from meshnode.git.queries import Queries
 from meshnode.git.tree_walk import PORTION_BYTES_MAX, SLICE, TreeWalk, parse_slice
-from meshnode.ports import Attribute, EntryKind, LfsPointer, ObjectKind, Objects, TreeEntry, TreePage, TreeRun
+from meshnode.ports import Attribute, EntryKind, LfsPointer, ObjectKind, Objects, TreeEntry, TreePage
 
 TREE_BYTES_MAX: Final = 32 << 20
 """A tree of about 800,000 files."""
@@ -58,10 +58,11 @@ class GitTrees:
         known: dict[bytes, int] = {}
         pointers: dict[bytes, LfsPointer] = {}
         if sizes or lfs:
-            blobs, files = _blobs_of(runs)
-            known = await self._sizes(key, blobs)
+            is_blob, is_file = _IsBlob(), _IsFile()
+            known = await self._sizes(key, [oid for _, rows in runs for mode, _, oid in rows if is_blob[mode]])
             if lfs:
-                pointers = await self._pointers(key, files, known)
+                files = {oid: None for _, rows in runs for mode, _, oid in rows if is_file[mode]}
+                pointers = await self._pointers(key, list(files), known)
         return TreePage(runs, next_at, known, pointers)
 
     async def find(self, key: ReplicaKey, tree: ObjectId, paths: Sequence[TreePath]) -> list[TreeEntry | None]:
@@ -107,7 +108,7 @@ class GitTrees:
         infos = await self._objects.look_up(key, oids)
         if None in infos:
             raise Corrupt("a file's object is missing", oid=oids[infos.index(None)])
-        return {oid: info.size for oid, info in zip(blobs, infos, strict=True) if info is not None}
+        return dict(zip(blobs, [info.size for info in infos if info is not None], strict=True))
 
     async def _pointers(
         self, key: ReplicaKey, files: Sequence[bytes], sizes: dict[bytes, int]
@@ -171,21 +172,20 @@ class GitTrees:
             start = end
 
 
-def _blobs_of(runs: Sequence[TreeRun]) -> tuple[list[bytes], list[bytes]]:
-    """Raw ids of all blobs, and of the files among them that are no links."""
-    kinds: dict[bytes, EntryKind] = {}
-    blobs: dict[bytes, None] = {}
-    files: dict[bytes, None] = {}
-    for _, rows in runs:
-        for mode, _name, oid in rows:
-            kind = kinds.get(mode)
-            if kind is None:
-                kind = kinds[mode] = EntryKind.of(int(mode, 8))
-            if kind in _FILES:
-                files[oid] = None
-            if kind.is_blob:
-                blobs[oid] = None
-    return list(blobs), list(files)
+class _IsFile(dict[bytes, bool]):
+    """Whether an entry of a mode, in octal digits, is a file and no link."""
+
+    def __missing__(self, mode: bytes) -> bool:
+        result = self[mode] = EntryKind.of(int(mode, 8)) in _FILES
+        return result
+
+
+class _IsBlob(dict[bytes, bool]):
+    """Whether the object of an entry of a mode, in octal digits, is a blob."""
+
+    def __missing__(self, mode: bytes) -> bool:
+        result = self[mode] = EntryKind.of(int(mode, 8)).is_blob
+        return result
 
 
 async def _named(data: bytes, names: set[bytes], prefix: bytes, oid_bytes: int) -> list[TreeEntry]:

@@ -59,23 +59,22 @@ def attributes_message(path: bytes, attributes: Sequence[Attribute]) -> tree_pb2
 
 def entries_bytes(page: TreePage, prefix: bytes = b"") -> Iterator[bytes]:
     """A listing as the field `entries` of its answer, a piece for each run; paths below `prefix` as `entry_message`."""
-    heads = _Heads()
+    heads, size_fields = _Heads(), _SizeFields()
     modes = _Modes()
-    sizes, pointers = page.sizes, page.pointers
+    size_of, pointers = page.sizes.get, page.pointers
     for below, rows in page.runs:
         directory = prefix + below
         above = len(directory)
         pieces: list[bytes] = []
+        if rows:
+            modes = modes.for_ids_of(len(rows[0][2]))
         for raw_mode, name, oid in rows:
-            mode = modes[raw_mode]
-            about = mode.about if len(oid) == 20 else mode.about_long
-            rest = b""
-            if mode.is_blob and (size := sizes.get(oid)):
-                rest = _SIZE + _varint(size)
-            if pointers and mode.is_file and (pointer := pointers.get(oid)) is not None:
+            about, about_bytes, is_blob, is_file = modes[raw_mode]
+            rest = size_fields[size] if is_blob and (size := size_of(oid)) else b""
+            if pointers and is_file and (pointer := pointers.get(oid)) is not None:
                 message = tree_pb2.LfsPointer(oid=pointer.oid, size=pointer.size).SerializeToString()
                 rest += _LFS + _varint(len(message)) + message
-            head = heads[above + len(name), len(about) + 2 * len(oid) + len(rest)]
+            head = heads[above + len(name), about_bytes + len(rest)]
             pieces += (head, directory, name, about, hexlify(oid), rest)
         yield b"".join(pieces)
 
@@ -84,23 +83,38 @@ class _Mode(NamedTuple):
     """What is the same for all entries of a mode."""
 
     about: bytes
-    """Kind, mode, and what stands before an id of SHA-1."""
-    about_long: bytes
-    """The same with what stands before one of SHA-256."""
+    """Kind, mode, and what stands before an id."""
+    bytes_with_id: int
+    """Of `about` and the id."""
     is_blob: bool
     is_file: bool
 
 
 class _Modes(dict[bytes, _Mode]):
-    """Modes by their octal digits."""
+    """Modes by their octal digits, for ids of one size."""
+
+    def __init__(self, oid_bytes: int = 0) -> None:
+        self._oid_bytes = oid_bytes
+
+    def for_ids_of(self, oid_bytes: int) -> _Modes:
+        """This one, where it is for ids of this size, else another one."""
+        return self if oid_bytes == self._oid_bytes else _Modes(oid_bytes)
 
     def __missing__(self, digits: bytes) -> _Mode:
         mode = int(digits, 8)
         kind = EntryKind.of(mode)
         about = _KIND + _varint(_KINDS[kind]) + (_MODE + _varint(mode) if mode else b"") + _OID
-        result = self[digits] = _Mode(
-            about + _varint(40), about + _varint(64), kind.is_blob, kind in {EntryKind.FILE, EntryKind.EXECUTABLE}
-        )
+        about += _varint(2 * self._oid_bytes)
+        is_file = kind in {EntryKind.FILE, EntryKind.EXECUTABLE}
+        result = self[digits] = _Mode(about, len(about) + 2 * self._oid_bytes, kind.is_blob, is_file)
+        return result
+
+
+class _SizeFields(dict[int, bytes]):
+    """The field of a size."""
+
+    def __missing__(self, size: int) -> bytes:
+        result = self[size] = _SIZE + _varint(size)
         return result
 
 
