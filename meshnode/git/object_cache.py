@@ -86,6 +86,11 @@ class ObjectCache:
 
     def content(self, source: Source, name: str) -> RawObject | None:
         """The content that is known under a name."""
+        young = self._young.get(source)
+        if young is not None and (info := young.infos.get(name)) is not None:
+            data = young.contents.get(info.oid)
+            if data is not None:
+                return RawObject(info, data)
         return self.contents(source, [name])[0]
 
     def keep(self, source: Source, name: str, info: ObjectInfo, data: bytes | None) -> None:

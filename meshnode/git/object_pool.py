@@ -15,8 +15,9 @@ the question, its answers go to what is kept, and the next question finds them t
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 from meshnode.base.errors import MeshError, NotFound, TooLarge
@@ -136,9 +137,9 @@ class ObjectPool:
             raise _too_large(bytes_max)
         return found
 
-    def known(self, key: ReplicaKey, oid: ObjectId) -> RawObject | None:
-        """The object where its content is in memory."""
-        return self._cache.content((key, self._birth(key)), oid)
+    def memory(self, key: ReplicaKey) -> Callable[[ObjectId], RawObject | None]:
+        """What finds objects whose content is in memory."""
+        return partial(self._cache.content, (key, self._birth(key)))
 
     async def stream(
         self, key: ReplicaKey, oid: ObjectId, *, start: int = 0, length: int | None = None

@@ -50,8 +50,12 @@ class GitRevisions:
         start = oid or base
         wanted = f"{start}{suffix}"
         names = [wanted, f"{wanted}^{{{kind.value}}}"] if kind is not None and ":" not in suffix else [wanted]
-        in_tree = NOTHING_AHEAD if ahead is None or ":" in suffix else _below(f"{wanted}^{{tree}}", ahead)
-        found, *peeled = await self._objects.look_up(key, names, ahead=in_tree)
+        next_names = NOTHING_AHEAD
+        if ahead is not None and ":" not in suffix:
+            next_names = _below(f"{wanted}^{{tree}}", ahead)
+        elif kind is ObjectKind.COMMIT:  # who asks for a commit reads it next
+            next_names = Ahead(contents=names[-1:])
+        found, *peeled = await self._objects.look_up(key, names, ahead=next_names)
         if found is None:
             if oid is not None and not suffix and oid != base:
                 raise Corrupt("a reference leads to an object that is missing", revision=revision, oid=oid)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
@@ -86,8 +86,8 @@ class Objects(Protocol):
         """
         ...
 
-    def known(self, key: ReplicaKey, oid: ObjectId) -> RawObject | None:
-        """The object where its content is in memory; nothing is asked."""
+    def memory(self, key: ReplicaKey) -> Callable[[ObjectId], RawObject | None]:
+        """What finds objects whose content is in memory; nothing is asked. To be used before the loop runs again."""
         ...
 
     def stream(

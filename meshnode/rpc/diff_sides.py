@@ -162,7 +162,7 @@ class SideFinder:
         if links is not None:
             self._links.move_to_end(place)
             return links
-        return self._keep(read, read.source.objects.known(read.key, ObjectId(oid)))
+        return self._keep(read, read.source.objects.memory(read.key)(ObjectId(oid)))
 
     def _keep(self, read: ObjectRead, raw: RawObject | None) -> Links | None:
         links = None if raw is None else _links_of(raw)

@@ -121,5 +121,5 @@ async def test_what_is_no_commit_or_missing_or_far_away_is_left_to_git(graph: Gr
 
 async def test_commits_with_long_messages_are_left_to_git(graph: Graph) -> None:
     made = graph.line(2)
-    long = graph.commit([made[-1]], "2000000 +0000", "long " * 20_000)
+    long = graph.commit([made[-1]], "2000000 +0000", "long " * 200_000)
     assert await graph.walked([long], 3) is None

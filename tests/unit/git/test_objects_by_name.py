@@ -325,7 +325,7 @@ async def test_nothing_is_asked_ahead_where_the_question_is_answered_from_memory
         (info,) = await disk.pool.look_up(KEY, [start])
         ahead = Ahead(contents=[f"{start}~1"])
         assert await disk.pool.look_up(KEY, [start], ahead=ahead) == [info]
-        assert disk.pool.known(KEY, ObjectId(disk.id_of("main~1"))) is None
+        assert disk.pool.memory(KEY)(ObjectId(disk.id_of("main~1"))) is None
 
 
 async def test_what_goes_wrong_ahead_is_not_the_questions_failure(tmp_path: Path) -> None:
@@ -385,7 +385,7 @@ async def test_revision_brings_what_will_be_asked_of_its_tree(tmp_path: Path) ->
     async with opened(tmp_path) as disk:
         ahead = TreeAhead([TreePath(b"file")], [TreePath(b"")])
         tree = await disk.revisions.resolve(KEY, disk.snapshot, "main", ObjectKind.TREE, ahead=ahead)
-        raw = disk.pool.known(KEY, tree.oid)
+        raw = disk.pool.memory(KEY)(tree.oid)
         assert raw is not None
         assert raw.data == git("cat-file", "tree", tree.oid, path=disk.path)
         blob = await disk.revisions.resolve(KEY, disk.snapshot, "main:file", ahead=ahead)

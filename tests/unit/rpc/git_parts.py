@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -62,10 +62,9 @@ class NoObjects:
         assert bytes_max >= 0
         return [None] * len(names)
 
-    def known(self, key: ReplicaKey, oid: ObjectId) -> RawObject | None:
+    def memory(self, key: ReplicaKey) -> Callable[[ObjectId], RawObject | None]:
         assert key
-        assert oid
-        return None
+        return lambda _: None
 
     async def stream(
         self, key: ReplicaKey, oid: ObjectId, *, start: int = 0, length: int | None = None
