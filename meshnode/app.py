@@ -74,6 +74,7 @@ from meshnode.git.layout import Layout
 from meshnode.git.merges import GitMerges
 from meshnode.git.object_pool import ObjectPool
 from meshnode.git.patches import GitPatches
+from meshnode.git.previews import GitMergePreviews
 from meshnode.git.queries import Queries
 from meshnode.git.range_diff import DEADLINE_MS, NICENESS
 from meshnode.git.read_replica_marks import write_read_replica_marks
@@ -429,6 +430,7 @@ class RunningNode:
             ),
         }
         trees = GitTrees(self._objects, self._queries)
+        commits = open_commits(self._objects, self._queries, trees)
         revisions = GitRevisions(self._objects)
         git_api = GitApi(
             object_reads=ObjectReads(
@@ -453,12 +455,12 @@ class RunningNode:
             clock=self._clock,
             trees=trees,
             diffs=GitDiffs(self._queries, self._diffs),
-            commits=open_commits(self._objects, self._queries, trees),
+            commits=commits,
+            previews=GitMergePreviews(self._objects, commits.ancestry, self._workshops),
             operations=self._make_operations(revisions),
             imports=engine.imports,
             unpacker=GitUnpacker(self._replicas, config.push),
             membership=engine.membership,
-            workshops=self._workshops,
         )
         servicers.update(git_api.servicers())
         listings = git_api.ref_listings()

@@ -28,6 +28,11 @@ def hash_of(object_format: str) -> Callable[[bytes], hashlib._Hash]:
     return hashlib.sha256 if object_format == "sha256" else hashlib.sha1
 
 
+def object_id(object_format: str, kind: ObjectKind, data: bytes) -> ObjectId:
+    """The id of an object that is held in memory; nothing is written."""
+    return ObjectId(hash_of(object_format)(_header(kind, len(data)) + data).hexdigest())
+
+
 def write_loose(objects: Path, object_format: str, contents: Iterable[tuple[ObjectKind, bytes]]) -> list[ObjectId]:
     """Write objects held in memory; their ids, in order."""
     written: list[ObjectId] = []

@@ -1,4 +1,7 @@
-"""Merges without a working tree: `git merge-tree --write-tree` in a workshop, and what it says of conflicts.
+r"""Merges without a working tree: in memory where that can be done (`git/near_merge.py`), else by git in a workshop.
+
+    merge, merge_trees -> trees in memory -> written as they are
+                              \-> any doubt: `git merge-tree --write-tree`, and what it says of conflicts
 
 Git 2.39 merges two commits only and takes no merge base and no strategy option. Three trees are merged through commits
 made for the purpose, whose only parent has the base as its tree; one side is favoured by merging the texts that are left
@@ -18,6 +21,8 @@ from typing import Final
 from meshnode.base.errors import Corrupt, InvalidRequest, Overloaded
 from meshnode.base.ids import ObjectId
 from meshnode.git.disk import on_disk
+from meshnode.git.near_merge import merge_near, relate_near
+from meshnode.git.tree_merge import MergedTrees, merge_trees
 from meshnode.git.workshop import GitWorkshop
 from meshnode.ports import (
     ActionKind,
@@ -52,6 +57,9 @@ class GitMerges:
 
     async def relate(self, ours: ObjectId, theirs: ObjectId) -> MergeRelation:
         """How two commits lie to each other."""
+        near = await relate_near(self.workshop.objects, self.workshop.key, ours, theirs)
+        if near is not None:
+            return near
         done = await self.workshop.git(["merge-base", ours, theirs], what="find a merge base", expected={0, 1})
         return MergeRelation.of(ours, theirs, ObjectId(done.stdout.decode().strip()) if done.stdout else None)
 
@@ -59,14 +67,27 @@ class GitMerges:
         self, ours: ObjectId, theirs: ObjectId, favour: Favour, *, is_unrelated_allowed: bool = False
     ) -> MergedTree:
         """Merge two commits. Raises InvalidRequest: they share no history."""
-        if not is_unrelated_allowed and await self.relate(ours, theirs) is MergeRelation.UNRELATED:
-            raise InvalidRequest("the commits share no history", ours=ours, theirs=theirs)
+        shop = self.workshop
+        near = await merge_near(shop.objects, shop.key, shop.object_format, ours, theirs)
+        if near.merged is not None:
+            return await self._kept(near.merged)
+        if not is_unrelated_allowed:
+            relation = near.relation or await self.relate(ours, theirs)
+            if relation is MergeRelation.UNRELATED:
+                raise InvalidRequest("the commits share no history", ours=ours, theirs=theirs)
+        return await self.merge_by_git(ours, theirs, favour)
+
+    async def merge_by_git(self, ours: ObjectId, theirs: ObjectId, favour: Favour) -> MergedTree:
+        """Merge two commits, related or not, with all that git knows of merging."""
         return await self._settled(await self._merge(ours, theirs), favour)
 
     async def merge_trees(
         self, base: ObjectId | None, ours: ObjectId, theirs: ObjectId, favour: Favour = Favour.NONE
     ) -> MergedTree:
         """Merge what was done to `base` (None: an empty tree) into `ours`."""
+        near = await merge_trees(base, ours, theirs, self.workshop.read_trees, self.workshop.object_format)
+        if near is not None:
+            return await self._kept(near)
         if base is None:
             base = await self.workshop.edit_tree(None, [])
         root = await self._stand_in(base, [])
@@ -93,6 +114,12 @@ class GitMerges:
         return found
 
     # ------------------------------------------------------------ inside
+
+    async def _kept(self, merged: MergedTrees) -> MergedTree:
+        """A merge that was made in memory, with its trees in the workshop."""
+        if merged.contents:
+            await self.workshop.write_trees(merged.contents)
+        return MergedTree(tree=merged.tree)
 
     async def _stand_in(self, tree: ObjectId, parents: Sequence[ObjectId]) -> ObjectId:
         return await self.workshop.write_commit(

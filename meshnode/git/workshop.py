@@ -17,7 +17,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO, Final
@@ -43,6 +43,8 @@ INLINE_BYTES_MAX: Final = 1 << 20
 """A file up to this is kept in memory until it is whole; a larger one goes to the disk first."""
 OBJECT_BYTES_MAX: Final = 64 << 20
 """Of a tree or commit that is read; a tree of a million entries has about 40 MB."""
+TREES_BYTES_MAX: Final = 4 << 20
+"""Of trees of its own that a workshop has in memory, beside those of one merge."""
 STEP_MS: Final = 120_000
 """What one git command may take; the caller's own deadline usually ends it earlier."""
 REMOVERS: Final = 4
@@ -124,6 +126,8 @@ class GitWorkshop:
     merging: Callable[[GitWorkshop], Merges]
     patching: Callable[[GitWorkshop], Patches]
     _bytes_taken: int = 0
+    _trees: dict[ObjectId, bytes] = field(default_factory=dict)
+    """Some of those that were written here: the next step of a rebase begins with them."""
 
     @property
     def merges(self) -> Merges:
@@ -173,7 +177,7 @@ class GitWorkshop:
             await edits.start(base)
         for action in actions:
             await edits.do(action)
-        return await edits.write(self._write_trees)
+        return await edits.write(self.write_trees)
 
     async def write_commit(self, commit: NewCommit) -> ObjectId:
         """Write a commit. Raises InvalidRequest."""
@@ -190,6 +194,26 @@ class GitWorkshop:
     async def write_blob(self, data: bytes) -> ObjectId:
         """Write a blob that git made here."""
         return await self._write(ObjectKind.BLOB, data)
+
+    async def write_trees(self, contents: Sequence[bytes]) -> list[ObjectId]:
+        """Write trees; their ids, in order."""
+        oids = await on_disk(
+            write_loose, self._own_objects, self.object_format, [(ObjectKind.TREE, content) for content in contents]
+        )
+        if sum(map(len, self._trees.values())) > TREES_BYTES_MAX:
+            self._trees.clear()
+        self._trees.update(zip(oids, contents, strict=True))
+        return oids
+
+    async def read_trees(self, oids: Sequence[ObjectId]) -> list[bytes | None]:
+        """The content of each tree, in order; None of what is none or not there. Raises TooLarge."""
+        found = {oid: self._trees[oid] for oid in oids if oid in self._trees}
+        others = [oid for oid in oids if oid not in found]
+        for oid, raw in zip(others, await self.objects.read(self.key, others, bytes_max=OBJECT_BYTES_MAX), strict=True):
+            own = await on_disk(read_loose, self._own_objects, oid) if raw is None else (raw.info.kind, raw.data)
+            if own is not None and own[0] is ObjectKind.TREE:
+                found[oid] = own[1]
+        return [found.get(oid) for oid in oids]
 
     async def read(self, oid: ObjectId, kind: ObjectKind) -> bytes:
         """The content of an object. Raises NotFound: there is none of that kind."""
@@ -258,10 +282,6 @@ class GitWorkshop:
     async def _write(self, kind: ObjectKind, data: bytes) -> ObjectId:
         (oid,) = await on_disk(write_loose, self._own_objects, self.object_format, [(kind, data)])
         return oid
-
-    async def _write_trees(self, contents: Sequence[bytes]) -> list[ObjectId]:
-        whole = [(ObjectKind.TREE, content) for content in contents]
-        return await on_disk(write_loose, self._own_objects, self.object_format, whole)
 
     async def _read_tree(self, oid: ObjectId) -> bytes:
         try:

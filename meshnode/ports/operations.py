@@ -174,6 +174,36 @@ class MergedTree:
     notes: tuple[MergeNote, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class MergePreview:
+    """What a merge would find."""
+
+    relation: MergeRelation
+    merged: MergedTree | None
+    """None: they share no history, and were not to be merged without. Its tree need not be in the repository."""
+
+
+class MergePreviews(Protocol):
+    """Merges of which nothing is kept."""
+
+    async def preview(
+        self,
+        key: ReplicaKey,
+        object_format: str,
+        ours: ObjectId,
+        theirs: ObjectId,
+        favour: Favour,
+        *,
+        is_unrelated_allowed: bool,
+    ) -> MergePreview:
+        """Merge two commits of a replica.
+
+        Raises:
+            Overloaded, DeadlineExceeded, Corrupt: as the methods of a workshop.
+        """
+        ...
+
+
 class Merges(Protocol):
     """Merges in a workshop."""
 

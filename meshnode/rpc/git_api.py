@@ -15,11 +15,11 @@ from meshnode.ports import (
     Events,
     Imports,
     Membership,
+    MergePreviews,
     Operations,
     ReplicaReader,
     Trees,
     Unpacker,
-    Workshops,
 )
 from meshnode.rpc.commit import CommitServicer
 from meshnode.rpc.diff import DiffServicer
@@ -53,7 +53,7 @@ class GitApi:
     imports: Imports
     unpacker: Unpacker
     membership: Membership
-    workshops: Workshops
+    previews: MergePreviews
 
     def servicers(self) -> dict[str, object]:
         """The services by their full names."""
@@ -78,8 +78,7 @@ class GitApi:
             "mesh.v1.OperationService": OperationServicer(
                 object_reads=self.object_reads,
                 operations=self.operations,
-                workshops=self.workshops,
-                ancestry=self.commits.ancestry,
+                previews=self.previews,
                 forwarder=self.forwarder,
                 streams=self.streams,
                 clock=self.clock,

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from meshnode.base.errors import InvalidRequest, MeshError
+from meshnode.base.errors import InvalidRequest
 from meshnode.ports import (
-    Ancestry,
     Clock,
     DeleteRef,
     MakeTag,
-    MergeBaseKind,
-    MergedTree,
-    MergeRelation,
+    MergePreviews,
     ObjectKind,
     OperationResult,
     Operations,
     PointRef,
     Target,
     Wish,
-    Workshops,
 )
 from meshnode.rpc.call import Answer, Call
 from meshnode.rpc.forward import Forwarder, Route
@@ -43,9 +38,6 @@ from meshnode.wire.operations import commit_files_of, mailbox_of, parts_of, resu
 from meshnode.wire.people import person_of
 from meshnode.wire.refs import branch_of
 
-A = TypeVar("A")
-B = TypeVar("B")
-
 _ROUTE: Final = Route("repository")
 
 
@@ -57,15 +49,13 @@ class OperationServicer:
         *,
         object_reads: ObjectReads,
         operations: Operations,
-        workshops: Workshops,
-        ancestry: Ancestry,
+        previews: MergePreviews,
         forwarder: Forwarder,
         streams: StreamForwarder,
         clock: Clock,
     ) -> None:
         self._object_reads = object_reads
-        self._workshops = workshops
-        self._ancestry = ancestry
+        self._previews = previews
         self._operations = operations
         self._forwarder = forwarder
         self._streams = streams
@@ -180,17 +170,16 @@ class OperationServicer:
             oid = (await read.resolve(request.revision, ObjectKind.COMMIT)).oid
             question = ("OperationService.PreviewMerge", target, oid, favour, request.allow_unrelated)
 
-            async def merge() -> MergedTree:
-                async with self._workshops.open(read.key, read.view.snapshot.object_format) as workshop:
-                    return await workshop.merges.merge(target, oid, favour, is_unrelated_allowed=True)
-
             async def preview() -> operation_pb2.PreviewMergeResponse:
-                bases, merged = await _both(
-                    self._ancestry.merge_bases(read.key, MergeBaseKind.BEST, [target, oid]), merge()
+                found = await self._previews.preview(
+                    read.key,
+                    read.view.snapshot.object_format,
+                    target,
+                    oid,
+                    favour,
+                    is_unrelated_allowed=request.allow_unrelated,
                 )
-                relation = MergeRelation.of(target, oid, bases[0] if bases else None)
-                is_wanted = relation is not MergeRelation.UNRELATED or request.allow_unrelated
-                return preview_message(target, oid, relation, merged if is_wanted else None)
+                return preview_message(target, oid, found.relation, found.merged)
 
             body = await read.cached(question, preview)
             return body + operation_pb2.PreviewMergeResponse(position=read.position).SerializeToString()
@@ -219,13 +208,3 @@ class OperationServicer:
 
     def _now_s(self) -> int:
         return self._clock.wall_ms() // 1000
-
-
-async def _both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -> tuple[A, B]:
-    """Two answers that do not wait for each other; of two failures the first one is raised."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            one, other = group.create_task(first), group.create_task(second)
-    except* MeshError as failures:
-        raise failures.exceptions[0] from None
-    return one.result(), other.result()

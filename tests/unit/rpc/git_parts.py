@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from meshnode.base.errors import NotFound, Overloaded, ReplicaBehind
@@ -27,16 +27,17 @@ from meshnode.ports import (
     Ahead,
     Clock,
     Event,
+    Favour,
     FilePart,
     ImportSource,
     Membership,
+    MergePreview,
     ObjectInfo,
     OperationResult,
     RawObject,
     Reads,
     Target,
     Wish,
-    Workshop,
     WriteResult,
 )
 from meshnode.ports.events import Scope, Standings
@@ -98,11 +99,22 @@ class NoOperations:
         raise ReplicaBehind("this node has no consistent replica to lead the write", ref=target.ref)
 
 
-class NoWorkshops:
-    """Workshops of a node that has no place for any."""
+class NoPreviews:
+    """Merge previews at a node that has no room for any."""
 
-    def open(self, key: ReplicaKey, object_format: str) -> AbstractAsyncContextManager[Workshop]:
-        raise Overloaded("too many operations run on this node", repository=key.repository, format=object_format)
+    async def preview(
+        self,
+        key: ReplicaKey,
+        object_format: str,
+        ours: ObjectId,
+        theirs: ObjectId,
+        favour: Favour,
+        *,
+        is_unrelated_allowed: bool,
+    ) -> MergePreview:
+        assert isinstance(is_unrelated_allowed, bool)
+        facts = {"repository": key.repository, "format": object_format, "favour": favour.value}
+        raise Overloaded("too many operations run on this node", ours=ours, theirs=theirs, **facts)
 
 
 class NoImports:
@@ -150,7 +162,7 @@ def git_api(
         imports=NoImports(),
         unpacker=NoImports(),
         membership=membership,
-        workshops=NoWorkshops(),
+        previews=NoPreviews(),
         trees=trees,
         diffs=GitDiffs(
             queries,
