@@ -175,16 +175,22 @@ class BlobSelector(_message.Message):
     def __init__(self, revision: _Optional[str] = ..., path: _Optional[bytes] = ...) -> None: ...
 
 class GetBlobsResponse(_message.Message):
-    __slots__ = ("index", "blob", "data", "position")
+    __slots__ = ("parts", "position")
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    parts: _containers.RepeatedCompositeFieldContainer[BlobPart]
+    position: _common_pb2.Position
+    def __init__(self, parts: _Optional[_Iterable[_Union[BlobPart, _Mapping]]] = ..., position: _Optional[_Union[_common_pb2.Position, _Mapping]] = ...) -> None: ...
+
+class BlobPart(_message.Message):
+    __slots__ = ("index", "blob", "data")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     BLOB_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
-    POSITION_FIELD_NUMBER: _ClassVar[int]
     index: int
     blob: BlobInfo
     data: bytes
-    position: _common_pb2.Position
-    def __init__(self, index: _Optional[int] = ..., blob: _Optional[_Union[BlobInfo, _Mapping]] = ..., data: _Optional[bytes] = ..., position: _Optional[_Union[_common_pb2.Position, _Mapping]] = ...) -> None: ...
+    def __init__(self, index: _Optional[int] = ..., blob: _Optional[_Union[BlobInfo, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class GetAttributesRequest(_message.Message):
     __slots__ = ("repository", "consistency", "revision", "paths", "names")

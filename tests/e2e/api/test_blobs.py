@@ -139,12 +139,14 @@ def get_many(
     request = tree_pb2.GetBlobsRequest(repository=repository, blobs=selectors, **fields)
     answers = api.stream("TreeService/GetBlobs", request, tree_pb2.GetBlobsResponse)
     assert [one.HasField("position") for one in answers] == [True] + [False] * (len(answers) - 1)
-    indices = [one.index for one in answers]
+    assert max(sum(len(part.data) for part in one.parts) for one in answers) <= 256 << 10
+    parts = [part for one in answers for part in one.parts]
+    indices = [part.index for part in parts]
     assert indices == sorted(indices)
     assert set(indices) == set(range(len(selectors)))
     found: list[tuple[tree_pb2.BlobInfo | None, bytes]] = []
     for number in range(len(selectors)):
-        own = [one for one in answers if one.index == number]
+        own = [part for part in parts if part.index == number]
         data = b"".join(one.data for one in own)
         assert not any(one.HasField("blob") for one in own[1:])
         info = own[0].blob if own[0].HasField("blob") else None
@@ -203,6 +205,13 @@ def test_thousands_of_blobs_in_one_call(api: Api, oddities: Path) -> None:
         get_many(api, selectors)
     with pytest.raises(InvalidRequest):
         get_many(api, [])
+
+
+def test_small_blobs_share_messages(api: Api, oddities: Path) -> None:
+    assert oddities
+    selectors = [tree_pb2.BlobSelector(revision="huge", path=b"many/%05d.txt" % number) for number in range(500)]
+    request = tree_pb2.GetBlobsRequest(repository=ODDITIES, blobs=selectors)
+    assert len(api.stream("TreeService/GetBlobs", request, tree_pb2.GetBlobsResponse)) == 2
 
 
 def test_caller_who_leaves_ends_the_reading(api: Api, cluster: Cluster, large: bytes, name: str) -> None:
