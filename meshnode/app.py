@@ -454,7 +454,7 @@ class RunningNode:
             replicas=engine.world.disk.reader,
             clock=self._clock,
             trees=trees,
-            diffs=GitDiffs(self._queries, self._diffs),
+            diffs=GitDiffs(self._objects, self._queries, self._diffs),
             commits=commits,
             previews=GitMergePreviews(self._objects, commits.ancestry, self._workshops),
             operations=self._make_operations(revisions),

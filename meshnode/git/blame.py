@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,32 +40,47 @@ class GitBlames:
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
 
+    @asynccontextmanager
     async def blame(
         self, key: ReplicaKey, commit: ObjectId, path: TreePath, options: BlameOptions
-    ) -> AsyncGenerator[BlameHunk, None]:
+    ) -> AsyncIterator[AsyncIterator[BlameHunk]]:
         """The lines of a file, in order."""
-        lines = self._queries.records(
-            key,
-            ["blame", "--porcelain", "--root", "--no-textconv", *_arguments(options), commit, "--", os.fsdecode(path)],
-            what="blame the file",
-            deadline_ms=WALK_MS,
-            separator=b"\n",
-        )
-        parser = PorcelainParser()
-        number = 0
-        async with aclosing(lines):
-            async for line in lines:
-                number += 1
-                if number % SLICE == 0:
-                    await asyncio.sleep(0)
-                if len(line) > LINE_BYTES_MAX:
-                    raise TooLarge("a line is too long to be blamed", path=shown(path), bytes_max=LINE_BYTES_MAX)
-                hunk = parser.take(line)
-                if hunk is not None:
-                    yield hunk
-        last = parser.finish()
-        if last is not None:
-            yield last
+        async with (
+            self._queries.running(
+                key,
+                [
+                    "blame",
+                    "--porcelain",
+                    "--root",
+                    "--no-textconv",
+                    *_arguments(options),
+                    commit,
+                    "--",
+                    os.fsdecode(path),
+                ],
+                what="blame the file",
+                deadline_ms=WALK_MS,
+            ) as chunks,
+            aclosing(_hunks(chunks, path)) as hunks,
+        ):
+            yield hunks
+
+
+async def _hunks(chunks: AsyncIterator[bytes], path: TreePath) -> AsyncGenerator[BlameHunk, None]:
+    parser = PorcelainParser()
+    rest = b""
+    async for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > LINE_BYTES_MAX or max(map(len, lines), default=0) > LINE_BYTES_MAX:
+            raise TooLarge("a line is too long to be blamed", path=shown(path), bytes_max=LINE_BYTES_MAX)
+        for start in range(0, len(lines), SLICE):
+            if start:
+                await asyncio.sleep(0)
+            for hunk in filter(None, map(parser.take, lines[start : start + SLICE])):
+                yield hunk
+    last = parser.finish(rest)
+    if last is not None:
+        yield last
 
 
 @dataclass(slots=True)
@@ -107,9 +122,9 @@ class PorcelainParser:
             self._details = _Origin(unquoted(line.removeprefix(b"filename ")), self._previous)
         return None
 
-    def finish(self) -> BlameHunk | None:
-        """The last hunk. Raises Corrupt where the output stops in the middle."""
-        if self._header is not None:
+    def finish(self, rest: bytes = b"") -> BlameHunk | None:
+        """The last hunk. `rest` is what came behind the last line break. Raises Corrupt where it stops in the middle."""
+        if self._header is not None or rest:
             raise Corrupt("git blame ended before a line's content")
         return self._hunk
 

@@ -4,7 +4,10 @@
     count          --raw --numstat
     changed_paths  --raw --stdin, a pair of trees a line
 
-All three ask processes that stay (`git/diff_processes.py`).
+    patch          -p
+    patch_id       -p           -> git patch-id
+
+All of them ask processes that stay (`git/diff_processes.py`).
 
 A diff is as heavy as its files are large, so it must not stand in the way: git stands back by `NICENESS` where it is heavy
 (`git/priority.py`), and a node reads one slice of one long diff after the other (`_turns`) and rests between them.
@@ -36,6 +39,7 @@ from meshnode.ports import (
     DiffOptions,
     DiffPart,
     DiffSummary,
+    Objects,
     Whitespace,
 )
 
@@ -69,7 +73,8 @@ _WHITESPACE: Final = {
 class GitDiffs:
     """Implements `ports.Diffs`."""
 
-    def __init__(self, queries: Queries, processes: DiffProcesses) -> None:
+    def __init__(self, objects: Objects, queries: Queries, processes: DiffProcesses) -> None:
+        self._objects = objects
         self._queries = queries
         self._processes = processes
         self._turns = asyncio.Lock()
@@ -126,7 +131,7 @@ class GitDiffs:
     ) -> AsyncGenerator[bytes, None]:
         """The patch as text."""
         form = ["-p", "--binary"] if binary else ["-p"]
-        async with aclosing(self._run(key, form, [old, new], options)) as chunks:
+        async with aclosing(self._pair(key, form, old, new, options)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
@@ -168,7 +173,7 @@ class GitDiffs:
     async def patch_id(self, key: ReplicaKey, old: ObjectId, new: ObjectId) -> str:
         """The stable patch id."""
         plain = DiffOptions(detection=Detection.NONE)
-        async with aclosing(self._run(key, ["-p"], [old, new], plain)) as patch:
+        async with aclosing(self._pair(key, ["-p"], old, new, plain)) as patch:
             line = await self._queries.digest(
                 key, ["patch-id", "--stable"], patch, what="digest a patch", deadline_ms=DEADLINE_MS
             )
@@ -178,7 +183,7 @@ class GitDiffs:
         self, key: ReplicaKey, old: tuple[ObjectId, ObjectId], new: tuple[ObjectId, ObjectId], *, creation_factor: int
     ) -> AsyncIterator[CommitPair]:
         """Two series of commits, commit by commit."""
-        return compare_series(self._queries, key, old, new, creation_factor=creation_factor)
+        return compare_series(self._queries, self._objects, key, old, new, creation_factor=creation_factor)
 
     def _pair(
         self, key: ReplicaKey, form: Sequence[str], old: ObjectId, new: ObjectId, options: DiffOptions

@@ -8,7 +8,7 @@ cancelled or closes the stream, git is killed.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from types import MappingProxyType
 from typing import Final
 
@@ -72,6 +72,46 @@ class Queries:
             raise failure_of(what, done.returncode, done.stderr.decode(errors="replace"), path)
         return done
 
+    @asynccontextmanager
+    async def running(
+        self,
+        key: ReplicaKey,
+        args: Sequence[str],
+        *,
+        what: str,
+        deadline_ms: int,
+        stdin: bytes = b"",
+        config: Sequence[str] = (),
+        expected: Collection[int] = _OK,
+        environment: Mapping[str, str] = _NOTHING,
+        niceness: int = 0,
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The output in chunks of at most 256 KiB, of a process that runs from here on.
+
+        A failure comes after what git wrote before it. Raises as `run`.
+        """
+        path = self._layout.repository(key)
+        process = await self._commands.open(
+            args,
+            git_dir=path,
+            environment={**PLAIN, **environment},
+            deadline_ms=deadline_ms,
+            config=config,
+            stdin=bool(stdin),
+            niceness=niceness,
+        )
+
+        async def chunks() -> AsyncGenerator[bytes, None]:
+            while chunk := await process.read(CHUNK_BYTES):
+                yield chunk
+            returncode = await process.wait()
+            if returncode not in expected:
+                raise failure_of(what, returncode, process.stderr_tail, path)
+
+        async with process, aclosing(chunks()) as output:
+            process.feed(stdin)
+            yield output
+
     async def stream(
         self,
         key: ReplicaKey,
@@ -85,24 +125,20 @@ class Queries:
         environment: Mapping[str, str] = _NOTHING,
         niceness: int = 0,
     ) -> AsyncGenerator[bytes, None]:
-        """The output in chunks of at most 256 KiB. A failure comes after what git wrote before it. Raises as `run`."""
-        path = self._layout.repository(key)
-        process = await self._commands.open(
+        """The output as of `running`, of a process that begins when the first of it is wanted."""
+        async with self.running(
+            key,
             args,
-            git_dir=path,
-            environment={**PLAIN, **environment},
+            what=what,
             deadline_ms=deadline_ms,
+            stdin=stdin,
             config=config,
-            stdin=bool(stdin),
+            expected=expected,
+            environment=environment,
             niceness=niceness,
-        )
-        async with process:
-            process.feed(stdin)
-            while chunk := await process.read(CHUNK_BYTES):
+        ) as chunks:
+            async for chunk in chunks:
                 yield chunk
-            returncode = await process.wait()
-            if returncode not in expected:
-                raise failure_of(what, returncode, process.stderr_tail, path)
 
     async def records(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,8 +49,8 @@ class Blames(Protocol):
 
     def blame(
         self, key: ReplicaKey, commit: ObjectId, path: TreePath, options: BlameOptions
-    ) -> AsyncIterator[BlameHunk]:
-        """The lines of a file of a commit, in order.
+    ) -> AbstractAsyncContextManager[AsyncIterator[BlameHunk]]:
+        """The lines of a file of a commit, in order; git is at work from the entry on, and ends with the context.
 
         Raises:
             InvalidRequest: a range begins after the file's end (field `complaint`).

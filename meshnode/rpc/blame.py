@@ -8,8 +8,8 @@ from typing import Final
 
 from meshnode.base.errors import InvalidRequest, NotFound, TooLarge
 from meshnode.base.ids import ObjectId
-from meshnode.base.paths import TreePath, parse_tree_path, shown
-from meshnode.ports import BlameHunk, BlameOptions, CommitSources, ObjectKind, TreeEntry
+from meshnode.base.paths import ROOT, TreePath, parse_tree_path, shown
+from meshnode.ports import BlameHunk, BlameOptions, CommitSources, ObjectKind, TreeAhead, TreeEntry
 from meshnode.rpc.call import Answer, Call, closing
 from meshnode.rpc.commit_names import find_commits, resolve_all
 from meshnode.rpc.object_reads import ObjectRead, ObjectReads
@@ -17,6 +17,8 @@ from meshnode.v1 import commit_pb2
 from meshnode.wire.commits import commit_message
 
 FILE_BYTES_MAX: Final = 16 << 20
+KEPT_BYTES_MAX: Final = 512 << 10
+"""A longer answer is not kept: it is rarely asked for twice, and would push out many others."""
 STREAM_BYTES: Final = 512 << 10
 """Lines in one message of the answer."""
 MESSAGE_BYTES_MAX: Final = 1 << 10
@@ -48,9 +50,10 @@ class BlameAnswers:
             raise InvalidRequest("too many ignored revisions", revisions_max=IGNORED_MAX)
         if request.detect_copies > COPIES_MAX:
             raise InvalidRequest("copies are detected in 3 degrees", detect_copies=request.detect_copies)
+        parent = TreePath(path.rpartition(b"/")[0])
+        ahead = TreeAhead(entries=[path], trees=list(dict.fromkeys((ROOT, parent))))
         async with self._object_reads.open(request.repository, request.consistency) as read:
-            commit = (await read.resolve(request.revision, ObjectKind.COMMIT)).oid
-            blob = await self._file(read, commit, path)
+            commit = (await read.resolve(request.revision, ObjectKind.COMMIT, ahead=ahead)).oid
             options = BlameOptions(
                 ranges=ranges,
                 ignored=await self._ignored(read, commit, request),
@@ -59,19 +62,43 @@ class BlameAnswers:
                 detect_moves=request.detect_moves,
                 copies=request.detect_copies,
             )
-            answer = commit_pb2.BlameResponse(commit_oid=commit, blob_oid=blob, position=read.position)
-            known: set[ObjectId] = set()
-            held: list[BlameHunk] = []
-            room = STREAM_BYTES
-            async with closing(self._sources.blames.blame(read.key, commit, path, options)) as hunks:
-                async for hunk in hunks:
-                    size = sum(map(len, hunk.lines))
-                    if held and (size > room or len(held) == COMMITS_AHEAD_MAX):
-                        yield await self._filled(read, answer, held, known)
-                        answer, held, room = commit_pb2.BlameResponse(), [], STREAM_BYTES
-                    held.append(hunk)
-                    room -= size
-            yield await self._filled(read, answer, held, known)
+            head = commit_pb2.BlameResponse(position=read.position).SerializeToString()
+            question = ("commit/blame", commit, path, options)
+            known = read.known(question)
+            if known is not None:
+                yield head + known  # serialised messages one behind the other are one message
+                return
+            kept: list[bytes] = []
+            size = 0
+            async with self._sources.blames.blame(read.key, commit, path, options) as hunks:
+                # While git looks for the lines: whether there is such a file at all.
+                blob = await self._file(read, commit, request.revision, path)
+                first = commit_pb2.BlameResponse(commit_oid=commit, blob_oid=blob)
+                async with closing(self._answers(read, first, hunks)) as answers:
+                    async for answer in answers:
+                        message = answer.SerializeToString()
+                        size += len(message)
+                        if size <= KEPT_BYTES_MAX:
+                            kept.append(message)
+                        yield head + message
+                        head = b""
+            if size <= KEPT_BYTES_MAX:
+                read.keep(question, b"".join(kept))
+
+    async def _answers(
+        self, read: ObjectRead, answer: commit_pb2.BlameResponse, hunks: AsyncIterator[BlameHunk]
+    ) -> AsyncIterator[commit_pb2.BlameResponse]:
+        known: set[ObjectId] = set()
+        held: list[BlameHunk] = []
+        room = STREAM_BYTES
+        async for hunk in hunks:
+            size = sum(map(len, hunk.lines))
+            if held and (size > room or len(held) == COMMITS_AHEAD_MAX):
+                yield await self._filled(read, answer, held, known)
+                answer, held, room = commit_pb2.BlameResponse(), [], STREAM_BYTES
+            held.append(hunk)
+            room -= size
+        yield await self._filled(read, answer, held, known)
 
     async def _filled(
         self, read: ObjectRead, answer: commit_pb2.BlameResponse, hunks: Sequence[BlameHunk], known: set[ObjectId]
@@ -85,19 +112,30 @@ class BlameAnswers:
             raise TooLarge("the commits of these lines are too large", bytes_max=COMMITS_BYTES_MAX)
         known.update(fresh)
         answer.commits.extend(map(commit_message, commits))
-        answer.hunks.extend(map(_hunk_message, hunks))
+        for hunk in hunks:
+            oid, path = hunk.previous or ("", b"")
+            answer.hunks.add(
+                commit_oid=hunk.commit,
+                path=hunk.path,
+                start=hunk.start,
+                original_start=hunk.original_start,
+                lines=hunk.lines,
+                previous_oid=oid,
+                previous_path=path,
+            )
         return answer
 
-    async def _file(self, read: ObjectRead, commit: ObjectId, path: TreePath) -> ObjectId:
-        entry = await self._entry(read, commit, path)
+    async def _file(self, read: ObjectRead, commit: ObjectId, revision: str, path: TreePath) -> ObjectId:
+        """`revision` leads to the commit, and its tree may be in memory under that name."""
+        root = (await read.resolve(revision, ObjectKind.TREE)).oid
+        entry = await self._entry(read, commit, root, path)
         (info,) = await self._sources.objects.look_up(read.key, [entry.oid])
         size = 0 if info is None else info.size
         if size > FILE_BYTES_MAX:
             raise TooLarge("the file is too large to be blamed", path=shown(path), size=size, bytes_max=FILE_BYTES_MAX)
         return entry.oid
 
-    async def _entry(self, read: ObjectRead, commit: ObjectId, path: TreePath) -> TreeEntry:
-        root = (await read.resolve(commit, ObjectKind.TREE)).oid
+    async def _entry(self, read: ObjectRead, commit: ObjectId, root: ObjectId, path: TreePath) -> TreeEntry:
         (entry,) = await self._sources.trees.find(read.key, root, [path])
         if entry is None:
             raise NotFound("nothing at this path", path=shown(path), commit=commit)
@@ -112,7 +150,8 @@ class BlameAnswers:
         if not request.ignored_revisions_path:
             return ignored
         path = parse_tree_path(request.ignored_revisions_path)
-        entry = await self._entry(read, commit, path)
+        root = (await read.resolve(commit, ObjectKind.TREE)).oid
+        entry = await self._entry(read, commit, root, path)
         (raw,) = await self._sources.objects.read(read.key, [entry.oid], bytes_max=IGNORE_FILE_BYTES_MAX)
         data = b"" if raw is None else raw.data
         lines = (_COMMENT.sub(b"", line).strip() for line in data.split(b"\n"))
@@ -137,15 +176,3 @@ def _ranges_of(messages: Sequence[commit_pb2.LineRange]) -> tuple[tuple[int, int
         if not 1 <= one.start <= LINE_MAX or (one.end and not one.start <= one.end <= LINE_MAX):
             raise InvalidRequest("a range is from a line to the same or a later one", start=one.start, end=one.end)
     return tuple((one.start, one.end) for one in messages)
-
-
-def _hunk_message(hunk: BlameHunk) -> commit_pb2.BlameHunk:
-    return commit_pb2.BlameHunk(
-        commit_oid=hunk.commit,
-        path=hunk.path,
-        start=hunk.start,
-        original_start=hunk.original_start,
-        lines=hunk.lines,
-        previous_oid=hunk.previous[0] if hunk.previous else "",
-        previous_path=hunk.previous[1] if hunk.previous else b"",
-    )

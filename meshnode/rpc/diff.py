@@ -6,14 +6,15 @@ by portion as git writes them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
-from meshnode.base.errors import InvalidRequest
+from meshnode.base.errors import InvalidRequest, MeshError
 from meshnode.base.ids import ObjectId
 from meshnode.ports import Detection, DiffPart, Diffs, DiffSummary, ObjectKind
 from meshnode.rpc.call import Answer, Call, closing, first_message
-from meshnode.rpc.diff_sides import SideFinder, Sides
+from meshnode.rpc.diff_sides import IS_ID, SideFinder, Sides
 from meshnode.rpc.forward import Forwarder, Route
 from meshnode.rpc.forward_stream import LocalStream, StreamForwarder
 from meshnode.rpc.object_reads import ObjectRead, ObjectReads
@@ -183,6 +184,7 @@ class DiffServicer:
     async def _range_diff(self, request: diff_pb2.RangeDiffRequest, _: Call) -> AsyncIterator[Answer]:
         factor = number_of(request.creation_factor, "creation_factor", default=CREATION_FACTOR, largest=100)
         async with self._object_reads.open(request.repository, request.consistency) as read:
+            await _look_ahead(read, [request.old.base, request.old.tip, request.new.base, request.new.tip])
             old, new = await _series(read, request.old), await _series(read, request.new)
             held = diff_pb2.RangeDiffResponse(position=read.position)
             size = 0
@@ -205,6 +207,13 @@ class DiffServicer:
 
             body = await read.cached(("diff/patch-id", sides.old, sides.new), make)
             return body + diff_pb2.GetPatchIdResponse(position=read.position).SerializeToString()
+
+
+async def _look_ahead(read: ObjectRead, revisions: Sequence[str]) -> None:
+    """Have commits in memory by one question, where they are named by their ids."""
+    names = [name for oid in revisions if IS_ID.match(oid) for name in (oid, f"{oid}^{{commit}}")]
+    with contextlib.suppress(MeshError):  # whatever is wrong is met again
+        await read.source.objects.look_up(read.key, names)
 
 
 async def _series(read: ObjectRead, series: diff_pb2.CommitRange) -> tuple[ObjectId, ObjectId]:

@@ -24,7 +24,7 @@ AHEAD_BYTES_EACH: Final = 8 << 10
 LINKS_MAX: Final = 20_000
 """Commits whose tree and parents are kept; about 500 bytes each."""
 _LINKS: Final = re.compile(rb"tree ([0-9a-f]+)\n((?:parent [0-9a-f]+\n)*)author ")
-_ID: Final = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
+IS_ID: Final = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class SideFinder:
         names: list[str] = []
         for comparison in comparisons:
             oid = comparison.commit.revision
-            if not _ID.match(oid):
+            if not IS_ID.match(oid):
                 continue
             links = self._known(read, oid)
             if links is None:
@@ -139,7 +139,7 @@ class SideFinder:
         ]
 
     async def _commit(self, read: ObjectRead, revision: str) -> Links:
-        known = self._known(read, revision) if _ID.match(revision) else None
+        known = self._known(read, revision) if IS_ID.match(revision) else None
         if known is not None:
             return known
         info = await read.resolve(revision, ObjectKind.COMMIT)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -111,8 +110,14 @@ def head(path: Path) -> ObjectId:
     return ObjectId(git("rev-parse", "main", path=path).decode().strip())
 
 
+async def blamed(tmp_path: Path, path: Path, name: bytes) -> list[BlameHunk]:
+    async with blames(tmp_path).blame(KEY, head(path), TreePath(name), BlameOptions()) as hunks:
+        return [hunk async for hunk in hunks]
+
+
 async def test_a_blame_that_is_left_leaves_no_process(tmp_path: Path, path: Path) -> None:
-    async with aclosing(blames(tmp_path).blame(KEY, head(path), TreePath(b"many"), BlameOptions())) as hunks:
+    async with blames(tmp_path).blame(KEY, head(path), TreePath(b"many"), BlameOptions()) as hunks:
+        assert len(children()) == 1
         async for hunk in hunks:
             assert hunk.start == 1
             break
@@ -121,7 +126,7 @@ async def test_a_blame_that_is_left_leaves_no_process(tmp_path: Path, path: Path
 
 
 async def test_a_long_run_comes_in_several_hunks(tmp_path: Path, path: Path) -> None:
-    hunks = [hunk async for hunk in blames(tmp_path).blame(KEY, head(path), TreePath(b"many"), BlameOptions())]
+    hunks = await blamed(tmp_path, path, b"many")
     assert len(hunks) > 5
     assert sum(len(hunk.lines) for hunk in hunks) == 400_000
     for before, after in itertools.pairwise(hunks):
@@ -131,11 +136,10 @@ async def test_a_long_run_comes_in_several_hunks(tmp_path: Path, path: Path) -> 
 
 async def test_a_line_that_is_too_long_is_refused(tmp_path: Path, path: Path) -> None:
     with pytest.raises(TooLarge):
-        async for _ in blames(tmp_path).blame(KEY, head(path), TreePath(b"long"), BlameOptions()):
-            pass
+        await blamed(tmp_path, path, b"long")
     assert children() == []
 
 
 async def test_paths_of_any_bytes_come_back_as_they_are(tmp_path: Path, path: Path) -> None:
-    (hunk,) = [one async for one in blames(tmp_path).blame(KEY, head(path), TreePath(b"odd\nname\\"), BlameOptions())]
+    (hunk,) = await blamed(tmp_path, path, b"odd\nname\\")
     assert (hunk.path, hunk.lines) == (b"odd\nname\\", [b"one"])

@@ -22,6 +22,7 @@ from meshnode.git.command import GitCommands
 from meshnode.git.diff_processes import PAIRS_MAX, DiffProcesses
 from meshnode.git.diffs import GitDiffs
 from meshnode.git.layout import Layout
+from meshnode.git.object_pool import ObjectPool
 from meshnode.git.patch_reader import LINE_BYTES_MAX, HunkLines, PatchReader, first_line
 from meshnode.git.queries import Queries
 from meshnode.git.range_diff import DEADLINE_MS, NICENESS
@@ -64,7 +65,8 @@ class Disk:
         git("init", "-q", "--bare", f"--object-format={object_format}", ".", path=self.path)
         commands = GitCommands()
         self.processes = DiffProcesses(commands, layout, deadline_ms=DEADLINE_MS, niceness=NICENESS, idle_max=2)
-        self.diffs = GitDiffs(Queries(commands, layout), self.processes)
+        self.objects = ObjectPool(commands, layout)
+        self.diffs = GitDiffs(self.objects, Queries(commands, layout), self.processes)
         self._blobs: dict[bytes, str] = {}
 
     def tree(self, content: Content) -> ObjectId:
@@ -154,6 +156,7 @@ async def opened(data: Path, object_format: str = "sha1") -> AsyncIterator[Disk]
         yield disk
     finally:
         await disk.processes.close()
+        await disk.objects.close()
     assert children() == []
 
 
@@ -543,20 +546,40 @@ async def test_range_diff_pairs_commits(tmp_path: Path) -> None:
         }
 
 
+async def test_series_with_merges_or_without_a_common_begin_are_compared_too(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        trees = [disk.tree({b"a": ("100644", lines_of(20)), b"b": ("100644", b"%d\n" % number)}) for number in range(5)]
+        base = disk.commit(trees[0], "base")
+        one = disk.commit(trees[1], "one", base)
+        side = disk.commit(trees[2], "side", base)
+        merge = disk.commit(trees[3], "merge", one, side)
+        other = disk.commit(trees[4], "other")
+        for old, new in (((base, one), (base, merge)), ((other, one), (base, one)), ((one, merge), (base, one))):
+            pairs = [pair async for pair in disk.diffs.range_diff(KEY, old, new, creation_factor=60)]
+            listed = [{pair.old_oid for pair in pairs} - {""}, {pair.new_oid for pair in pairs} - {""}]
+            wanted = [
+                git("rev-list", "--no-merges", f"{first}..{last}", path=disk.path).decode().split()
+                for first, last in (old, new)
+            ]
+            assert listed == [set(one) for one in wanted]
+
+
 async def test_series_that_is_too_long_is_refused(tmp_path: Path) -> None:
     async with opened(tmp_path) as disk:
-        tree = disk.tree({b"a": ("100644", b"x\n")})
         stream = b"".join(
             b"commit refs/heads/long\ncommitter A <a@b> %d +0000\ndata 1\nx\n\n" % (1_500_000_000 + number)
             for number in range(502)
         )
         git("fast-import", "--quiet", path=disk.path, stdin=stream)
-        tip = ObjectId(git("rev-parse", "long", path=disk.path).decode().strip())
-        base = ObjectId(git("rev-parse", "long~501", path=disk.path).decode().strip())
-        assert tree
+        tip, shorter, first, base = (
+            ObjectId(git("rev-parse", f"long~{back}", path=disk.path).decode().strip()) for back in (0, 1, 500, 501)
+        )
         with pytest.raises(TooLarge):
-            async for _ in disk.diffs.range_diff(KEY, (base, tip), (base, base), creation_factor=60):
+            async for _ in disk.diffs.range_diff(KEY, (base, tip), (base, first), creation_factor=60):
                 pass
+        assert len(children()) == 1, "the one that reads objects"
+        pairs = [pair async for pair in disk.diffs.range_diff(KEY, (base, shorter), (base, first), creation_factor=60)]
+        assert len(pairs) == 500
 
 
 # ---------------------------------------------------------------- the reader alone

@@ -165,6 +165,7 @@ def git_api(
         previews=NoPreviews(),
         trees=trees,
         diffs=GitDiffs(
+            objects,
             queries,
             DiffProcesses(GitCommands(), Layout(Path("/nonexistent")), deadline_ms=DEADLINE_MS, niceness=NICENESS),
         ),
