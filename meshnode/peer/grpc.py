@@ -6,6 +6,7 @@ not spread what it reads there. A failed call without the peer's signature under
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -57,6 +58,9 @@ class PeerTimeouts:
     """History and snapshot."""
     transfer_ms: int = 3_600_000
     """Prepare (lasts as long as the push) and packs for repair."""
+    silence_ms: int = 300_000
+    """How long nothing may come of a pack for repair: git looks through a very large repository for minutes before it
+    writes the first byte, and a disk that hangs never lets it."""
 
 
 class GrpcPeers:
@@ -139,7 +143,7 @@ class GrpcPeers:
         """Stream a pack of what is reachable from `wants` and not from `haves`."""
         requests = _iterate(_fetch_messages(key, wants, haves))
         async with self._stream(node, "FetchObjects", requests, self._timeouts.transfer_ms) as stream:
-            async for body in stream:
+            while (body := await self._next(stream, node)) is not None:
                 with _believing(node):
                     data = parse(pb.FetchObjectsResponse, body).data
                 yield data
@@ -178,6 +182,17 @@ class GrpcPeers:
     async def close(self) -> None:
         """Close all connections. Idempotent."""
         await self._channels.close()
+
+    async def _next(self, stream: SignedStream, node: NodeId) -> bytes | None:
+        """The next message, None after the last. Raises PeerUnavailable: none came for too long."""
+        silence_ms = self._timeouts.silence_ms
+        try:
+            async with asyncio.timeout(silence_ms / 1_000) as waiting:
+                return await anext(stream, None)
+        except TimeoutError as error:
+            if not waiting.expired():
+                raise
+            raise PeerUnavailable("node sends nothing any more", node=node, silence_ms=silence_ms) from error
 
     async def _unary(self, node: NodeId, name: str, body: bytes, timeout_ms: int) -> bytes:
         return await self.forward_unary(node, _SERVICE + name, body, (), timeout_ms=timeout_ms)

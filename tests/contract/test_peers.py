@@ -304,6 +304,19 @@ async def test_node_that_takes_too_long_may_have_done_what_it_was_told() -> None
     assert not promises_nothing_written(late.value)
 
 
+async def test_node_that_stops_in_the_middle_of_a_pack_is_given_up() -> None:
+    replication = FakeReplication(node=N2, gate=asyncio.Event())
+    site = Site(own=N2, replication=replication)
+    async with site.serving():
+        membership = FakeMembership({N2: node_entry(N2, f"127.0.0.1:{site.port}")})
+        peers = GrpcPeers(N1, membership, _dial(site), PeerTimeouts(silence_ms=100))
+        with pytest.raises(PeerUnavailable, match="nothing any more"):
+            await _collect(peers, N2)
+        async with asyncio.timeout(5):
+            await replication.ended.wait()
+        await peers.close()
+
+
 async def test_answer_that_is_no_message_counts_as_no_answer() -> None:
     class Babbling:
         async def unary(
