@@ -79,10 +79,17 @@ class ObjectCache:
 
     def contents(self, source: Source, names: Sequence[str]) -> list[RawObject | None]:
         """The content that is known under each name, in order."""
-        return [
-            None if info is None or (data := self._data(source, info.oid)) is None else RawObject(info, data)
-            for info in self.infos(source, names)
-        ]
+        infos = self.infos(source, names)
+        young, old = self._known(source).contents, self._old.get(source)
+        found: list[RawObject | None] = []
+        for info in infos:
+            data = None if info is None else young.get(info.oid)
+            if data is None and info is not None and old is not None:
+                data = old.contents.get(info.oid)
+                if data is not None:
+                    self._put_data(source, info.oid, data)
+            found.append(None if info is None or data is None else RawObject(info, data))
+        return found
 
     def content(self, source: Source, name: str) -> RawObject | None:
         """The content that is known under a name."""
@@ -103,15 +110,6 @@ class ObjectCache:
         self._put(source, info.oid, info)
         if data is not None and len(data) <= (TREE_BYTES_MAX if info.kind is ObjectKind.TREE else OBJECT_BYTES_MAX):
             self._put_data(source, info.oid, data)
-
-    def _data(self, source: Source, oid: ObjectId) -> bytes | None:
-        young = self._young.get(source)
-        data = None if young is None else young.contents.get(oid)
-        if data is None and (old := self._old.get(source)) is not None:
-            data = old.contents.get(oid)
-            if data is not None:
-                self._put_data(source, oid, data)
-        return data
 
     def _put(self, source: Source, name: str, info: ObjectInfo) -> None:
         infos = self._known(source).infos
