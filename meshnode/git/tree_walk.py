@@ -4,7 +4,8 @@
     TreeWalk      a stack of directories, one for each level; its place is the index at each level, "3.17.250"
 
 Directories that come next are read together, then those below them: a question for each level of depth, not for each
-directory. What was read ahead and turns out to be bad counts only when the walk gets there.
+directory. What was read ahead and turns out to be bad counts only when the walk gets there. A directory that the caller
+has kept from an earlier listing is not looked into, where it fits as a whole.
 
 Source: git's tree-walk.c for the format.
 """
@@ -15,11 +16,12 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
 from meshnode.base.errors import InvalidRequest, TooLarge
 from meshnode.base.ids import ObjectId
-from meshnode.ports import EntryKind, TreeRun
+from meshnode.ports import EntryKind, KnownPart, KnownParts, TreeRun, WholePart
 
 PORTION_BYTES_MAX: Final = 4 << 20
 """Of trees read in one go, and of those kept for the rest of the walk."""
@@ -73,17 +75,29 @@ class IsDirectory(dict[bytes, bool]):
         return result
 
 
+@dataclass(slots=True)
+class Listed:
+    """What a walk has listed, and which directories of it as a whole."""
+
+    runs: list[TreeRun | KnownPart] = field(default_factory=list)
+    whole: list[WholePart] = field(default_factory=list)
+    entries: int = 0
+    path_bytes: int = 0
+
+
 class TreeWalk:
     """A place in a listing, and the trees that lead there."""
 
-    def __init__(self, trees: Trees, refuse: Refuse, *, is_recursive: bool) -> None:
+    def __init__(self, trees: Trees, refuse: Refuse, *, is_recursive: bool, known: KnownParts | None = None) -> None:
         self._trees = trees
         self._refuse = refuse
         self._is_recursive = is_recursive
         self._is_directory = IsDirectory()
         self._levels: list[_Level] = []
-        self._known: dict[bytes, _Tree] = {}
-        self._known_bytes = 0
+        self._known_parts = known
+        self._held: dict[bytes, _Tree] = {}
+        """Trees by their raw ids."""
+        self._held_bytes = 0
 
     async def start(self, root: ObjectId, at: Sequence[int]) -> None:
         """Go to `at`.
@@ -105,41 +119,65 @@ class TreeWalk:
         await self._enter(oid, path, 0)
         await self._levels[-1].skip(last)
 
-    async def page(self, entries_max: int, bytes_max: int) -> tuple[list[TreeRun], tuple[int, ...] | None]:
+    async def page(self, entries_max: int, bytes_max: int) -> tuple[Listed, tuple[int, ...] | None]:
         """Entries from here on, until there are `entries_max` or their paths have `bytes_max` bytes; at least one.
 
         With them the place after them; None: that was all.
         """
-        runs: list[TreeRun] = []
-        size = unrested = 0
-        left = entries_max
-        while self._levels and left and size < bytes_max:
+        listed = Listed()
+        unrested = 0
+        while self._levels and listed.entries < entries_max and listed.path_bytes < bytes_max:
             level = self._levels[-1]
             if not level.is_ready():
-                self._levels.pop()
+                self._leave(listed)
                 continue
-            rows, is_into = self._next_rows(level, left)
+            rows, is_into = self._next_rows(level, entries_max - listed.entries)
             length = sum([len(row[1]) for row in rows]) + len(level.prefix) * len(rows)
-            if size + length >= bytes_max:  # the one that fills it is the last one
+            if listed.path_bytes + length >= bytes_max:  # the one that fills it is the last one
                 length = 0
                 for number, row in enumerate(rows, start=1):
                     length += len(row[1]) + len(level.prefix)
-                    if size + length >= bytes_max:
+                    if listed.path_bytes + length >= bytes_max:
                         is_into = is_into and number == len(rows)
                         rows = rows[:number]
                         break
             level.at += len(rows)
-            runs.append(TreeRun(level.prefix, rows))
-            size += length
-            left -= len(rows)
-            unrested += len(rows)
+            listed.runs.append(TreeRun(level.prefix, rows))
+            listed.path_bytes += length
+            listed.entries += len(rows)
             if is_into:
                 _, name, oid = rows[-1]
-                await self._enter(oid, level.prefix + name, left)
+                await self._go_into(oid, level.prefix + name, listed, entries_max, bytes_max)
+            unrested += len(rows)
             if unrested >= SLICE:
                 unrested = 0
                 await asyncio.sleep(0)
-        return runs, self._place()
+        while self._levels and not self._levels[-1].is_ready():
+            self._leave(listed)
+        return listed, self._place()
+
+    async def _go_into(self, oid: bytes, path: bytes, listed: Listed, entries_max: int, bytes_max: int) -> None:
+        """List a directory that is known and fits, or enter it."""
+        part = None if self._known_parts is None else self._known_parts(oid, path)
+        if (
+            part is not None
+            and listed.entries + part.entries <= entries_max
+            and listed.path_bytes + part.path_bytes < bytes_max
+            and len(self._levels) < DEPTH_MAX
+        ):
+            listed.runs.append(part)
+            listed.entries += part.entries
+            listed.path_bytes += part.path_bytes
+            return
+        await self._enter(oid, path, entries_max - listed.entries)
+        self._levels[-1].begun = (oid, path, len(listed.runs), listed.entries, listed.path_bytes)
+
+    def _leave(self, listed: Listed) -> None:
+        begun = self._levels.pop().begun
+        if begun is not None:
+            oid, path, start, entries, path_bytes = begun
+            entries, path_bytes = listed.entries - entries, listed.path_bytes - path_bytes
+            listed.whole.append(WholePart(oid, path, start, len(listed.runs), entries, path_bytes))
 
     def _next_rows(self, level: _Level, left: int) -> tuple[list[Row], bool]:
         """What comes next of a directory, up to the next one that the walk goes into, and whether it is reached."""
@@ -151,8 +189,6 @@ class TreeWalk:
         return level.rows[level.at : end], False
 
     def _place(self) -> tuple[int, ...] | None:
-        while self._levels and not self._levels[-1].is_ready():
-            self._levels.pop()
         if not self._levels:
             return None
         *above, last = [level.index for level in self._levels]
@@ -161,42 +197,48 @@ class TreeWalk:
     async def _enter(self, oid: bytes, path: bytes, wanted: int) -> None:
         if len(self._levels) == DEPTH_MAX:
             raise TooLarge("directories are nested too deep to be listed at once", depth_max=DEPTH_MAX)
-        if oid not in self._known:
-            await self._fetch(oid, wanted)
-        self._levels.append(_Level(self._known[oid], path + b"/" if path else b"", len(oid)))
+        if oid not in self._held:
+            await self._fetch(oid, path, wanted)
+        self._levels.append(_Level(self._held[oid], path + b"/" if path else b"", len(oid)))
 
-    async def _fetch(self, oid: bytes, wanted: int) -> None:
+    async def _fetch(self, oid: bytes, path: bytes, wanted: int) -> None:
         """Read a directory, those that come next, and those below them, as far as `wanted` entries may lead."""
-        if self._known_bytes > PORTION_BYTES_MAX:
-            self._known.clear()
-            self._known_bytes = 0
-        next_ones = [oid]
+        if self._held_bytes > PORTION_BYTES_MAX:
+            self._held.clear()
+            self._held_bytes = 0
+        next_ones = [(oid, path)]
         if self._is_recursive and self._levels:
-            next_ones += self._directories(self._levels[-1].rows[self._levels[-1].at :])
+            level = self._levels[-1]
+            next_ones += self._directories(level.rows[level.at :], level.prefix)
         while next_ones:
             next_ones = next_ones[:AHEAD_MAX]
-            below: list[bytes] = []
+            below: list[tuple[bytes, bytes]] = []
             position = 0
-            async with aclosing(self._trees([one.hex() for one in next_ones])) as found:
+            async with aclosing(self._trees([one.hex() for one, _ in next_ones])) as found:
                 async for data in found:
                     if data is None:
-                        if next_ones[position] == oid:
+                        if next_ones[position][0] == oid:
                             await self._refuse(ObjectId(oid.hex()))
                         break
-                    tree = self._known[next_ones[position]] = _Tree(data, len(oid))
+                    one, above = next_ones[position]
+                    tree = self._held[one] = _Tree(data, len(oid))
                     position += 1
-                    self._known_bytes += len(data)
-                    if self._known_bytes > PORTION_BYTES_MAX:
+                    self._held_bytes += len(data)
+                    if self._held_bytes > PORTION_BYTES_MAX:
                         return
                     wanted -= len(tree.rows)
                     if self._is_recursive and wanted > 0:
-                        below += self._directories(tree.rows)
-            next_ones = [one for one in dict.fromkeys(below) if one not in self._known] if wanted > 0 else []
+                        below += self._directories(tree.rows, above + b"/" if above else b"")
+            next_ones = [one for one in below if one[0] not in self._held] if wanted > 0 else []
 
-    def _directories(self, rows: Sequence[Row]) -> list[bytes]:
-        is_directory = self._is_directory
-        found = [row[2] for row in rows if is_directory[row[0]]]
-        return [one for one in dict.fromkeys(found) if one not in self._known]
+    def _directories(self, rows: Sequence[Row], prefix: bytes) -> list[tuple[bytes, bytes]]:
+        """Raw ids and paths of the directories among entries that must be read, each id once."""
+        is_directory, known = self._is_directory, self._known_parts
+        found: dict[bytes, bytes] = {}
+        for mode, name, oid in rows:
+            if is_directory[mode] and oid not in self._held and (known is None or known(oid, prefix + name) is None):
+                found.setdefault(oid, prefix + name)
+        return list(found.items())
 
 
 class _Tree:
@@ -226,6 +268,8 @@ class _Level:
         self._first = 0
         """Index of the first of `rows`."""
         self._oid_bytes = oid_bytes
+        self.begun: tuple[bytes, bytes, int, int, int] | None = None
+        """Where a page began with its first entry: id and path, and how many runs, entries and bytes were before."""
         self._directories: list[int] | None = None
         """Places in `rows`, the next one last; None: not looked for."""
 

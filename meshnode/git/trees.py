@@ -23,7 +23,17 @@ from meshnode.git.attributes import read_attributes
 from meshnode.git.lfs import POINTER_BYTES_MAX, parse_lfs_pointer
 from meshnode.git.queries import Queries
 from meshnode.git.tree_walk import PORTION_BYTES_MAX, SLICE, TreeWalk, parse_slice
-from meshnode.ports import Attribute, EntryKind, LfsPointer, ObjectKind, Objects, TreeEntry, TreePage
+from meshnode.ports import (
+    Attribute,
+    EntryKind,
+    KnownParts,
+    LfsPointer,
+    ObjectKind,
+    Objects,
+    TreeEntry,
+    TreePage,
+    TreeRun,
+)
 
 TREE_BYTES_MAX: Final = 32 << 20
 """A tree of about 800,000 files."""
@@ -50,20 +60,22 @@ class GitTrees:
         bytes_max: int,
         sizes: bool = False,
         lfs: bool = False,
+        known: KnownParts | None = None,
     ) -> TreePage:
         """Entries in tree order from `at` on."""
-        walk = TreeWalk(partial(self.trees, key), partial(self.refuse, key), is_recursive=recursive)
+        walk = TreeWalk(partial(self.trees, key), partial(self.refuse, key), is_recursive=recursive, known=known)
         await walk.start(tree, at)
-        runs, next_at = await walk.page(entries_max, bytes_max)
-        known: dict[bytes, int] = {}
+        listed, next_at = await walk.page(entries_max, bytes_max)
+        runs = [run for run in listed.runs if isinstance(run, TreeRun)]
+        found: dict[bytes, int] = {}
         pointers: dict[bytes, LfsPointer] = {}
         if sizes or lfs:
             is_blob, is_file = _IsBlob(), _IsFile()
-            known = await self._sizes(key, [oid for _, rows in runs for mode, _, oid in rows if is_blob[mode]])
+            found = await self._sizes(key, [oid for _, rows in runs for mode, _, oid in rows if is_blob[mode]])
             if lfs:
                 files = {oid: None for _, rows in runs for mode, _, oid in rows if is_file[mode]}
-                pointers = await self._pointers(key, list(files), known)
-        return TreePage(runs, next_at, known, pointers)
+                pointers = await self._pointers(key, list(files), found)
+        return TreePage(listed.runs, next_at, found, pointers, listed.whole)
 
     async def find(self, key: ReplicaKey, tree: ObjectId, paths: Sequence[TreePath]) -> list[TreeEntry | None]:
         """The entry at each path."""

@@ -157,7 +157,18 @@ from meshnode.ports.transport import (
     TransportReply,
     TransportRequest,
 )
-from meshnode.ports.trees import Attribute, EntryKind, LfsPointer, TreeEntry, TreePage, TreeRun, Trees
+from meshnode.ports.trees import (
+    Attribute,
+    EntryKind,
+    KnownPart,
+    KnownParts,
+    LfsPointer,
+    TreeEntry,
+    TreePage,
+    TreeRun,
+    Trees,
+    WholePart,
+)
 from meshnode.ports.upkeep import Upkeep, Upkeeping, UpkeepReport
 
 __all__ = [
@@ -235,6 +246,8 @@ __all__ = [
     "Joins",
     "KeyRotationState",
     "KeyRotations",
+    "KnownPart",
+    "KnownParts",
     "LastChanges",
     "LastCommits",
     "LfsPointer",
@@ -336,6 +349,7 @@ __all__ = [
     "WalkOrder",
     "WatchEvent",
     "Whitespace",
+    "WholePart",
     "Wish",
     "Workshop",
     "Workshops",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -75,23 +75,56 @@ class TreeRun(NamedTuple):
     """Mode in octal digits, name, raw object id."""
 
 
+class KnownPart(NamedTuple):
+    """All that is below one directory, as the caller has kept it from an earlier listing."""
+
+    entries: int
+    path_bytes: int
+    """Of their paths, from the tree that is listed."""
+    content: bytes | memoryview
+    """The caller's own."""
+
+
+class WholePart(NamedTuple):
+    """A directory of which a page holds all that is below it: `runs[start:end]`."""
+
+    oid: bytes
+    """Raw."""
+    path: bytes
+    start: int
+    end: int
+    entries: int
+    path_bytes: int
+
+
+KnownParts = Callable[[bytes, bytes], KnownPart | None]
+"""What the caller has kept of a directory: by its raw object id and its path from the tree that is listed."""
+
+
 @dataclass(frozen=True, slots=True)
 class TreePage:
     """A part of a listing."""
 
-    runs: list[TreeRun]
+    runs: list[TreeRun | KnownPart]
+    """Known parts only where the caller said what it knows."""
     next_at: tuple[int, ...] | None
     """Where the next part begins; None: there is none."""
     sizes: Mapping[bytes, int]
     """Bytes of blobs by raw object id, where asked for."""
     pointers: Mapping[bytes, LfsPointer]
     """Those among the files, by raw object id, where asked for."""
+    whole: list[WholePart]
+    """The directories that the caller may keep, but for known ones and the tree itself."""
+
+    def rows(self) -> list[TreeRun]:
+        """What is no known part."""
+        return [run for run in self.runs if isinstance(run, TreeRun)]
 
     def entries(self) -> list[TreeEntry]:
         """One by one; a listing that only becomes a message is cheaper without (`wire/trees.py`)."""
         return [
             TreeEntry(TreePath(directory + name), int(mode, 8), ObjectId(oid.hex()))
-            for directory, rows in self.runs
+            for directory, rows in self.rows()
             for mode, name, oid in rows
         ]
 
@@ -123,11 +156,13 @@ class Trees(Protocol):
         bytes_max: int,
         sizes: bool = False,
         lfs: bool = False,
+        known: KnownParts | None = None,
     ) -> TreePage:
         """Entries in tree order from `at` on, which is () or what an earlier page of the same listing gave.
 
         Ends after `entries_max` entries or when their paths hold `bytes_max` bytes, but has at least one. `sizes` asks
-        for sizes of blobs, `lfs` for the pointers among files, and with them for sizes.
+        for sizes of blobs, `lfs` for the pointers among files, and with them for sizes. A recursive listing takes the
+        directories that are `known` as they are, where they fit as a whole.
 
         Raises:
             InvalidRequest: `at` is no place in this tree.

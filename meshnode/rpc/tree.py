@@ -15,11 +15,12 @@ from typing import Final
 from meshnode.base.errors import InvalidRequest, NotFound
 from meshnode.base.ids import Generation, ObjectId, parse_object_id
 from meshnode.base.paths import ROOT, TreePath, name_in, parse_tree_path, shown
-from meshnode.ports import EntryKind, ObjectKind, TreeAhead, Trees
+from meshnode.ports import EntryKind, ObjectKind, TreeAhead, TreeRun, Trees
 from meshnode.rpc.blobs import BlobStreams, ahead_of
 from meshnode.rpc.call import Answer, Call, closing, first_message
 from meshnode.rpc.forward import Forwarder, Route
 from meshnode.rpc.forward_stream import StreamForwarder
+from meshnode.rpc.kept_parts import KeptParts
 from meshnode.rpc.object_reads import ObjectRead, ObjectReads
 from meshnode.rpc.page_token import PageToken, format_page_token, parse_page_token
 from meshnode.v1 import tree_pb2
@@ -102,6 +103,7 @@ class TreeServicer:
         self, read: ObjectRead, request: tree_pb2.ListEntriesRequest, tree: ObjectId, at: tuple[int, ...], size: int
     ) -> bytes:
         prefix = request.path + b"/" if request.path else b""
+        kept = KeptParts(read, request)
         page = await self._trees.page(
             read.key,
             tree,
@@ -111,15 +113,17 @@ class TreeServicer:
             bytes_max=PAGE_BYTES_MAX // 2,
             sizes=request.sizes,
             lfs=request.lfs,
+            known=kept.find if request.recursive else None,
         )
-        pieces = []
+        pieces: list[bytes | memoryview] = []
         unrested = 0
         for run, piece in zip(page.runs, entries_bytes(page, prefix), strict=True):
             pieces.append(piece)
-            unrested += len(run.rows)
+            unrested += len(run.rows) if isinstance(run, TreeRun) else 1
             if unrested >= SLICE:
                 unrested = 0
                 await asyncio.sleep(0)
+        await kept.keep(page.whole, pieces)
         token = "" if page.next_at is None else _format_token(request, tree, page.next_at)
         pieces.append(tree_pb2.ListEntriesResponse(tree_oid=tree, next_page_token=token).SerializeToString())
         return b"".join(pieces)

@@ -12,7 +12,7 @@ from binascii import hexlify
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from meshnode.ports import Attribute, EntryKind, LfsPointer, TreeEntry, TreePage
+from meshnode.ports import Attribute, EntryKind, KnownPart, LfsPointer, TreeEntry, TreePage
 from meshnode.v1 import tree_pb2
 
 _KINDS: Final = {
@@ -57,12 +57,19 @@ def attributes_message(path: bytes, attributes: Sequence[Attribute]) -> tree_pb2
     )
 
 
-def entries_bytes(page: TreePage, prefix: bytes = b"") -> Iterator[bytes]:
-    """A listing as the field `entries` of its answer, a piece for each run; paths below `prefix` as `entry_message`."""
+def entries_bytes(page: TreePage, prefix: bytes = b"") -> Iterator[bytes | memoryview]:
+    """A listing as the field `entries` of its answer, a piece for each run; paths below `prefix` as `entry_message`.
+
+    A known part has such pieces for its content.
+    """
     heads, size_fields = _Heads(), _SizeFields()
     modes = _Modes()
     size_of, pointers = page.sizes.get, page.pointers
-    for below, rows in page.runs:
+    for run in page.runs:
+        if isinstance(run, KnownPart):
+            yield run.content
+            continue
+        below, rows = run
         directory = prefix + below
         above = len(directory)
         pieces: list[bytes] = []

@@ -19,7 +19,7 @@ from meshnode.git.object_pool import ObjectPool
 from meshnode.git.queries import Queries
 from meshnode.git.tree_walk import AHEAD_MAX, DEPTH_MAX
 from meshnode.git.trees import GitTrees
-from meshnode.ports import EntryKind, TreeEntry
+from meshnode.ports import EntryKind, KnownPart, TreeEntry
 from tests.unit.git.processes import children
 from tests.unit.git.sample import git
 
@@ -30,13 +30,19 @@ class Disk:
     """A replica without references, and its trees."""
 
     def __init__(self, data: Path, object_format: str = "sha1") -> None:
-        layout = Layout(data)
-        commands = GitCommands()
-        self.path = layout.repository(KEY)
+        self.layout = Layout(data)
+        self.commands = GitCommands()
+        self.path = self.layout.repository(KEY)
         self.path.mkdir(parents=True)
         git("init", "-q", "--bare", f"--object-format={object_format}", ".", path=self.path)
-        self.pool = ObjectPool(commands, layout)
-        self.trees = GitTrees(self.pool, Queries(commands, layout))
+        self.pool = ObjectPool(self.commands, self.layout)
+        self.trees = GitTrees(self.pool, Queries(self.commands, self.layout))
+
+    async def forget(self) -> None:
+        """Begin again with nothing in memory."""
+        await self.pool.close()
+        self.pool = ObjectPool(self.commands, self.layout)
+        self.trees = GitTrees(self.pool, Queries(self.commands, self.layout))
 
     def blob(self, content: bytes = b"x\n") -> str:
         return git("hash-object", "-w", "--stdin", path=self.path, stdin=content).decode().strip()
@@ -105,6 +111,84 @@ async def test_pages_of_any_size_make_up_what_git_lists(tmp_path: Path, object_f
                 assert await disk.paths(tree, page=page) == wanted
             top = [path for path in wanted if b"/" not in path]
             assert await disk.paths(tree, page=2, recursive=False) == top
+
+
+class Kept:
+    """What a caller has kept of directories: their paths, below each other."""
+
+    def __init__(self) -> None:
+        self.parts: dict[tuple[bytes, bytes], KnownPart] = {}
+        self.used = 0
+
+    def find(self, oid: bytes, path: bytes) -> KnownPart | None:
+        return self.parts.get((oid, path))
+
+    async def listed(self, disk: Disk, tree: ObjectId, *, page: int, bytes_max: int = 1 << 20) -> list[bytes]:
+        """All paths, by pages; every whole directory is kept."""
+        paths: list[bytes] = []
+        at: Sequence[int] | None = ()
+        while at is not None:
+            answer = await disk.trees.page(
+                KEY, tree, at, recursive=True, entries_max=page, bytes_max=bytes_max, known=self.find
+            )
+            pieces: list[list[bytes]] = []
+            for run in answer.runs:
+                if isinstance(run, KnownPart):
+                    self.used += 1
+                    pieces.append(bytes(run.content).split(b"\0")[:-1])
+                    assert len(pieces[-1]) == run.entries
+                else:
+                    pieces.append([run.directory + row[1] for row in run.rows])
+            for part in answer.whole:
+                own = [path for piece in pieces[part.start : part.end] for path in piece]
+                assert (part.entries, part.path_bytes) == (len(own), sum(map(len, own)))
+                assert all(path.startswith(part.path + b"/") for path in own)
+                content = b"".join(path + b"\0" for path in own)
+                self.parts[part.oid, part.path] = KnownPart(part.entries, part.path_bytes, content)
+            found = [path for piece in pieces for path in piece]
+            assert len(found) <= page
+            paths += found
+            at = answer.next_at
+        return paths
+
+
+@pytest.mark.parametrize("page", [1, 2, 5, 30, 10_000])
+async def test_directories_that_are_known_are_listed_as_they_are(tmp_path: Path, page: int) -> None:
+    async with opened(tmp_path) as disk:
+        for seed in range(6):
+            first = grow(disk, random.Random(seed), 3)
+            second = disk.tree(
+                ("40000", first, "again"),
+                ("40000", grow(disk, random.Random(seed + 100), 2), "new"),
+                ("40000", first, "z"),
+            )
+            kept = Kept()
+            for tree in (first, first, second, first, second):
+                wanted = disk.ls_tree(tree)
+                assert await kept.listed(disk, tree, page=page) == wanted
+                assert await kept.listed(disk, tree, page=page, bytes_max=90) == wanted
+                assert await disk.paths(tree, page=page) == wanted
+            if page == 10_000 and any(path.count(b"/") for path in disk.ls_tree(first)):
+                assert kept.used
+
+
+async def test_directory_that_is_known_is_not_read(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        blob = disk.blob()
+        deep = disk.tree(("40000", disk.tree(("100644", blob, "leaf")), "deep"))
+        kept = Kept()
+        assert await kept.listed(disk, disk.tree(("40000", deep, "known")), page=50) == [
+            b"known",
+            b"known/deep",
+            b"known/deep/leaf",
+        ]
+        gone = disk.path / "objects" / deep[:2] / deep[2:]
+        gone.unlink()
+        await disk.forget()
+        changed = disk.tree(("40000", deep, "known"), ("100644", blob, "other"))
+        assert len(await kept.listed(disk, changed, page=50)) == 4
+        with pytest.raises(Corrupt):
+            await disk.paths(changed)
 
 
 async def test_more_directories_than_are_fetched_ahead(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def random_page(chance: random.Random, oid_bytes: int) -> TreePage:
             if chance.random() < 0.3:
                 pointers[oid] = LfsPointer("f" * 64, chance.choice(_SIZES))
         runs.append(TreeRun(chance.choice((b"", b"a/", b"d" * 130 + b"/")), rows))
-    return TreePage(runs, None, sizes, pointers)
+    return TreePage([*runs], None, sizes, pointers, [])
 
 
 def messages(page: TreePage, prefix: bytes) -> tree_pb2.ListEntriesResponse:
@@ -58,7 +58,7 @@ def test_bytes_are_those_of_the_messages(oid_bytes: int) -> None:
 
 def test_directory_has_no_size_though_a_file_of_the_same_id_has_one() -> None:
     oid = b"o" * 20
-    page = TreePage([TreeRun(b"", [(b"40000", b"d", oid), (b"100644", b"f", oid)])], None, {oid: 7}, {})
+    page = TreePage([TreeRun(b"", [(b"40000", b"d", oid), (b"100644", b"f", oid)])], None, {oid: 7}, {}, [])
     answer = tree_pb2.ListEntriesResponse.FromString(b"".join(entries_bytes(page)))
     assert [entry.size for entry in answer.entries] == [0, 7]
 
