@@ -1,1 +1,1 @@
-"""Repositories on this node's disk: git processes, pygit2, files. The only folder that knows git's formats."""
+"""Repositories on this node's disk: git processes and files (docs/adr/0022). The only folder that knows git's formats."""
