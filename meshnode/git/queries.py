@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -38,6 +39,10 @@ class Queries:
     def __init__(self, commands: GitCommands, layout: Layout) -> None:
         self._commands = commands
         self._layout = layout
+
+    def path(self, key: ReplicaKey) -> Path:
+        """Where the replica lies."""
+        return self._layout.repository(key)
 
     async def run(
         self,

@@ -13,6 +13,7 @@ from meshnode.base.errors import Corrupt, InvalidRequest, MeshError, TooLarge
 from meshnode.base.ids import ObjectId, PartitionId, RepositoryId
 from meshnode.base.paths import TreePath, name_in, parse_tree_path
 from meshnode.core.round import ReplicaKey
+from meshnode.git.attributes import format_index
 from meshnode.git.command import GitCommands
 from meshnode.git.layout import Layout
 from meshnode.git.object_pool import ObjectPool
@@ -338,6 +339,45 @@ async def test_attributes_come_from_the_directories_above_and_nowhere_else(tmp_p
             [b"unspecified"] * 3,
             [b"unset", b"set", b"unspecified"],
         ]
+
+
+@pytest.mark.parametrize("object_format", ["sha1", "sha256"])
+async def test_index_of_our_making_is_what_git_takes_it_for(tmp_path: Path, object_format: str) -> None:
+    async with opened(tmp_path, object_format) as disk:
+        oid = ObjectId(disk.blob(b"* text\n"))
+        long_ = [b"d" * length + b"/.gitattributes" for length in (*range(1, 20), 4_079, 4_080, 4_081)]
+        paths = sorted([b".gitattributes", b"A/.gitattributes", b"a-b/.gitattributes", b"a/.gitattributes", *long_])
+        modes = (0o100644, 0o100664, 0o100755, 0o120000)
+        files = [TreeEntry(TreePath(path), modes[number % 4], oid) for number, path in enumerate(paths)]
+        random.Random(1).shuffle(files)
+        index = tmp_path / "index"
+        index.write_bytes(format_index(files))
+        kept = {0o100664: 0o100644}
+        assert git("ls-files", "--stage", "-z", path=disk.path, environment={"GIT_INDEX_FILE": str(index)}) == b"".join(
+            b"%06o %s 0\t%s\0" % (kept.get(file.mode, file.mode), oid.encode(), file.path)
+            for file in sorted(files, key=lambda file: file.path)
+        )
+        tree = disk.tree(("100644", oid, ".gitattributes"))
+        (found,) = await disk.trees.attributes(KEY, tree, [TreePath(b"x")], ["text"])
+        assert [one.value for one in found] == [b"set"]
+
+
+@pytest.mark.parametrize("object_format", ["sha1", "sha256"])
+async def test_where_no_file_says_anything_nothing_is_specified(tmp_path: Path, object_format: str) -> None:
+    async with opened(tmp_path, object_format) as disk:
+        tree = disk.tree(("100644", disk.blob(), "x"))
+        paths = [TreePath(b"x"), TreePath(b"no/such"), TreePath(b"x")]
+        for names in ([], ["text"], ["diff", "text", "diff"], ["builtin_nothing"]):
+            answers = await disk.trees.attributes(KEY, tree, paths, names)
+            assert [[(one.name, one.value) for one in answer] for answer in answers] == [
+                [(name, b"unspecified") for name in dict.fromkeys(names)]
+            ] * 3
+        (disk.path / "info").mkdir(exist_ok=True)
+        (disk.path / "info/attributes").write_text("x text\n")
+        (answer, _, _) = await disk.trees.attributes(KEY, tree, paths, ["text"])
+        assert [one.value for one in answer] == [b"set"]
+        with pytest.raises(InvalidRequest):
+            await disk.trees.attributes(KEY, tree, paths, ["-d"])
 
 
 async def test_question_about_too_many_directories_is_refused(tmp_path: Path) -> None:
