@@ -52,6 +52,10 @@ class Reader:
         """Have a replica taken out whose objects turned out to be damaged."""
         self.on_damaged(key, reason)
 
+    def likely_key(self, name: RepositoryName) -> ReplicaKey | None:
+        """Where the name led when it was last read."""
+        return self.records.last_known_key(name)
+
     async def _guarded(self, key: ReplicaKey, work: Coroutine[Any, Any, ReadView]) -> ReadView:
         """Serve nothing of a damaged replica, and have it taken out as soon as the damage is met."""
         if self.participant.activity.is_damaged(key):

@@ -1,6 +1,7 @@
 r"""Compares trees through `git diff-tree --stdin` processes that stay: most of what a short diff costs is the process.
 
     "<old> <new>\n"    ->  "<old> <new>\n", raw records, patch
+    "<commit>\n"       ->  raw records, patch          against its first parent
     "end <nonce>\n"    ->  "end <nonce>\n", and what was written is flushed: the answer is complete
 
 diff-tree echoes a line that is no object id; nobody who makes content can know the nonce of the answer it will be in. A
@@ -16,7 +17,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -66,7 +69,7 @@ class DiffProcesses:
             differ, _ = self._idle.popitem()
             await differ.process.kill()
 
-    async def compare(
+    def compare(
         self, key: ReplicaKey, arguments: tuple[str, ...], pairs: Sequence[tuple[ObjectId, ObjectId]]
     ) -> AsyncGenerator[bytes, None]:
         """What `git diff-tree <arguments> --stdin` writes about 1 to `PAIRS_MAX` pairs of trees, in chunks.
@@ -77,10 +80,28 @@ class DiffProcesses:
             Corrupt, InvalidRequest: git could not, or would not.
             DeadlineExceeded, Overloaded: as `GitCommands.open`.
         """
+        lines = [f"{old} {new}\n".encode() for old, new in pairs]
+        return self._answer((key, arguments), None, _Question(lines, lines[0], is_header_kept=len(lines) > 1))
+
+    def begin(self, key: ReplicaKey, arguments: tuple[str, ...], commit: ObjectId) -> BegunQuestion:
+        """Ask about one commit, at once where a process waits for a question, else when the answer is wanted.
+
+        The answer is empty where there is no such commit, too: git says so elsewhere.
+        """
         kind = key, arguments
-        differ = await self._take(kind) or await self._start(kind)
+        question = _Question([f"{commit}\n".encode()])
+        birth = birth_of(self._layout.repository(key))
+        differ = next((one for one, of in reversed(self._idle.items()) if of == kind and one.is_usable(birth)), None)
+        if differ is not None:
+            del self._idle[differ]
+            differ.ask(question, self._deadline_ms)
+        return BegunQuestion(differ, partial(self._answer, kind, differ, question))
+
+    async def _answer(self, kind: Kind, differ: _Differ | None, question: _Question) -> AsyncGenerator[bytes, None]:
+        if differ is None:
+            differ = await self._take(kind) or await self._start(kind)
+            differ.ask(question, self._deadline_ms)
         try:
-            await differ.ask(pairs, self._deadline_ms)
             while not differ.is_over:
                 if chunk := await differ.more():
                     yield chunk
@@ -110,10 +131,41 @@ class DiffProcesses:
         process = await self._commands.open(
             [*arguments, "--stdin", "--"],
             git_dir=path,
-            environment=PLAIN,
+            environment={**PLAIN, "GIT_SHALLOW_FILE": ""},  # a commit's parents are those it names
             deadline_ms=LIFETIME_MS,
         )
         return _Differ(process, path, birth_of(path), Watch(process, self._niceness))
+
+
+class BegunQuestion:
+    """A question that may have been put already. Implements `ports.BegunDiff`."""
+
+    def __init__(self, differ: _Differ | None, answer: Callable[[], AsyncGenerator[bytes, None]]) -> None:
+        self._differ = differ
+        """Whose answer nobody took yet."""
+        self._answer = answer
+
+    def output(self) -> AsyncGenerator[bytes, None]:
+        """What git writes; raises as `DiffProcesses.compare`."""
+        self._differ = None
+        return self._answer()
+
+    async def drop(self) -> None:
+        """Leave the answer, where it was not taken. Idempotent."""
+        differ, self._differ = self._differ, None
+        if differ is not None:
+            differ.rest()
+            await differ.process.kill()
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """Lines for `diff-tree --stdin`."""
+
+    lines: Sequence[bytes]
+    header: bytes = b""
+    """What the answer begins with."""
+    is_header_kept: bool = False
 
 
 class _Differ:
@@ -150,10 +202,9 @@ class _Differ:
         age_ms = (self._loop.time() - self._started_at) * 1000
         return self.process.returncode is None and age_ms < FRESH_MS and birth is not None and birth == self._birth
 
-    async def ask(self, pairs: Sequence[tuple[ObjectId, ObjectId]], deadline_ms: int) -> None:
+    def ask(self, question: _Question, deadline_ms: int) -> None:
         """Put a question. Call `rest` when its answer was read, or is not wanted any more."""
-        lines = [f"{old} {new}\n".encode() for old, new in pairs]
-        self._header, self._is_header_kept = lines[0], len(lines) > 1
+        self._header, self._is_header_kept = question.header, question.is_header_kept
         self._end = f"end {os.urandom(16).hex()}\n".encode()
         self._held, self._bytes = b"", 0
         self.is_over = self._is_begun = False
@@ -162,9 +213,9 @@ class _Differ:
         self._timer = self._loop.call_later(deadline_ms / 1000, self._expire)
         self._watch.begin()
         try:
-            await self.process.write(b"".join([*lines, self._end]))
-        except BrokenPipeError as error:
-            raise await self._failure() from error
+            self.process.write_at_once(b"".join([*question.lines, self._end]))
+        except BrokenPipeError:  # it has ended, or is not what it should be: its output says so
+            self.process.terminate()
 
     async def more(self) -> bytes:
         """What came of the answer meanwhile, or nothing; sets `is_over` with the last of it."""

@@ -18,9 +18,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from functools import lru_cache
 from typing import Final
 
-from meshnode.base.errors import Corrupt
+from meshnode.base.errors import Corrupt, MeshError
 from meshnode.base.ids import ObjectId
 from meshnode.core.round import ReplicaKey
 from meshnode.git.diff_counts import CountReader
@@ -31,6 +32,7 @@ from meshnode.git.queries import Queries
 from meshnode.git.range_diff import DEADLINE_MS, NICENESS, compare_series
 from meshnode.git.raw_diff import RawReader
 from meshnode.ports import (
+    BegunDiff,
     ChangedFile,
     CommitPair,
     Detection,
@@ -56,6 +58,11 @@ _COMMAND: Final = (
     *("diff-tree", "-r", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv"),
     *("--src-prefix=a/", "--dst-prefix=b/", "--submodule=short", "--ignore-submodules=none"),
 )
+_HUNKS: Final = ("-z", "--raw", "-p")
+_COUNTS: Final = ("-z", "--raw", "--numstat")
+_COMMIT: Final = ("--root", "--no-commit-id", "--diff-merges=first-parent")
+"""What a commit changed in its first parent; nothing but that is written."""
+KINDS_CACHED: Final = 256
 _DETECTION: Final = {
     Detection.NONE: (),
     Detection.RENAMES: ("-M{}%",),
@@ -79,13 +86,26 @@ class GitDiffs:
         self._processes = processes
         self._turns = asyncio.Lock()
 
+    def begin(self, key: ReplicaKey, commit: ObjectId, options: DiffOptions, *, is_counted: bool) -> BegunDiff | None:
+        """Ask for what a commit changed, without waiting."""
+        if options.paths:
+            return None
+        return self._processes.begin(key, _kind(_COUNTS if is_counted else _HUNKS, options, _COMMIT), commit)
+
     async def compare(
-        self, key: ReplicaKey, old: ObjectId, new: ObjectId, options: DiffOptions, limits: DiffLimits
+        self,
+        key: ReplicaKey,
+        old: ObjectId,
+        new: ObjectId,
+        options: DiffOptions,
+        limits: DiffLimits,
+        *,
+        begun: BegunDiff | None = None,
     ) -> AsyncGenerator[list[DiffPart] | DiffSummary, None]:
         """Changed files with hunks."""
         reader = PatchReader()
         parts = DiffParts(reader.files, limits)
-        async with aclosing(self._slices(self._pair(key, ["-z", "--raw", "-p"], old, new, options))) as slices:
+        async with aclosing(self._slices(self._begun_or_pair(key, _HUNKS, old, new, options, begun=begun))) as slices:
             async for chunk in slices:
                 for portion in parts.take(reader.feed(chunk)):
                     yield portion
@@ -102,11 +122,18 @@ class GitDiffs:
         yield summary
 
     async def count(
-        self, key: ReplicaKey, old: ObjectId, new: ObjectId, options: DiffOptions, limits: DiffLimits
+        self,
+        key: ReplicaKey,
+        old: ObjectId,
+        new: ObjectId,
+        options: DiffOptions,
+        limits: DiffLimits,
+        *,
+        begun: BegunDiff | None = None,
     ) -> AsyncGenerator[list[DiffPart] | DiffSummary, None]:
         """Changed files with counts."""
         reader = CountReader()
-        async with aclosing(self._slices(self._pair(key, ["-z", "--raw", "--numstat"], old, new, options))) as slices:
+        async with aclosing(self._slices(self._begun_or_pair(key, _COUNTS, old, new, options, begun=begun))) as slices:
             async for chunk in slices:
                 reader.feed(chunk)
         reader.end()
@@ -130,7 +157,7 @@ class GitDiffs:
         self, key: ReplicaKey, old: ObjectId, new: ObjectId, options: DiffOptions, *, binary: bool
     ) -> AsyncGenerator[bytes, None]:
         """The patch as text."""
-        form = ["-p", "--binary"] if binary else ["-p"]
+        form = ("-p", "--binary") if binary else ("-p",)
         async with aclosing(self._pair(key, form, old, new, options)) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -152,7 +179,7 @@ class GitDiffs:
             stdin = b"".join(b"%s %s\n" % (old.encode(), new.encode()) for old, new in pairs)
             chunks = self._run(key, ["-z", "--raw", "--stdin"], [], options, stdin=stdin)
         else:
-            chunks = self._processes.compare(key, (*_COMMAND, "-z", "--raw", *_arguments(options)), pairs)
+            chunks = self._processes.compare(key, _kind(("-z", "--raw"), options), pairs)
         reader = RawReader()
         index = -1 if options.paths or len(pairs) > 1 else 0
         files: list[ChangedFile] = []
@@ -173,7 +200,7 @@ class GitDiffs:
     async def patch_id(self, key: ReplicaKey, old: ObjectId, new: ObjectId) -> str:
         """The stable patch id."""
         plain = DiffOptions(detection=Detection.NONE)
-        async with aclosing(self._pair(key, ["-p"], old, new, plain)) as patch:
+        async with aclosing(self._pair(key, ("-p",), old, new, plain)) as patch:
             line = await self._queries.digest(
                 key, ["patch-id", "--stable"], patch, what="digest a patch", deadline_ms=DEADLINE_MS
             )
@@ -185,14 +212,39 @@ class GitDiffs:
         """Two series of commits, commit by commit."""
         return compare_series(self._queries, self._objects, key, old, new, creation_factor=creation_factor)
 
+    async def _begun_or_pair(
+        self,
+        key: ReplicaKey,
+        form: tuple[str, ...],
+        old: ObjectId,
+        new: ObjectId,
+        options: DiffOptions,
+        *,
+        begun: BegunDiff | None,
+    ) -> AsyncGenerator[bytes, None]:
+        """What was begun. Where that came to nothing although the trees differ, they are compared: that says why."""
+        is_empty = True
+        if begun is not None:
+            try:
+                async with aclosing(begun.output()) as chunks:
+                    async for chunk in chunks:
+                        is_empty = False
+                        yield chunk
+            except MeshError:
+                if not is_empty:
+                    raise
+        if is_empty and not (begun is not None and old == new):
+            async with aclosing(self._pair(key, form, old, new, options)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
     def _pair(
-        self, key: ReplicaKey, form: Sequence[str], old: ObjectId, new: ObjectId, options: DiffOptions
+        self, key: ReplicaKey, form: tuple[str, ...], old: ObjectId, new: ObjectId, options: DiffOptions
     ) -> AsyncGenerator[bytes, None]:
         """By a process that stays, unless it would be one for these paths alone."""
         if options.paths:
             return self._run(key, form, [old, new], options)
-        arguments = (*_COMMAND, *form, *_arguments(options, is_patch="-p" in form))
-        return self._processes.compare(key, arguments, [(old, new)])
+        return self._processes.compare(key, _kind(form, options), [(old, new)])
 
     def _run(
         self,
@@ -226,6 +278,12 @@ class GitDiffs:
                         await asyncio.sleep(0)
                     size += SLICE_BYTES
                     yield chunk[start : start + SLICE_BYTES]
+
+
+@lru_cache(KINDS_CACHED)
+def _kind(form: tuple[str, ...], options: DiffOptions, what: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The arguments of a process for questions of one kind."""
+    return (*_COMMAND, *form, *_arguments(options, is_patch="-p" in form), *what)
 
 
 def _arguments(options: DiffOptions, *, is_patch: bool = False) -> list[str]:

@@ -138,6 +138,19 @@ class GitProcess:
                 if rest:
                     await asyncio.sleep(0)
 
+    def write_at_once(self, data: bytes) -> None:
+        """Write `data`, which is known to fit the pipe: it is less than a pipe holds, and all before it was read.
+
+        Raises:
+            BrokenPipeError: it does not, the process no longer reads, or its input is closed.
+        """
+        try:
+            is_written = self._stdin_fd >= 0 and os.write(self._stdin_fd, data) == len(data)
+        except BlockingIOError:
+            is_written = False
+        if not is_written:
+            raise BrokenPipeError(f"standard input of {self._name} does not take what it must")
+
     async def close_stdin(self) -> None:
         """Let the process see the end of its input. Idempotent."""
         self._close_stdin()

@@ -45,6 +45,7 @@ from meshnode.ports.commits import (
 )
 from meshnode.ports.contents import ArchiveFormat, ContentMatch, Contents, ContentSearch, ObjectCounts, TreeFile
 from meshnode.ports.diffs import (
+    BegunDiff,
     ChangedFile,
     ChangeKind,
     CommitPair,
@@ -184,6 +185,7 @@ __all__ = [
     "Audit",
     "AuditPage",
     "BegunAct",
+    "BegunDiff",
     "BlameHunk",
     "BlameOptions",
     "Blames",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -178,20 +178,57 @@ class CommitPair:
     is_truncated: bool
 
 
+class BegunDiff(Protocol):
+    """A commit's own change, which git may be at work on before anybody knows whether it may be told."""
+
+    def output(self) -> AsyncGenerator[bytes, None]:
+        """What git writes; for whoever began it."""
+        ...
+
+    async def drop(self) -> None:
+        """End it, where its output was not taken. Idempotent."""
+        ...
+
+
 class Diffs(Protocol):
     """Diffs of trees, named by their own ids.
 
     Every method may raise Corrupt, Overloaded, DeadlineExceeded, and InvalidRequest where git refuses.
     """
 
+    def begin(self, key: ReplicaKey, commit: ObjectId, options: DiffOptions, *, is_counted: bool) -> BegunDiff | None:
+        """Ask for what a commit changed in its first parent, or in the empty tree where it has none, without waiting.
+
+        `compare`, or `count` where `is_counted`, takes it with the trees that this commit turned out to mean. None where
+        that is not faster.
+        """
+        ...
+
     def compare(
-        self, key: ReplicaKey, old: ObjectId, new: ObjectId, options: DiffOptions, limits: DiffLimits
+        self,
+        key: ReplicaKey,
+        old: ObjectId,
+        new: ObjectId,
+        options: DiffOptions,
+        limits: DiffLimits,
+        *,
+        begun: BegunDiff | None = None,
     ) -> AsyncIterator[list[DiffPart] | DiffSummary]:
-        """Changed files with hunks, in portions of about 256 KiB; the summary comes last."""
+        """Changed files with hunks, in portions of about 256 KiB; the summary comes last.
+
+        `begun` is the same diff where it was begun, with these options.
+        """
         ...
 
     def count(
-        self, key: ReplicaKey, old: ObjectId, new: ObjectId, options: DiffOptions, limits: DiffLimits
+        self,
+        key: ReplicaKey,
+        old: ObjectId,
+        new: ObjectId,
+        options: DiffOptions,
+        limits: DiffLimits,
+        *,
+        begun: BegunDiff | None = None,
     ) -> AsyncIterator[list[DiffPart] | DiffSummary]:
         """As `compare`, with counts instead of hunks; only `files_max` of the limits matters."""
         ...

@@ -111,6 +111,10 @@ class Reads(Protocol):
         """Have this node's replica taken out: a read of its objects met damage."""
         ...
 
+    def likely_key(self, name: RepositoryName) -> ReplicaKey | None:
+        """Where a view of the name will most likely lead; nothing of it may be told before there is one."""
+        ...
+
     async def find(self, name: RepositoryName) -> Record:
         """The record behind a name, linearizably. Raises RepositoryNotFound."""
         ...

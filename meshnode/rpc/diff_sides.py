@@ -80,6 +80,12 @@ class SideFinder:
             for raw in found:
                 self._keep(read, raw)
 
+    def recall(self, repository: RepositoryId, change: diff_pb2.CommitChange) -> Sides | None:
+        """The sides of a commit and its first parent, where both were met lately."""
+        commit = self._links.get((repository, change.revision))
+        parent = None if commit is None or not commit.parents else self._links.get((repository, commit.parents[0]))
+        return None if commit is None or parent is None else Sides(parent.tree, commit.tree, parent=1)
+
     async def one(self, read: ObjectRead, comparison: diff_pb2.Comparison) -> Sides:
         """The sides of a comparison.
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from google.protobuf.message import Message
 
 from meshnode.base.errors import Corrupt
-from meshnode.base.ids import NodeId, parse_repository_name
+from meshnode.base.ids import NodeId, RepositoryId, parse_repository_name
 from meshnode.core.round import ReplicaKey
 from meshnode.ports import ObjectInfo, ObjectKind, Objects, Reads, ReadView, Revisions, TreeAhead
 from meshnode.rpc.answer_cache import AnswerCache
@@ -47,6 +47,14 @@ class ObjectReads:
         except Corrupt as damage:
             self.reads.report_damage(view.key, str(damage))
             raise
+
+    def likely_key(self, repository: str) -> ReplicaKey | None:
+        """The replica that a read of this repository will most likely stand on; nothing of it may be told before."""
+        return self.reads.likely_key(parse_repository_name(repository))
+
+    def known(self, repository: RepositoryId, question: Hashable) -> bytes | None:
+        """The answer to a question that names objects by id only, from memory; None where it is not there."""
+        return self.cache.known((repository, question))
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ class ObjectRead:
 
     def known(self, question: Hashable) -> bytes | None:
         """The answer to such a question from memory; None where it is not there."""
-        return self.source.cache.known((self.key.repository, question))
+        return self.source.known(self.key.repository, question)
 
     def keep(self, question: Hashable, answer: bytes) -> None:
         """Keep an answer, without its position, for the next who asks."""

@@ -19,6 +19,7 @@ from tests.e2e.cluster import Cluster, git
 from tests.e2e.waiting import wait_until
 from tests.unit.git.patches import hunks_of
 
+NODES = 3
 EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 LETTERS = {
     diff_pb2.CHANGE_KIND_ADDED: "A",
@@ -74,6 +75,11 @@ def raw(file: diff_pb2.ChangedFile) -> tuple[str, int, int, str, str, bytes, byt
         file.old_path or file.new_path,
         file.new_path or file.old_path,
     )
+
+
+def raws(answer: diff_pb2.DiffResponse) -> list[tuple[str, int, int, str, str, bytes, bytes]]:
+    """The files of a diff."""
+    return [raw(part.file) for part in answer.parts if part.HasField("file")]
 
 
 def stock_raw(path: Path, *args: str) -> list[tuple[str, int, int, str, str, bytes, bytes]]:
@@ -379,6 +385,25 @@ def test_repository_of_sha256_is_compared_as_well(
     nothing = git("hash-object", "-t", "tree", "--stdin", cwd=path, stdin="").stdout.strip()
     for commit, *parents in commits_of(path, "main", "octopus"):
         check(api, path, name, of(commit), (parents[0] if parents else nothing, commit))
+        check(api, path, name, of(commit[:40]), (parents[0] if parents else nothing, commit))
+
+
+def test_whole_id_of_what_is_no_commit_is_looked_at_like_any_other(api: Api, oddities: Path) -> None:
+    (commit, *parents), *_ = commits_of(oddities, "main")
+    tree = git("rev-parse", "main^{tree}", cwd=oddities).stdout.strip()
+    tag = git("for-each-ref", "--format=%(objectname) %(objecttype)", "refs/tags/", cwd=oddities).stdout.split("\n")
+    tagged = next(line.split()[0] for line in tag if line.endswith(" tag"))
+    peeled = git("rev-parse", f"{tagged}^{{commit}}", cwd=oddities).stdout.strip()
+    for _ in range(2 * NODES):
+        for known in range(2):  # then found in memory
+            files = len(diff(api, of(commit), limits=diff_pb2.DiffLimits(files_max=100 + known)).parts)
+            assert files == len(diff(api, pair(parents[0], commit)).parts)
+        assert raws(diff(api, of(tagged))) == raws(diff(api, of(peeled)))
+        for missing, kind in (("f" * 40, NotFound), ("f" * 64, NotFound), (tree, InvalidRequest)):
+            with pytest.raises(kind):
+                diff(api, of(missing))
+        with pytest.raises(NotFound):
+            diff(api, of(commit + "f" * 24))
 
 
 def test_caller_who_leaves_ends_the_diff(api: Api, cluster: Cluster, name: str, tmp_path: Path) -> None:

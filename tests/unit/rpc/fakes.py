@@ -293,6 +293,9 @@ class FakeReads:
         assert reason
         self.damaged.append(key)
 
+    def likely_key(self, name: RepositoryName) -> ReplicaKey | None:
+        return KEY if self.record is not None and name == self.record.name else None
+
     async def view(self, name: RepositoryName, consistency: Consistency) -> ReadView:
         self.asked.append(consistency)
         if self.gate is not None:
