@@ -23,7 +23,7 @@ from meshnode.base.ids import ObjectId
 from meshnode.git.disk import on_disk
 from meshnode.git.near_merge import merge_near, relate_near
 from meshnode.git.tree_merge import MergedTrees, merge_trees
-from meshnode.git.workshop import GitWorkshop
+from meshnode.git.workshop import GitWorkshop, RunsGit
 from meshnode.ports import (
     ActionKind,
     ConflictStage,
@@ -75,11 +75,11 @@ class GitMerges:
             relation = near.relation or await self.relate(ours, theirs)
             if relation is MergeRelation.UNRELATED:
                 raise InvalidRequest("the commits share no history", ours=ours, theirs=theirs)
-        return await self.merge_by_git(ours, theirs, favour)
+        return await self.merge_favouring(ours, theirs, favour)
 
-    async def merge_by_git(self, ours: ObjectId, theirs: ObjectId, favour: Favour) -> MergedTree:
-        """Merge two commits, related or not, with all that git knows of merging."""
-        return await self._settled(await self._merge(ours, theirs), favour)
+    async def merge_favouring(self, ours: ObjectId, theirs: ObjectId, favour: Favour) -> MergedTree:
+        """Merge two commits, related or not, by git alone."""
+        return await self._settled(await merge_by_git(self.workshop, ours, theirs), favour)
 
     async def merge_trees(
         self, base: ObjectId | None, ours: ObjectId, theirs: ObjectId, favour: Favour = Favour.NONE
@@ -91,7 +91,9 @@ class GitMerges:
         if base is None:
             base = await self.workshop.edit_tree(None, [])
         root = await self._stand_in(base, [])
-        merged = await self._merge(await self._stand_in(ours, [root]), await self._stand_in(theirs, [root]))
+        merged = await merge_by_git(
+            self.workshop, await self._stand_in(ours, [root]), await self._stand_in(theirs, [root])
+        )
         return await self._settled(merged, favour)
 
     async def list_picks(self, upstream: ObjectId, tip: ObjectId, count_max: int) -> list[ObjectId]:
@@ -125,14 +127,6 @@ class GitMerges:
         return await self.workshop.write_commit(
             NewCommit(tree=tree, parents=parents, author=_NOBODY, committer=_NOBODY, message=b"stand-in\n")
         )
-
-    async def _merge(self, ours: ObjectId, theirs: ObjectId) -> MergedTree:
-        done = await self.workshop.git(
-            ["merge-tree", "--write-tree", "-z", "--messages", "--allow-unrelated-histories", ours, theirs],
-            what="merge",
-            expected=_MERGED,
-        )
-        return parse_merge(done.stdout)
 
     async def _settled(self, merged: MergedTree, favour: Favour) -> MergedTree:
         """What is left of the conflicts where one side is favoured."""
@@ -181,6 +175,16 @@ class GitMerges:
         if done.returncode == _BINARY:
             return chosen.oid
         return await self.workshop.write_blob(done.stdout)
+
+
+async def merge_by_git(place: RunsGit, ours: ObjectId, theirs: ObjectId) -> MergedTree:
+    """Merge two commits, related or not, with all that git knows of merging."""
+    done = await place.git(
+        ["merge-tree", "--write-tree", "-z", "--messages", "--allow-unrelated-histories", ours, theirs],
+        what="merge",
+        expected=_MERGED,
+    )
+    return parse_merge(done.stdout)
 
 
 def is_other_conflict(note: MergeNote) -> bool:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
@@ -34,8 +33,6 @@ NAMES_MAX: Final = 200
 COMMITS_MAX: Final = 600
 """A walk that goes further is git's: it finds its way in a compiled loop."""
 COMMIT_BYTES_EACH: Final = 8 << 10
-TREES_BYTES: Final = 2 << 20
-"""Of the trees of both tips, which are read with the commits: whoever asks for a base mostly merges."""
 SLICE: Final = 100
 """Commits before the loop runs again: about 0.5 ms."""
 
@@ -59,7 +56,7 @@ class NearCommits:
         self._questions = 0
         self._found: dict[ObjectId, _Commit] = {}
         self._unknown: dict[ObjectId, None] = {}
-        """Parents that were seen, but not read, in that order."""
+        """Commits that were seen, but not read, in that order."""
 
     def tree(self, oid: ObjectId) -> ObjectId:
         """The tree of a commit that `bases` was asked about or gave."""
@@ -74,7 +71,8 @@ class NearCommits:
         return found if found is not None and len(found) < _SEVERAL else None
 
     async def _walk(self, ours: ObjectId, theirs: ObjectId) -> list[ObjectId] | None:
-        if not await self._read(ours, [theirs]) or not await self._read(theirs, []):
+        self._unknown.update({ours: None, theirs: None})
+        if not await self._read(ours) or not await self._read(theirs):
             return None
         if ours == theirs:
             return [ours]
@@ -95,7 +93,7 @@ class NearCommits:
                 before = marks.get(parent, 0)
                 if before | mark == before:
                     continue
-                if not await self._read(parent, []):
+                if not await self._read(parent):
                     return None
                 marks[parent] = before | mark
                 heappush(queue, (-self._found[parent].seconds, parent))
@@ -106,8 +104,8 @@ class NearCommits:
                 self._known = self._objects.memory(self._key)
         return None
 
-    async def _read(self, oid: ObjectId, others: Sequence[ObjectId]) -> bool:
-        """Have a commit read; where it takes a question, `others` and what was seen are read with it."""
+    async def _read(self, oid: ObjectId) -> bool:
+        """Have a commit read; where it takes a question, what was seen is read with it."""
         if oid in self._found:
             return True
         known = self._known(oid)
@@ -116,17 +114,12 @@ class NearCommits:
         if self._questions == len(AHEAD):
             return False
         names = _chain(oid, AHEAD[self._questions])
-        for other in others:
-            if self._known(other) is None:
-                names += [*_chain(other, AHEAD[self._questions]), f"{other}^{{tree}}"]
-        if not self._questions:
-            names.append(f"{oid}^{{tree}}")
         for other in self._unknown:
             if len(names) < NAMES_MAX and other != oid:
                 names += _chain(other, ASIDE)
         self._questions += 1
-        for raw in await self._objects.read(self._key, names, bytes_max=len(names) * COMMIT_BYTES_EACH + TREES_BYTES):
-            if raw is not None and raw.info.kind is ObjectKind.COMMIT and not self._take(raw):
+        for raw in await self._objects.read(self._key, names, bytes_max=len(names) * COMMIT_BYTES_EACH):
+            if raw is not None and not self._take(raw):
                 return False
         self._known = self._objects.memory(self._key)
         return oid in self._found

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from meshnode.base.errors import MeshError
 from meshnode.base.ids import ObjectId
 from meshnode.core.round import ReplicaKey
-from meshnode.git.merges import GitMerges
+from meshnode.git.merges import GitMerges, merge_by_git
 from meshnode.git.near_merge import merge_near
 from meshnode.git.workshop import GitWorkshops
 from meshnode.ports import (
@@ -68,8 +68,11 @@ class GitMergePreviews:
     async def _merge_by_git(
         self, key: ReplicaKey, object_format: str, ours: ObjectId, theirs: ObjectId, favour: Favour
     ) -> MergedTree:
+        if favour is Favour.NONE:
+            async with self._workshops.open_scratch(key) as scratch:
+                return await merge_by_git(scratch, ours, theirs)
         async with self._workshops.open(key, object_format) as workshop:
-            return await GitMerges(workshop).merge_by_git(ours, theirs, favour)
+            return await GitMerges(workshop).merge_favouring(ours, theirs, favour)
 
 
 async def _both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -> tuple[A, B]:

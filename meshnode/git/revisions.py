@@ -53,8 +53,8 @@ class GitRevisions:
         next_names = NOTHING_AHEAD
         if ahead is not None and ":" not in suffix:
             next_names = _below(f"{wanted}^{{tree}}", ahead)
-        elif kind is ObjectKind.COMMIT:  # who asks for a commit reads it next
-            next_names = Ahead(contents=names[-1:])
+        if kind is ObjectKind.COMMIT:  # who asks for a commit reads it next
+            next_names = Ahead(next_names.infos, [names[-1], *next_names.contents])
         found, *peeled = await self._objects.look_up(key, names, ahead=next_names)
         if found is None:
             if oid is not None and not suffix and oid != base:

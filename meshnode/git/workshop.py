@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol
 
 from meshnode.base.errors import Corrupt, MeshError, NotFound, Overloaded
 from meshnode.base.ids import ObjectId
@@ -34,6 +34,7 @@ from meshnode.git.ingest import PACK_DEADLINE_MS
 from meshnode.git.journal import HASH_BYTES
 from meshnode.git.layout import alternates_of, write_skeleton
 from meshnode.git.loose import read_loose, write_loose, write_loose_blob
+from meshnode.git.quarantine import quarantine_environment
 from meshnode.git.queries import PLAIN
 from meshnode.git.replicas import Replicas
 from meshnode.git.tree_edits import TreeEdits
@@ -85,14 +86,13 @@ class GitWorkshops:
     @asynccontextmanager
     async def open(self, key: ReplicaKey, object_format: str) -> AsyncIterator[GitWorkshop]:
         """An empty workshop, removed after its end, which nobody waits for. Raises Overloaded."""
-        path = self._replicas.new_workshop(key, self._settings.workshops_max)
         repository = self._replicas.layout.repository(key)
+        async with self._place(key) as path:
 
-        def make() -> None:
-            shared = [*alternates_of(repository), repository / "objects"]
-            write_skeleton(path, object_format, "".join(f"{objects}\n" for objects in shared))
+            def make() -> None:
+                shared = [*alternates_of(repository), repository / "objects"]
+                write_skeleton(path, object_format, "".join(f"{objects}\n" for objects in shared))
 
-        try:
             await on_disk(make)
             yield GitWorkshop(
                 commands=self._replicas.commands,
@@ -104,6 +104,19 @@ class GitWorkshops:
                 merging=self._merging,
                 patching=self._patching,
             )
+
+    @asynccontextmanager
+    async def open_scratch(self, key: ReplicaKey) -> AsyncIterator[GitScratch]:
+        """A place for what one git command writes and nobody reads; a third of a workshop's cost. Raises Overloaded."""
+        async with self._place(key) as path:
+            await on_disk((path / "objects").mkdir, parents=True)
+            yield GitScratch(self._replicas.commands, path, self._replicas.layout.repository(key))
+
+    @asynccontextmanager
+    async def _place(self, key: ReplicaKey) -> AsyncIterator[Path]:
+        path = self._replicas.new_workshop(key, self._settings.workshops_max)
+        try:
+            yield path
         finally:
             self._replicas.end_workshop(path)
             removal = asyncio.get_running_loop().run_in_executor(self._remover, _remove, path)
@@ -111,6 +124,36 @@ class GitWorkshops:
             removal.add_done_callback(self._removals.discard)
             if len(self._removals) > REMOVALS_MAX:
                 await asyncio.wait([removal])
+
+
+class RunsGit(Protocol):
+    """Where git commands write objects."""
+
+    async def git(self, args: Sequence[str], *, what: str, expected: Collection[int] = _OK) -> Completed:
+        """Run git there; as `GitWorkshop.git`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GitScratch:
+    """Runs git in the replica itself, which is only read: new objects go to a directory of their own."""
+
+    commands: GitCommands
+    path: Path
+    repository: Path
+
+    async def git(self, args: Sequence[str], *, what: str, expected: Collection[int] = _OK) -> Completed:
+        """Run git; raises as `GitWorkshop.git`."""
+        done = await self.commands.run(
+            args,
+            git_dir=self.repository,
+            environment={**PLAIN, **quarantine_environment(self.path, self.repository)},
+            deadline_ms=STEP_MS,
+            config=_CONFIG,
+        )
+        if done.returncode not in expected:
+            raise _failure(what, done.returncode, done.stderr.decode(errors="replace"), self.repository)
+        return done
 
 
 @dataclass(kw_only=True)
@@ -239,7 +282,7 @@ class GitWorkshop:
             while chunk := await process.read_bulk():
                 yield chunk
             if await process.wait() != 0:
-                raise self._failure("pack what was built", process.returncode or 0, process.stderr_tail)
+                raise _failure("pack what was built", process.returncode or 0, process.stderr_tail, self.path)
 
     # ------------------------------------------------------------ for what is built on this
 
@@ -267,13 +310,8 @@ class GitWorkshop:
             config=(*_CONFIG, *config),
         )
         if done.returncode not in expected:
-            raise self._failure(what, done.returncode, done.stderr.decode(errors="replace"))
+            raise _failure(what, done.returncode, done.stderr.decode(errors="replace"), self.path)
         return done
-
-    def _failure(self, what: str, returncode: int, stderr: str) -> MeshError:
-        if NO_SPACE_IN_GIT in stderr:
-            return disk_full()
-        return failure_of(what, returncode, stderr, self.path)
 
     @property
     def _own_objects(self) -> Path:
@@ -288,6 +326,12 @@ class GitWorkshop:
             return await self.read(oid, ObjectKind.TREE)
         except NotFound as missing:
             raise Corrupt("a tree is missing", oid=oid) from missing
+
+
+def _failure(what: str, returncode: int, stderr: str, path: Path) -> MeshError:
+    if NO_SPACE_IN_GIT in stderr:
+        return disk_full()
+    return failure_of(what, returncode, stderr, path)
 
 
 def _remove(path: Path) -> None:

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from meshnode.base.errors import InvalidRequest
+from meshnode.base.paths import ROOT
 from meshnode.ports import (
     Clock,
     DeleteRef,
@@ -17,6 +18,7 @@ from meshnode.ports import (
     Operations,
     PointRef,
     Target,
+    TreeAhead,
     Wish,
 )
 from meshnode.rpc.call import Answer, Call
@@ -39,6 +41,8 @@ from meshnode.wire.people import person_of
 from meshnode.wire.refs import branch_of
 
 _ROUTE: Final = Route("repository")
+_AHEAD: Final = TreeAhead(trees=[ROOT])
+"""What a merge reads of either side."""
 
 
 class OperationServicer:
@@ -166,8 +170,8 @@ class OperationServicer:
     async def _preview_merge(self, request: operation_pb2.PreviewMergeRequest, _: Call) -> Answer:
         favour = favour_of(request.favour)
         async with self._object_reads.open(request.repository, request.consistency) as read:
-            target = (await read.resolve(request.target_revision, ObjectKind.COMMIT)).oid
-            oid = (await read.resolve(request.revision, ObjectKind.COMMIT)).oid
+            target = (await read.resolve(request.target_revision, ObjectKind.COMMIT, ahead=_AHEAD)).oid
+            oid = (await read.resolve(request.revision, ObjectKind.COMMIT, ahead=_AHEAD)).oid
             question = ("OperationService.PreviewMerge", target, oid, favour, request.allow_unrelated)
 
             async def preview() -> operation_pb2.PreviewMergeResponse:
