@@ -27,6 +27,9 @@ _ROUNDS = 12
 _SIDES = 6 * (_ROUNDS + 2)
 _ADA = operation_pb2.Person(name="Ada", email="ada@example.org", seconds=1_600_000_000)
 _ITEMS = 100
+_EDITED = "edited"
+_LINES_MIN = 20
+"""Of a file whose first and last line are changed on two branches: git merges the two."""
 
 
 def measure(bench: Bench) -> None:
@@ -47,16 +50,35 @@ def measure(bench: Bench) -> None:
 
 
 def _make_sides(clone: Path) -> list[str]:
-    """Branches of one commit each, beside main."""
+    """Branches of one commit each, beside main: a new file, and the last line of one that main has not changed since.
+
+    The branch `edited` changes that file's first line.
+    """
     git("switch", "--quiet", "--detach", "main~5", cwd=clone)
+    path = _unchanged_file(clone)
+    lines = path.read_text().splitlines()
     names = [f"side-{number}" for number in range(_SIDES)]
-    for name in names:
-        (clone / name).write_text(f"{name}\n")
+    for name in (_EDITED, *names):
         git("switch", "--quiet", "-c", name, "main~5", cwd=clone)
-        git("add", name, cwd=clone)
+        if name == _EDITED:
+            path.write_text("\n".join([name, *lines[1:], ""]))
+        else:
+            path.write_text("\n".join([*lines[:-1], name, ""]))
+            (clone / name).write_text(f"{name}\n")
+        git("add", ".", cwd=clone)
         git("commit", "--quiet", "-m", name, cwd=clone)
     git("switch", "--quiet", "main", cwd=clone)
     return names
+
+
+def _unchanged_file(clone: Path) -> Path:
+    """A text of some lines that the last five commits of main left alone."""
+    changed = set(git("diff", "--name-only", "-z", "HEAD", "main", cwd=clone).stdout.split("\0"))
+    for name in git("grep", "--cached", "-I", "--name-only", "-z", "-e", "", cwd=clone).stdout.split("\0"):
+        path = clone / name
+        if name and name not in changed and not path.is_symlink() and path.read_bytes().count(b"\n") > _LINES_MIN:
+            return path
+    raise RuntimeError("the history has no such file")
 
 
 def _writes(bench: Bench, api: Api, clone: Path, sides: Iterator[str]) -> None:
@@ -119,7 +141,6 @@ def _writes(bench: Bench, api: Api, clone: Path, sides: Iterator[str]) -> None:
 def _reads(bench: Bench, api: Api, source: Path) -> None:
     commits = git("rev-list", "--no-merges", "--max-count=600", "main", cwd=source).stdout.split()
     turn = itertools.cycle(commits[: len(commits) - _ITEMS])
-    sides = itertools.cycle(range(_SIDES))
 
     def row(what: str, ours: Callable[[str], float], theirs: Callable[[str], float]) -> None:
         ways = {"RPC, signed": lambda _: ours(next(turn)), "git": lambda _: theirs(next(turn))}
@@ -171,17 +192,23 @@ def _reads(bench: Bench, api: Api, source: Path) -> None:
             repository=_NAME, old=old, new=diff_pb2.CommitRange(base=f"{commit}~5", tip=commit)
         )
 
-    def preview(_: str) -> float:
-        request = operation_pb2.PreviewMergeRequest(
-            repository=_NAME, target_revision="main", revision=f"side-{next(sides)}"
-        )
-        return call(api, "/mesh.v1.OperationService/PreviewMerge", request, operation_pb2.PreviewMergeResponse)[0]
+    def preview(target: str, side: int) -> float:
+        request = operation_pb2.PreviewMergeRequest(repository=_NAME, target_revision=target, revision=f"side-{side}")
+        method = "/mesh.v1.OperationService/PreviewMerge"
+        seconds, answer = call(api, method, request, operation_pb2.PreviewMergeResponse)
+        if not answer.mergeable:
+            raise RuntimeError(f"{target} and side-{side} do not merge: {answer}")
+        return seconds
 
-    row(
-        "preview a merge",
-        preview,
-        lambda _: seconds_of_git("merge-tree", "--write-tree", "main", f"side-{next(sides)}", cwd=source),
-    )
+    def preview_locally(target: str, side: int) -> float:
+        return seconds_of_git("merge-tree", "--write-tree", target, f"side-{side}", cwd=source)
+
+    def preview_row(what: str, target: str) -> None:
+        mine, stock = itertools.cycle(range(_SIDES)), itertools.cycle(range(_SIDES))
+        row(what, lambda _: preview(target, next(mine)), lambda _: preview_locally(target, next(stock)))
+
+    preview_row("preview a merge", "main")
+    preview_row("preview a merge of a file that both changed", _EDITED)
     row("100 blobs by path", blobs, blobs_locally)
     row("attributes of 100 paths", attributes, attributes_locally)
     row("changed paths of 100 commits", changed, changed_locally)
