@@ -28,7 +28,6 @@ from types import MappingProxyType
 from typing import Final
 
 from meshnode.base.errors import DeadlineExceeded, MeshError, Overloaded
-from meshnode.git.priority import stand_back
 from meshnode.git.process import GitProcess, OnStderr
 
 _CONFIG: Final = (
@@ -134,13 +133,12 @@ class GitCommands:
         config: Sequence[str] = (),
         stdin: bool = True,
         is_bulk: bool = True,
-        niceness: int = 0,
         on_stderr: OnStderr | None = None,
     ) -> GitProcess:
         """Start `git <args>` with pipes; the caller owns it: `async with await commands.open(...) as process`.
 
-        `stdin` False gives it an empty input, `is_bulk` False small pipes. `niceness` (0 to 19) makes it stand back where
-        others want the processor too. `on_stderr` is called with each line of standard error.
+        `stdin` False gives it an empty input, `is_bulk` False small pipes. `on_stderr` is called with each line of
+        standard error.
 
         Raises:
             DeadlineExceeded: no place came free within `deadline_ms`.
@@ -153,7 +151,6 @@ class GitCommands:
             deadline_ms=deadline_ms,
             has_stdin=stdin,
             is_bulk=is_bulk,
-            niceness=niceness,
             on_stderr=on_stderr,
         )
 
@@ -166,7 +163,6 @@ class GitCommands:
         deadline_ms: int,
         has_stdin: bool,
         is_bulk: bool,
-        niceness: int = 0,
         on_stderr: OnStderr | None = None,
     ) -> GitProcess:
         loop = asyncio.get_running_loop()
@@ -174,7 +170,7 @@ class GitCommands:
         await places.enter(argv[0], deadline_ms)
         try:
             return GitProcess(
-                self._start(argv, environment, has_stdin=has_stdin, niceness=niceness),
+                self._start(argv, environment, has_stdin=has_stdin),
                 name=argv[0],
                 deadline_ms=max(int((expires_at - loop.time()) * 1000), 1),
                 on_exit=places.leave,
@@ -193,11 +189,11 @@ class GitCommands:
             raise
 
     def _start(
-        self, argv: Sequence[str], environment: Mapping[str, str], *, has_stdin: bool, niceness: int
+        self, argv: Sequence[str], environment: Mapping[str, str], *, has_stdin: bool
     ) -> subprocess.Popen[bytes]:
         if _IS_LEAKING:
             _check_descriptors()
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [self._git, *argv],
             stdin=subprocess.PIPE if has_stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -208,9 +204,6 @@ class GitCommands:
             start_new_session=True,
             env=environment,
         )
-        if niceness:
-            stand_back(process.pid, niceness)
-        return process
 
     def _environment(self, git_dir: Path | None, extra: Mapping[str, str], config: Sequence[str]) -> dict[str, str]:
         result = {

@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,10 @@ from meshnode.git.process import GitProcess
 
 HEAVY_MS: Final = 5
 """Processor time of one answer after which it is heavy; the diff of a usual commit takes a tenth of it."""
+
+
+LONG_MS: Final = 20
+"""Time after which a process of one question is heavy, with all that it started; a short range-diff takes half of it."""
 
 
 def stand_back(pid: int, niceness: int) -> None:
@@ -32,6 +37,24 @@ def stand_back(pid: int, niceness: int) -> None:
     # No autogroups here; or set too often by somebody who is not root: then the priority above must do.
     with contextlib.suppress(OSError):
         Path(f"/proc/{pid}/autogroup").write_text(str(niceness))
+
+
+@contextlib.contextmanager
+def standing_back(process: GitProcess, niceness: int) -> Iterator[None]:
+    """Have a process stand back, with those it starts, that is not done soon: what it starts is not watched one by one."""
+    if not niceness:
+        yield
+        return
+
+    def look() -> None:
+        if process.returncode is None:
+            stand_back(process.pid, niceness)
+
+    timer = asyncio.get_running_loop().call_later(LONG_MS / 1_000, look)
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class Watch:

@@ -17,6 +17,7 @@ from meshnode.core.round import ReplicaKey
 from meshnode.git.command import Completed, GitCommands
 from meshnode.git.failure import failure_of
 from meshnode.git.layout import Layout
+from meshnode.git.priority import standing_back
 
 PLAIN: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -93,6 +94,7 @@ class Queries:
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """The output in chunks of at most 256 KiB, of a process that runs from here on.
 
+        `niceness` (0 to 19): it stands back that far where it takes longer than usual (`git/priority.py`).
         A failure comes after what git wrote before it. Raises as `run`.
         """
         path = self._layout.repository(key)
@@ -103,7 +105,6 @@ class Queries:
             deadline_ms=deadline_ms,
             config=config,
             stdin=bool(stdin),
-            niceness=niceness,
         )
 
         async def chunks() -> AsyncGenerator[bytes, None]:
@@ -115,7 +116,8 @@ class Queries:
 
         async with process, aclosing(chunks()) as output:
             process.feed(stdin)
-            yield output
+            with standing_back(process, niceness):
+                yield output
 
     async def stream(
         self,

@@ -106,17 +106,6 @@ async def test_process_killed_by_a_signal_has_a_negative_code() -> None:
         assert await process.wait() == -signal.SIGTERM
 
 
-async def test_process_that_is_to_stand_back_runs_at_low_priority_and_so_does_what_it_starts() -> None:
-    async with await GitCommands().open(
-        shell("read go; nice"), git_dir=None, deadline_ms=10_000, niceness=10
-    ) as process:
-        assert os.getpriority(os.PRIO_PROCESS, process.pid) == 10
-        await process.write(b"go\n")
-        assert await process.read() == b"10\n"
-    async with await GitCommands().open(shell("cat"), git_dir=None, deadline_ms=10_000) as process:
-        assert os.getpriority(os.PRIO_PROCESS, process.pid) == os.getpriority(os.PRIO_PROCESS, 0)
-
-
 async def test_environment_is_built_from_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # beside a linked work tree git itself tells an alias of its GIT_DIR
     monkeypatch.setenv("GIT_DIR", "/somewhere/else")
