@@ -55,8 +55,14 @@ class ObjectBatch:
 
     async def ask(self, commands: Iterable[tuple[str, str]]) -> None:
         """Send commands, each "info" or "contents" and a name, at most a portion of names and as much again."""
-        lines = [f"{command} {_checked(name)}\0" for command, name in commands]
-        await self.process.write("".join([*lines, "flush\0"]).encode(errors="surrogateescape"))
+        await self.process.write(_lines(commands))
+
+    def ask_at_once(self, commands: Iterable[tuple[str, str]]) -> None:
+        """As `ask`, without waiting, of a process at rest. One that takes no question ends, and its output says so."""
+        try:
+            self.process.write_at_once(_lines(commands))
+        except BrokenPipeError:
+            self.process.terminate()
 
     async def header(self, name: str) -> ObjectInfo | None:
         """The header for `name`; None where it leads nowhere. Raises InvalidRequest for an ambiguous one."""
@@ -128,6 +134,11 @@ def portions_of(names: Sequence[str]) -> list[list[str]]:
 def is_name(name: str) -> bool:
     """Whether a process can be asked for it."""
     return bool(name) and "\0" not in name and len(name.encode(errors="surrogateescape")) <= NAME_BYTES_MAX
+
+
+def _lines(commands: Iterable[tuple[str, str]]) -> bytes:
+    lines = [f"{command} {_checked(name)}\0" for command, name in commands]
+    return "".join([*lines, "flush\0"]).encode(errors="surrogateescape")
 
 
 def _checked(name: str) -> str:

@@ -15,7 +15,7 @@ the question, its answers go to what is kept, and the next question finds them t
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
@@ -28,7 +28,7 @@ from meshnode.git.layout import Layout
 from meshnode.git.object_batch import ObjectBatch, is_name, portions_of
 from meshnode.git.object_cache import Birth, ObjectCache, Source, birth_of
 from meshnode.git.queries import CHUNK_BYTES, PLAIN
-from meshnode.ports import NOTHING_AHEAD, Ahead, ObjectInfo, RawObject
+from meshnode.ports import NOTHING_AHEAD, Ahead, BegunLookUp, ObjectInfo, RawObject
 
 IDLE_MAX: Final = 16
 """Idle processes a node keeps; each maps the packs it read and holds a few MB of its own."""
@@ -78,6 +78,27 @@ class ObjectPool:
             await self._take_infos(batch, source, last, answers)
             batch.is_at_rest = await self._take_ahead(batch, source, *wished)
         return [answers.get(name) if info is None else info for name, info in zip(names, found, strict=True)]
+
+    def begin(self, key: ReplicaKey, names: Sequence[str], *, ahead: Ahead = NOTHING_AHEAD) -> BegunLookUp | None:
+        """Ask for names at once, where a process waits for a question."""
+        source = key, self._birth(key)
+        if None not in self._cache.infos(source, names):
+            return None
+        batch = next((one for one, of in reversed(self._idle.items()) if of == key and one.is_usable(source[1])), None)
+        if batch is None:
+            return None
+        del self._idle[batch]
+        batch.is_at_rest = False
+        infos = _names_ahead([*names, *ahead.infos], AHEAD_MAX)
+        contents = _names_ahead(ahead.contents, AHEAD_MAX)
+        batch.ask_at_once([*(("info", name) for name in infos), *(("contents", name) for name in contents)])
+        return _Begun(batch, lambda: self._finish(batch, source, infos, contents))
+
+    async def _finish(self, batch: ObjectBatch, source: Source, infos: Sequence[str], contents: Sequence[str]) -> None:
+        try:
+            batch.is_at_rest = await self._take_ahead(batch, source, infos, contents)
+        finally:
+            await self._give_back(batch, source[0])
 
     async def _take_infos(
         self, batch: ObjectBatch, source: Source, names: Sequence[str], answers: dict[str, ObjectInfo | None]
@@ -179,10 +200,14 @@ class ObjectPool:
         except BrokenPipeError as error:
             raise await batch.failure() from error
         finally:
-            if batch.is_at_rest:
-                self._idle[batch] = source[0]
-            else:
-                await batch.process.kill()
+            await self._give_back(batch, source[0])
+
+    async def _give_back(self, batch: ObjectBatch, key: ReplicaKey) -> None:
+        """Keep a process whose answer was read to the end, as one of few; end any other."""
+        if batch.is_at_rest:
+            self._idle[batch] = key
+        else:
+            await batch.process.kill()
         while len(self._idle) > self._idle_max:
             oldest, _ = self._idle.popitem(last=False)
             await oldest.process.kill()
@@ -213,6 +238,27 @@ class ObjectPool:
 
     def _birth(self, key: ReplicaKey) -> Birth | None:
         return birth_of(self._layout.repository(key))
+
+
+class _Begun:
+    """A question that was put already. Implements `ports.BegunLookUp`."""
+
+    def __init__(self, batch: ObjectBatch, finish: Callable[[], Awaitable[None]]) -> None:
+        self._batch: ObjectBatch | None = batch
+        """Whose answer nobody took yet."""
+        self._finish = finish
+
+    async def finish(self) -> None:
+        """Take the answer."""
+        batch, self._batch = self._batch, None
+        if batch is not None:
+            await self._finish()
+
+    async def drop(self) -> None:
+        """Leave it."""
+        batch, self._batch = self._batch, None
+        if batch is not None:
+            await batch.process.kill()
 
 
 def _too_large(bytes_max: int) -> TooLarge:

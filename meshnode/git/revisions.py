@@ -20,12 +20,13 @@ from meshnode.base.ids import HEAD, ObjectId, RefName, RefValue, symbolic_target
 from meshnode.base.paths import name_in
 from meshnode.core.refs import find_names
 from meshnode.core.round import ReplicaKey
-from meshnode.ports import NOTHING_AHEAD, Ahead, ObjectInfo, ObjectKind, Objects, RefsSnapshot, TreeAhead
+from meshnode.ports import NOTHING_AHEAD, Ahead, BegunLookUp, ObjectInfo, ObjectKind, Objects, RefsSnapshot, TreeAhead
 
 REVISION_BYTES_MAX: Final = 4_096
 _SUFFIX: Final = re.compile(r"(?:\^\{(?:commit|tree|blob|tag|object)?\}|\^[0-9]{0,6}|~[0-9]{0,9})*(?::[^\n\0]*)?\Z")
 _BASE: Final = re.compile(r"[^\^~:]*")
 _ABBREVIATED: Final = re.compile(r"[0-9a-f]{4,63}\Z")
+_WHOLE: Final = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 _SYMBOLIC_DEPTH_MAX: Final = 5
 
 
@@ -34,6 +35,19 @@ class GitRevisions:
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
+
+    def begin(
+        self, key: ReplicaKey, revision: str, kind: ObjectKind | None = None, *, ahead: TreeAhead | None = None
+    ) -> BegunLookUp | None:
+        """Ask for what a whole object id leads to."""
+        try:
+            base, suffix = _split(revision)
+        except InvalidRequest:
+            return None
+        if not _WHOLE.match(base):
+            return None
+        names, in_tree = _asked(base + suffix, kind, ahead, has_path=":" in suffix)
+        return self._objects.begin(key, names, ahead=in_tree)
 
     async def resolve(
         self,
@@ -48,13 +62,7 @@ class GitRevisions:
         base, suffix = _split(revision)
         oid = _named(snapshot, base, revision)
         start = oid or base
-        wanted = f"{start}{suffix}"
-        names = [wanted, f"{wanted}^{{{kind.value}}}"] if kind is not None and ":" not in suffix else [wanted]
-        next_names = NOTHING_AHEAD
-        if ahead is not None and ":" not in suffix:
-            next_names = _below(f"{wanted}^{{tree}}", ahead)
-        if kind is ObjectKind.COMMIT:  # who asks for a commit reads it next
-            next_names = Ahead(next_names.infos, [names[-1], *next_names.contents])
+        names, next_names = _asked(f"{start}{suffix}", kind, ahead, has_path=":" in suffix)
         found, *peeled = await self._objects.look_up(key, names, ahead=next_names)
         if found is None:
             if oid is not None and not suffix and oid != base:
@@ -65,6 +73,15 @@ class GitRevisions:
             assert kind is not None
             raise InvalidRequest(f"revision is not a {kind.value}", revision=revision, kind=found.kind.value)
         return result
+
+
+def _asked(wanted: str, kind: ObjectKind | None, ahead: TreeAhead | None, *, has_path: bool) -> tuple[list[str], Ahead]:
+    """The names that tell what a revision is, and those that will be asked for after them."""
+    names = [wanted, f"{wanted}^{{{kind.value}}}"] if kind is not None and not has_path else [wanted]
+    in_tree = NOTHING_AHEAD if ahead is None or has_path else _below(f"{wanted}^{{tree}}", ahead)
+    if kind is ObjectKind.COMMIT:  # who asks for a commit reads it next
+        return names, Ahead(in_tree.infos, [names[-1], *in_tree.contents])
+    return names, in_tree
 
 
 def _below(tree: str, ahead: TreeAhead) -> Ahead:

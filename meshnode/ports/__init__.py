@@ -73,6 +73,7 @@ from meshnode.ports.moves import MoveOverview, MovePlan, Moves, PlannedMove
 from meshnode.ports.objects import (
     NOTHING_AHEAD,
     Ahead,
+    BegunLookUp,
     ObjectInfo,
     ObjectKind,
     Objects,
@@ -186,6 +187,7 @@ __all__ = [
     "AuditPage",
     "BegunAct",
     "BegunDiff",
+    "BegunLookUp",
     "BlameHunk",
     "BlameOptions",
     "Blames",

@@ -56,6 +56,18 @@ class TreeAhead(NamedTuple):
     """Directories whose content will be."""
 
 
+class BegunLookUp(Protocol):
+    """Names that git was asked for before anybody knows whether the answer may be told."""
+
+    async def finish(self) -> None:
+        """Wait until the answer is in memory, as far as there is one. Idempotent; raises nothing of its own."""
+        ...
+
+    async def drop(self) -> None:
+        """Leave the answer, where it was not waited for. Idempotent."""
+        ...
+
+
 class Objects(Protocol):
     """Objects of replicas, read as they are: no replace references, no grafts.
 
@@ -75,6 +87,13 @@ class Objects(Protocol):
 
         Raises:
             InvalidRequest: an abbreviated id that fits several objects (field `name`), a NUL in a name, or over 4 KiB.
+        """
+        ...
+
+    def begin(self, key: ReplicaKey, names: Sequence[str], *, ahead: Ahead = NOTHING_AHEAD) -> BegunLookUp | None:
+        """Ask for what `look_up` will be asked, without waiting; None where that is not faster.
+
+        Only what starts from a whole object id finds its answer in memory later.
         """
         ...
 
@@ -103,6 +122,12 @@ class Objects(Protocol):
 
 class Revisions(Protocol):
     """Turns what people write for an object into its id, against one snapshot of the references."""
+
+    def begin(
+        self, key: ReplicaKey, revision: str, kind: ObjectKind | None = None, *, ahead: TreeAhead | None = None
+    ) -> BegunLookUp | None:
+        """Ask for what `resolve` will be asked, without waiting, where that can be told without a snapshot."""
+        ...
 
     async def resolve(
         self,

@@ -16,7 +16,7 @@ from meshnode.base.ids import ObjectId
 from meshnode.base.paths import ROOT, TreePath, parse_tree_path, shown
 from meshnode.ports import ObjectInfo, ObjectKind, TreeAhead, TreeEntry, Trees
 from meshnode.rpc.call import Answer, Call, closing
-from meshnode.rpc.object_reads import ObjectRead, ObjectReads
+from meshnode.rpc.object_reads import First, ObjectRead, ObjectReads
 from meshnode.v1 import tree_pb2
 from meshnode.wire.trees import lfs_message
 
@@ -66,21 +66,23 @@ class BlobStreams:
 
     async def one(self, request: tree_pb2.GetBlobRequest, _: Call) -> AsyncIterator[Answer]:
         """One blob, or a range of it."""
-        async with self._object_reads.open(request.repository, request.consistency) as read:
-            blob = await self._required(read, request.revision, request.path)
+        path = parse_tree_path(request.path)
+        first = First(request.revision, ObjectKind.TREE, ahead_of([path])) if path else None
+        async with self._object_reads.open(request.repository, request.consistency, first=first) as read:
+            blob = await self._required(read, request.revision, path)
             size = blob.entry.size
             if request.HasField("size_max") and size > request.size_max:
                 raise TooLarge("blob is larger than asked for", size=size, size_max=request.size_max)
             start = min(request.start, size)
             sent = min(size - start, request.length) if request.HasField("length") else size - start
-            first = tree_pb2.GetBlobResponse(blob=blob.message(sent), position=read.position)
+            message = tree_pb2.GetBlobResponse(blob=blob.message(sent), position=read.position)
             async with closing(self._content(read, blob.entry.oid, start, sent)) as chunks:
                 async for chunk in chunks:
-                    first.data = chunk
-                    yield first
-                    first = tree_pb2.GetBlobResponse()
+                    message.data = chunk
+                    yield message
+                    message = tree_pb2.GetBlobResponse()
             if not sent:
-                yield first
+                yield message
 
     async def many(self, request: tree_pb2.GetBlobsRequest, _: Call) -> AsyncIterator[Answer]:
         """Blobs, one after the other."""
@@ -150,9 +152,8 @@ class BlobStreams:
                 raise Corrupt("an object went missing while it was read", oid=oid)
         return found
 
-    async def _required(self, read: ObjectRead, revision: str, raw_path: bytes) -> _Blob:
+    async def _required(self, read: ObjectRead, revision: str, path: TreePath) -> _Blob:
         """The blob asked for; raises NotFound, InvalidRequest."""
-        path = parse_tree_path(raw_path)
         if path == ROOT:
             info = await read.resolve(revision, ObjectKind.BLOB)
             entry = TreeEntry(ROOT, _PLAIN_MODE, info.oid)

@@ -12,16 +12,25 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from google.protobuf.message import Message
 
 from meshnode.base.errors import Corrupt
 from meshnode.base.ids import NodeId, RepositoryId, parse_repository_name
 from meshnode.core.round import ReplicaKey
-from meshnode.ports import ObjectInfo, ObjectKind, Objects, Reads, ReadView, Revisions, TreeAhead
+from meshnode.ports import BegunLookUp, ObjectInfo, ObjectKind, Objects, Reads, ReadView, Revisions, TreeAhead
 from meshnode.rpc.answer_cache import AnswerCache
 from meshnode.v1 import common_pb2
 from meshnode.wire.reads import consistency_of, position_message
+
+
+class First(NamedTuple):
+    """What a read will resolve first, as in `Revisions.resolve`."""
+
+    revision: str
+    kind: ObjectKind | None = None
+    ahead: TreeAhead | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,18 +44,30 @@ class ObjectReads:
     cache: AnswerCache
 
     @asynccontextmanager
-    async def open(self, repository: str, consistency: common_pb2.Consistency) -> AsyncIterator[ObjectRead]:
+    async def open(
+        self, repository: str, consistency: common_pb2.Consistency, *, first: First | None = None
+    ) -> AsyncIterator[ObjectRead]:
         """A read of one repository. Corrupt that is raised inside takes the replica out.
+
+        What will be resolved `first` is asked of git while the catalog is, where it can be; nothing of it is told, and
+        nothing that it finds counts, before the read stands on a view.
 
         Raises:
             InvalidRequest, RepositoryNotFound, ReplicaBehind, CatalogUnavailable: as `Reads.view`.
         """
-        view = await self.reads.view(parse_repository_name(repository), consistency_of(consistency))
+        name, wanted = parse_repository_name(repository), consistency_of(consistency)
+        key = None if first is None else self.reads.likely_key(name)
+        begun = None if first is None or key is None else self.revisions.begin(key, *first[:2], ahead=first.ahead)
         try:
-            yield ObjectRead(self, view)
-        except Corrupt as damage:
-            self.reads.report_damage(view.key, str(damage))
-            raise
+            view = await self.reads.view(name, wanted)
+            try:
+                yield ObjectRead(self, view, begun)
+            except Corrupt as damage:
+                self.reads.report_damage(view.key, str(damage))
+                raise
+        finally:
+            if begun is not None:
+                await begun.drop()
 
     def likely_key(self, repository: str) -> ReplicaKey | None:
         """The replica that a read of this repository will most likely stand on; nothing of it may be told before."""
@@ -63,6 +84,7 @@ class ObjectRead:
 
     source: ObjectReads
     view: ReadView
+    begun: BegunLookUp | None = None
 
     @property
     def key(self) -> ReplicaKey:
@@ -78,6 +100,8 @@ class ObjectRead:
         self, revision: str, kind: ObjectKind | None = None, *, ahead: TreeAhead | None = None
     ) -> ObjectInfo:
         """The object that `revision` names; `ahead` and what it raises as of `Revisions.resolve`."""
+        if self.begun is not None:
+            await self.begun.finish()
         return await self.source.revisions.resolve(self.key, self.view.snapshot, revision, kind, ahead=ahead)
 
     async def cached(self, question: Hashable, make: Callable[[], Awaitable[Message | bytes]]) -> bytes:

@@ -21,7 +21,7 @@ from meshnode.rpc.call import Answer, Call, closing, first_message
 from meshnode.rpc.forward import Forwarder, Route
 from meshnode.rpc.forward_stream import StreamForwarder
 from meshnode.rpc.kept_parts import KeptParts
-from meshnode.rpc.object_reads import ObjectRead, ObjectReads
+from meshnode.rpc.object_reads import First, ObjectRead, ObjectReads
 from meshnode.rpc.page_token import PageToken, format_page_token, parse_page_token
 from meshnode.v1 import tree_pb2
 from meshnode.wire.reads import page_size_of
@@ -84,7 +84,8 @@ class TreeServicer:
         size = page_size_of(request.page_size, default=PAGE_SIZE, largest=PAGE_SIZE_MAX)
         path = parse_tree_path(request.path)
         token = _parse_token(request)
-        async with self._object_reads.open(request.repository, request.consistency) as read:
+        first = None if token else First(request.revision, ObjectKind.TREE, _ahead_of_directory(path))
+        async with self._object_reads.open(request.repository, request.consistency, first=first) as read:
             if token is None:
                 at: tuple[int, ...] = ()
                 tree = await self._directory(read, request.revision, path)
@@ -130,8 +131,9 @@ class TreeServicer:
 
     async def _stat(self, request: tree_pb2.StatRequest, _: Call) -> Answer:
         paths = _paths_of(request.paths)
-        async with self._object_reads.open(request.repository, request.consistency) as read:
-            tree = (await read.resolve(request.revision, ObjectKind.TREE, ahead=ahead_of(paths))).oid
+        first = First(request.revision, ObjectKind.TREE, ahead_of(paths))
+        async with self._object_reads.open(request.repository, request.consistency, first=first) as read:
+            tree = (await read.resolve(*first[:2], ahead=first.ahead)).oid
 
             async def make() -> tree_pb2.StatResponse:
                 entries = await self._trees.find(read.key, tree, paths)
@@ -155,7 +157,8 @@ class TreeServicer:
         names = list(request.names)
         if len(names) > NAMES_MAX:
             raise InvalidRequest("too many attributes in one request", count=len(names), count_max=NAMES_MAX)
-        async with self._object_reads.open(request.repository, request.consistency) as read:
+        first = First(request.revision, ObjectKind.TREE)
+        async with self._object_reads.open(request.repository, request.consistency, first=first) as read:
             tree = (await read.resolve(request.revision, ObjectKind.TREE)).oid
 
             async def make() -> tree_pb2.GetAttributesResponse:
@@ -168,17 +171,23 @@ class TreeServicer:
             return body + tree_pb2.GetAttributesResponse(position=read.position).SerializeToString()
 
     async def _directory(self, read: ObjectRead, revision: str, path: TreePath) -> ObjectId:
-        root = (await read.resolve(revision, ObjectKind.TREE, ahead=TreeAhead(trees=[path], entries=[path]))).oid
-        if path != ROOT:
-            (info,) = await read.source.objects.look_up(read.key, [name_in(root, path)])
-            if info is not None and info.kind is ObjectKind.TREE:
-                return info.oid
+        root = (await read.resolve(revision, ObjectKind.TREE, ahead=_ahead_of_directory(path))).oid
+        if path == ROOT:
+            return root
+        (info,) = await read.source.objects.look_up(read.key, [name_in(root, path)])
+        if info is not None and info.kind is ObjectKind.TREE:
+            return info.oid
         (entry,) = await self._trees.find(read.key, root, [path])
         if entry is None:
             raise NotFound("nothing at this path", path=shown(path), revision=revision)
         if entry.kind is not EntryKind.DIRECTORY:
             raise InvalidRequest("path is no directory", path=shown(path), kind=entry.kind.value)
         return entry.oid
+
+
+def _ahead_of_directory(path: TreePath) -> TreeAhead:
+    """What will be asked for by whoever lists a directory."""
+    return TreeAhead(trees=[path], entries=[path] if path else [])
 
 
 def _format_token(request: tree_pb2.ListEntriesRequest, tree: ObjectId, at: tuple[int, ...]) -> str:

@@ -392,3 +392,87 @@ async def test_revision_brings_what_will_be_asked_of_its_tree(tmp_path: Path) ->
         assert blob.oid == disk.id_of("main:file")
         with pytest.raises(NotFound):
             await disk.revisions.resolve(KEY, disk.snapshot, "main~77", ObjectKind.TREE, ahead=ahead)
+
+
+async def test_question_that_was_begun_finds_its_answer_in_memory(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        main = disk.id_of("main")
+        assert disk.revisions.begin(KEY, main) is None  # no process waits
+        await disk.pool.look_up(KEY, [disk.id_of("main~2")])
+        ahead = TreeAhead([TreePath(b"file")], [TreePath(b"")])
+        begun = disk.revisions.begin(KEY, main, ObjectKind.TREE, ahead=ahead)
+        assert begun is not None
+        assert disk.revisions.begin(KEY, main, ObjectKind.TREE) is None  # its process is at work
+        await begun.finish()
+        await begun.finish()
+        await begun.drop()
+        tree = ObjectId(disk.id_of("main^{tree}"))
+        raw = disk.pool.memory(KEY)(tree)
+        assert raw is not None
+        assert raw.data == git("cat-file", "tree", tree, path=disk.path)
+        assert disk.revisions.begin(KEY, main, ObjectKind.TREE) is None  # nothing is left to be asked
+        assert await disk.resolve(main, ObjectKind.TREE) == tree
+        (process,) = children()
+        assert await disk.resolve(disk.id_of("main~1")) == disk.id_of("main~1")
+        assert children() == [process]
+
+
+async def test_only_whole_ids_are_asked_for_before_there_is_a_snapshot(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        main = disk.id_of("main")
+        await disk.pool.look_up(KEY, [main])
+        for revision in ("main", "", "HEAD", main[:12], f"{main}@{{1}}", f"{main}:\0", f"{main}..{main}", "--all"):
+            assert disk.revisions.begin(KEY, revision) is None
+        begun = disk.revisions.begin(KEY, f"{main}~1:file")
+        assert begun is not None
+        await begun.drop()
+
+
+async def test_question_that_is_dropped_ends_its_process(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        await disk.pool.look_up(KEY, [disk.id_of("main")])
+        begun = disk.revisions.begin(KEY, disk.id_of("main~1"))
+        assert begun is not None
+        await begun.drop()
+        await begun.finish()
+        assert children() == []
+
+
+async def test_what_is_wrong_with_what_was_begun_is_said_by_the_question_itself(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        damaged = disk.damaged_blob()
+        for name in ("e" * 40, damaged):
+            await disk.pool.look_up(KEY, [disk.id_of("main")])
+            assert await disk.pool.look_up(KEY, ["e" * 40]) == [None]
+            begun = disk.pool.begin(KEY, [name], ahead=Ahead(contents=[name]))
+            assert begun is not None
+            await begun.finish()
+            assert disk.pool.memory(KEY)(ObjectId(name)) is None
+        with pytest.raises(NotFound):
+            await disk.resolve("e" * 40)
+        with pytest.raises(Corrupt):
+            await disk.pool.read(KEY, [damaged], bytes_max=1 << 20)
+
+
+async def test_process_that_died_while_it_waited_is_noticed_by_the_question_itself(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        await disk.pool.look_up(KEY, [disk.id_of("main")])
+        (process,) = children()
+        os.kill(process, signal.SIGKILL)  # the loop has not heard of it
+        begun = disk.revisions.begin(KEY, disk.id_of("main~1"))
+        if begun is not None:
+            await begun.finish()
+        assert await disk.resolve(disk.id_of("main~1")) == disk.id_of("main~1")
+
+
+async def test_replica_that_was_replaced_is_not_asked_what_was_begun_of_another(tmp_path: Path) -> None:
+    async with opened(tmp_path) as disk:
+        old = disk.id_of("main")
+        await disk.pool.look_up(KEY, [disk.id_of("main~1")])
+        begun = disk.revisions.begin(KEY, old)
+        assert begun is not None
+        shutil.rmtree(disk.path)
+        build_repository(disk.path, object_format="sha256")
+        assert disk.revisions.begin(KEY, disk.id_of("main")) is None
+        await begun.finish()
+        assert await disk.pool.look_up(KEY, [old]) == [None]

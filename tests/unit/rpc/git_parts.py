@@ -58,6 +58,11 @@ class NoObjects:
         assert ahead is NOTHING_AHEAD
         return [None] * len(names)
 
+    def begin(self, key: ReplicaKey, names: Sequence[str], *, ahead: Ahead = NOTHING_AHEAD) -> None:
+        assert key
+        assert names
+        assert ahead is not None
+
     async def read(self, key: ReplicaKey, names: Sequence[str], *, bytes_max: int) -> list[RawObject | None]:
         assert key
         assert bytes_max >= 0
