@@ -1,6 +1,6 @@
 """The embedded catalog: a file that all nodes of one machine share.
 
-    get               --> the loop      --> CatalogFile      at once, or, where that cannot be, as a range
+    get, quiet watch  --> the loop      --> CatalogFile      at once, or, where that cannot be, as a range
     range, watch      --> reader thread --> CatalogFile      a read never waits for another process's write
     transact, leases  --> writer thread --> CatalogFile      writes queue here before they queue at the file
 
@@ -28,7 +28,7 @@ from meshnode.catalog.sqlite_file import CatalogFile, Changes, boottime_ms
 from meshnode.ports import Compare, Delete, Entry, Put, WatchEvent
 
 POLL_MS: Final = 50
-"""How often a watch looks: one read of 30 microseconds, and a hint soon enough for a person."""
+"""How often a watch looks: one read of 10 microseconds where nothing changed, and a hint soon enough for a person."""
 QUEUE_MAX: Final = 1_000
 """Jobs waiting for a thread: a second's worth of writes, so a full queue would miss the deadline anyway."""
 LOCK_SHARE: Final = 0.8
@@ -102,6 +102,9 @@ class SqliteCatalog:
         revision = await self._reader.ask(lambda file: file.revision())
         yield WatchEvent("", revision)
         while not self._closing.is_set():
+            if self._is_quiet(revision):
+                await self._pause()
+                continue
             try:
                 changes = await self._changes(revision, prefix)
             except CatalogUnavailable:
@@ -142,6 +145,13 @@ class SqliteCatalog:
             return changes
         await self._writer.ask(lambda file: file.expire())
         return await self._reader.ask(lambda file: file.changes(after_revision, prefix))
+
+    def _is_quiet(self, revision: int) -> bool:
+        """Whether it is sure that there is nothing to tell."""
+        try:
+            return self._at_once.is_quiet(revision)
+        except CatalogUnavailable:
+            return False
 
     async def _pause(self) -> None:
         try:

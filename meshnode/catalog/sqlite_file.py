@@ -46,6 +46,9 @@ _FIND: Final = f"SELECT key, value, revision FROM entries WHERE {_IS_LIVE} AND k
 _RANGE_FROM: Final = f"{_FIND} >= :start AND key < :end ORDER BY key LIMIT :limit"
 _RANGE_AFTER: Final = _RANGE_FROM.replace(">= :start", "> :start")
 
+_ENDED: Final = "SELECT lease FROM leases WHERE ends_at_ms <= :now OR ends_at_ms > :now + ttl_ms"
+_IS_QUIET: Final = f"SELECT revision = :revision AND NOT EXISTS ({_ENDED}) FROM state"  # noqa: S608 - constants
+
 
 def boottime_ms() -> int:
     """Milliseconds since this machine booted, time asleep included; the same for every process on it."""
@@ -127,6 +130,11 @@ class CatalogFile:
             rows = [row for row in rows if row[0] <= revision]
         return Changes(revision=revision, keys=tuple(rows), has_ended_lease=has_ended)
 
+    def is_quiet(self, revision: int) -> bool:
+        """Whether nothing changed after a revision, and no lease is over whose keys are still to be removed."""
+        ((is_quiet,),) = self._ask(_IS_QUIET, {"revision": revision, "now": self._now_ms()})
+        return bool(is_quiet)
+
     def revision(self) -> int:
         """Revision of the last change."""
         ((revision,),) = self._ask("SELECT revision FROM state", {})
@@ -201,9 +209,7 @@ class CatalogFile:
         return next_revision
 
     def _ended_leases(self) -> frozenset[int]:
-        rows = self._connection.execute(
-            "SELECT lease FROM leases WHERE ends_at_ms <= :now OR ends_at_ms > :now + ttl_ms", {"now": self._now_ms()}
-        ).fetchall()
+        rows = self._connection.execute(_ENDED, {"now": self._now_ms()}).fetchall()
         return frozenset(lease for (lease,) in rows)
 
     def _end_leases(self, leases: Sequence[int]) -> None:
