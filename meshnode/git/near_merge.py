@@ -9,16 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from meshnode.base.ids import ObjectId
 from meshnode.core.round import ReplicaKey
 from meshnode.git.near_bases import NearCommits
-from meshnode.git.tree_merge import MergedTrees, merge_trees
+from meshnode.git.tree_merge import LEVEL_BYTES_MAX, MergedTrees, merge_trees
 from meshnode.ports import MergeRelation, ObjectKind, Objects
-
-LEVEL_BYTES_MAX: Final = 8 << 20
-"""Of the trees of one level; more is git's."""
 
 
 @dataclass(frozen=True, slots=True)

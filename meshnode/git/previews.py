@@ -69,7 +69,7 @@ class GitMergePreviews:
         self, key: ReplicaKey, object_format: str, ours: ObjectId, theirs: ObjectId, favour: Favour
     ) -> MergedTree:
         if favour is Favour.NONE:
-            async with self._workshops.open_scratch(key) as scratch:
+            async with self._workshops.open_scratch(key, object_format) as scratch:
                 return await merge_by_git(scratch, ours, theirs)
         async with self._workshops.open(key, object_format) as workshop:
             return await GitMerges(workshop).merge_favouring(ours, theirs, favour)

@@ -23,7 +23,7 @@ from tempfile import TemporaryFile
 from typing import BinaryIO, Final, Protocol
 
 from meshnode.base.errors import Corrupt, MeshError, NotFound, Overloaded
-from meshnode.base.ids import ObjectId
+from meshnode.base.ids import ObjectId, empty_tree
 from meshnode.config import OperationSettings
 from meshnode.core.round import ReplicaKey
 from meshnode.git.command import Completed, GitCommands
@@ -38,6 +38,7 @@ from meshnode.git.quarantine import quarantine_environment
 from meshnode.git.queries import PLAIN
 from meshnode.git.replicas import Replicas
 from meshnode.git.tree_edits import TreeEdits
+from meshnode.git.tree_merge import LEVEL_BYTES_MAX
 from meshnode.ports import CommitFacts, Merges, NewCommit, NewTag, ObjectKind, Objects, Patches, TreeAction
 
 INLINE_BYTES_MAX: Final = 1 << 20
@@ -106,11 +107,11 @@ class GitWorkshops:
             )
 
     @asynccontextmanager
-    async def open_scratch(self, key: ReplicaKey) -> AsyncIterator[GitScratch]:
+    async def open_scratch(self, key: ReplicaKey, object_format: str) -> AsyncIterator[GitScratch]:
         """A place for what one git command writes and nobody reads; a third of a workshop's cost. Raises Overloaded."""
         async with self._place(key) as path:
             await on_disk((path / "objects").mkdir, parents=True)
-            yield GitScratch(self._replicas.commands, path, self._replicas.layout.repository(key))
+            yield GitScratch(self._replicas.commands, path, self._replicas.layout.repository(key), object_format)
 
     @asynccontextmanager
     async def _place(self, key: ReplicaKey) -> AsyncIterator[Path]:
@@ -141,6 +142,7 @@ class GitScratch:
     commands: GitCommands
     path: Path
     repository: Path
+    object_format: str
 
     async def git(self, args: Sequence[str], *, what: str, expected: Collection[int] = _OK) -> Completed:
         """Run git; raises as `GitWorkshop.git`."""
@@ -149,7 +151,7 @@ class GitScratch:
             git_dir=self.repository,
             environment={**PLAIN, **quarantine_environment(self.path, self.repository)},
             deadline_ms=STEP_MS,
-            config=_CONFIG,
+            config=(*_CONFIG, f"attr.tree={empty_tree(self.object_format)}"),  # git 2.43 to 2.45 read HEAD's attributes
         )
         if done.returncode not in expected:
             raise _failure(what, done.returncode, done.stderr.decode(errors="replace"), self.repository)
@@ -249,10 +251,11 @@ class GitWorkshop:
         return oids
 
     async def read_trees(self, oids: Sequence[ObjectId]) -> list[bytes | None]:
-        """The content of each tree, in order; None of what is none or not there. Raises TooLarge."""
+        """The content of the trees of one level, in order; None of what is none or not there. Raises TooLarge."""
         found = {oid: self._trees[oid] for oid in oids if oid in self._trees}
         others = [oid for oid in oids if oid not in found]
-        for oid, raw in zip(others, await self.objects.read(self.key, others, bytes_max=OBJECT_BYTES_MAX), strict=True):
+        raws = await self.objects.read(self.key, others, bytes_max=LEVEL_BYTES_MAX)
+        for oid, raw in zip(others, raws, strict=True):
             own = await on_disk(read_loose, self._own_objects, oid) if raw is None else (raw.info.kind, raw.data)
             if own is not None and own[0] is ObjectKind.TREE:
                 found[oid] = own[1]

@@ -10,7 +10,7 @@ import pytest
 from meshnode.base.errors import Overloaded
 from meshnode.base.ids import ObjectId, empty_tree
 from meshnode.git.loose import object_id
-from meshnode.git.tree_merge import INLINE_BYTES_MAX, TREES_MAX, MergedTrees, merge_trees
+from meshnode.git.tree_merge import INLINE_BYTES_MAX, LEVEL_BYTES_MAX, TREES_MAX, MergedTrees, merge_trees
 from meshnode.ports import ObjectKind
 
 Files = Mapping[str, str]
@@ -194,7 +194,9 @@ async def test_failure_to_read_is_left_to_git(store: Store) -> None:
     assert await merge_trees(trees[0], trees[1], trees[2], fail, store.object_format) is None
 
 
-async def test_large_directory_is_merged_alike(store: Store) -> None:
+async def test_large_directory_is_merged_alike_up_to_a_bound(store: Store) -> None:
+    many = {f"file-{number:06}": str(number) for number in range(LEVEL_BYTES_MAX // 100)}
+    assert await store.merge(many, {**many, "a": "1"}, {**many, "z": "2"}) is None
     many = {f"file-{number:06}": str(number) for number in range(INLINE_BYTES_MAX // 64)}
     found = await store.merge(many, {**many, "a": "1"}, {**many, "z": "2"})
     assert found is not None
