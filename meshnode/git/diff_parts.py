@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from meshnode.git.patch_reader import HunkLines, PatchBegins, PatchEvent
-from meshnode.ports import ChangedFile, DiffLimit, DiffLimits, DiffPart, DiffSummary, FileEnd, Hunk
+from meshnode.git.patch_reader import BINARY_DIFFERS, PatchBegins, PatchEvent, WholePatch
+from meshnode.git.patch_text import HunkLines
+from meshnode.ports import ChangedFile, ChangeKind, DiffLimit, DiffLimits, DiffPart, DiffSummary, FileEnd, Hunk
 
 PORTION_BYTES: Final = 128 << 10
 """Of lines given at once."""
@@ -46,19 +47,48 @@ class DiffParts:
         for event in events:
             if self.limit is not None:
                 break
-            if isinstance(event, HunkLines):
-                self._add(event)
-            elif isinstance(event, Hunk):
-                self._hunk = event
-                if self._part is not None and not self._file.is_full:
-                    self._part.hunks.append(event)
-            elif isinstance(event, PatchBegins):
-                if event.index >= self._next:  # else the second patch of a changed type
-                    self._begin(event.index)
-                self._hunk = None
+            if isinstance(event, WholePatch):
+                self._add_whole(event)
             else:
-                self._file.is_binary = True
+                self._take(event)
         return self._handed_out()
+
+    def _take(self, event: PatchEvent) -> None:
+        if isinstance(event, HunkLines):
+            self._add(event)
+        elif isinstance(event, Hunk):
+            self._hunk = event
+            if self._part is not None and not self._file.is_full:
+                self._part.hunks.append(event)
+        elif isinstance(event, PatchBegins):
+            if event.index >= self._next:  # else the second patch of a changed type
+                self._begin(event.index)
+            self._hunk = None
+        else:
+            self._file.is_binary = True
+
+    def _add_whole(self, patch: WholePatch) -> None:
+        """Take a patch as it is, where no limit cuts it and no second one follows; else piece by piece."""
+        change, limits, file = patch.change, self._limits, self._files[patch.index]
+        if (
+            change.lines <= min(limits.file_lines_max, limits.lines_max - self._lines)
+            and change.size <= min(limits.file_bytes_max, limits.bytes_max - self._bytes)
+            and file.kind is not ChangeKind.TYPE_CHANGED
+        ):
+            self._begin(patch.index)
+            if self._part is not None:
+                self._part.hunks, self._part.end = change.hunks, change.end
+                self._lines += change.lines
+                self._bytes += change.size
+                self._portion_bytes += change.size + LINE_COST * change.lines
+                self._sum.additions += change.end.additions
+                self._sum.deletions += change.end.deletions
+                self._part = self._hunk = None
+            return
+        pieces: list[PatchEvent] = [PatchBegins(patch.index), *change.pieces()]
+        for piece in [*pieces, BINARY_DIFFERS] if change.end.is_binary else pieces:
+            if self.limit is None:
+                self._take(piece)
 
     def end(self) -> tuple[list[list[DiffPart]], DiffSummary]:
         """The rest, and the summary."""

@@ -42,6 +42,8 @@ QUESTIONS_MAX: Final = 200
 PAIRS_MAX: Final = 400
 """In one question: less than the 64 KiB a pipe holds, so they are out of our hands before git, whose output pipe may be
 full, has read the first of them."""
+PIECE_BYTES: Final = 32 << 10
+"""Of an answer that are handed on together."""
 REUSE_BYTES_MAX: Final = 4 << 20
 """Of one answer; what git took for it would be kept for the next ones."""
 WHAT: Final = "compare trees"
@@ -182,7 +184,8 @@ class _Differ:
         self._started_at = self._loop.time()
         self._questions = 0
         self._bytes = 0
-        self._header = self._end = self._held = b""
+        self._header = self._end = b""
+        self._held = bytearray()
         self._is_begun = self._is_header_kept = self._is_late = False
         self._deadline_ms = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -206,7 +209,7 @@ class _Differ:
         """Put a question. Call `rest` when its answer was read, or is not wanted any more."""
         self._header, self._is_header_kept = question.header, question.is_header_kept
         self._end = f"end {os.urandom(16).hex()}\n".encode()
-        self._held, self._bytes = b"", 0
+        self._held, self._bytes = bytearray(), 0
         self.is_over = self._is_begun = False
         self._questions += 1
         self._deadline_ms = deadline_ms
@@ -218,25 +221,34 @@ class _Differ:
             self.process.terminate()
 
     async def more(self) -> bytes:
-        """What came of the answer meanwhile, or nothing; sets `is_over` with the last of it."""
-        chunk = await self.process.read(CHUNK_BYTES)
-        if not chunk:
-            raise await self._failure()
-        held = self._held + chunk if self._held else chunk
-        if not self._is_begun:
-            if len(held) < len(self._header) and not held.endswith(self._end):
-                self._held = held
-                return b""
-            if not held.startswith(self._header):  # git says why on its other pipe, and would go on
-                raise failure_of(WHAT, 1, self.process.stderr_tail or "bad object", self._path)
-            self._is_begun = True
-            if not self._is_header_kept:
-                held = held[len(self._header) :]
-        self.is_over = held.endswith(self._end)
-        whole = max(len(held) - len(self._end), 0)  # the end may be on its way
+        """What came of the answer meanwhile, at least `PIECE_BYTES` unless it ends; sets `is_over` with the last of it.
+
+        Git writes 4 KiB at a time, each of which would cost as much to hand on as to read.
+        """
+        held = self._held
+        while not self.is_over and len(held) < PIECE_BYTES + len(self._end):
+            chunk = await self.process.read(CHUNK_BYTES)
+            if not chunk:
+                raise await self._failure()
+            held += chunk
+            if not self._is_begun and not self._begins(held):
+                continue
+            self.is_over = held.endswith(self._end)
+        whole = len(held) - len(self._end)  # the end may be on its way
         self._held = held[whole:]
         self._bytes += whole
-        return held[:whole]
+        return bytes(memoryview(held)[:whole])
+
+    def _begins(self, held: bytearray) -> bool:
+        """Whether the header is there; takes it away where it is not wanted. Raises Corrupt, InvalidRequest."""
+        if len(held) < len(self._header) and not held.endswith(self._end):
+            return False
+        if not held.startswith(self._header):  # git says why on its other pipe, and would go on
+            raise failure_of(WHAT, 1, self.process.stderr_tail or "bad object", self._path)
+        self._is_begun = True
+        if not self._is_header_kept:
+            del held[: len(self._header)]
+        return True
 
     def rest(self) -> None:
         """Watch it no more. Idempotent."""

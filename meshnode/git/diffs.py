@@ -28,6 +28,7 @@ from meshnode.git.diff_counts import CountReader
 from meshnode.git.diff_parts import PORTION_FILES, DiffParts
 from meshnode.git.diff_processes import PAIRS_MAX, WHAT, DiffProcesses
 from meshnode.git.patch_reader import PatchReader
+from meshnode.git.patch_text import PatchMemory
 from meshnode.git.queries import Queries
 from meshnode.git.range_diff import DEADLINE_MS, NICENESS, compare_series
 from meshnode.git.raw_diff import RawReader
@@ -84,6 +85,7 @@ class GitDiffs:
         self._objects = objects
         self._queries = queries
         self._processes = processes
+        self._memory = PatchMemory()
         self._turns = asyncio.Lock()
 
     def begin(self, key: ReplicaKey, commit: ObjectId, options: DiffOptions, *, is_counted: bool) -> BegunDiff | None:
@@ -103,7 +105,7 @@ class GitDiffs:
         begun: BegunDiff | None = None,
     ) -> AsyncGenerator[list[DiffPart] | DiffSummary, None]:
         """Changed files with hunks."""
-        reader = PatchReader()
+        reader = PatchReader(self._memory)
         parts = DiffParts(reader.files, limits)
         async with aclosing(self._slices(self._begun_or_pair(key, _HUNKS, old, new, options, begun=begun))) as slices:
             async for chunk in slices:

@@ -12,10 +12,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Final
 
 from meshnode.base.errors import MeshError
+from meshnode.git.patch_text import (
+    BINARY,
+    HUNK,
+    FileChange,
+    HunkLines,
+    PatchMemory,
+    parse_hunk,
+    parse_lines,
+    unreadable,
+)
 from meshnode.git.raw_diff import RawReader
 from meshnode.ports import ChangedFile, ChangeKind, Hunk
 
@@ -28,12 +37,6 @@ _QUOTED: Final = [_ESCAPES.get(byte) or b"\\%03o" % byte for byte in range(256)]
 _ODD: Final = re.compile(rb"[^ !#-\[\]-~]")
 """A byte that is not written as it is."""
 _PATCH: Final = b"\ndiff --git "
-_HUNK: Final = b"\n@@ "
-_BINARY: Final = b"\nBinary files "
-_NUMBERS: Final = re.compile(rb"-([0-9]+)(?:,([0-9]+))? \+([0-9]+)(?:,([0-9]+))? @@ ?")
-"""Of a hunk; what stands behind them is its section."""
-_SIGNS: Final = b" +-\\"
-_first: Final = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +51,23 @@ class BinaryDiffers:
     """git takes the file for binary."""
 
 
-@dataclass(slots=True)
-class HunkLines:
-    """Lines that belong to the last hunk."""
+@dataclass(frozen=True, slots=True)
+class WholePatch:
+    """The patch of a file, all of it."""
 
-    lines: list[bytes]
-    additions: int
-    deletions: int
-    size: int
-    is_cut: bool = False
-    """A line was too long, and is not whole."""
+    index: int
+    change: FileChange
 
 
-_BINARY_DIFFERS: Final = BinaryDiffers()
-PatchEvent = PatchBegins | BinaryDiffers | Hunk | HunkLines
+BINARY_DIFFERS: Final = BinaryDiffers()
+PatchEvent = PatchBegins | BinaryDiffers | Hunk | HunkLines | WholePatch
 
 
 class PatchReader:
     """Takes output; gives what it says. `files` is complete as soon as the first event came, or at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: PatchMemory | None = None) -> None:
+        self._memory = memory or PatchMemory(0)
         self.files: list[ChangedFile] = []
         self._raw = RawReader()
         self._next = 0
@@ -129,37 +129,43 @@ class PatchReader:
         rest, *patches = block.split(_PATCH)
         if rest:
             self._hunks(rest, events, is_cut=is_cut)
-        for patch in patches:
+        for number, patch in enumerate(patches, start=1):
             end = _find(patch, b"\n", 0)
-            events.append(self._begin(patch[:end]))
-            self._hunks(patch[end:], events, is_cut=is_cut)
+            begins = self._begin(patch[:end])
+            if number < len(patches):
+                events.append(WholePatch(begins.index, self._memory.read(patch[end:])))
+            else:  # it may go on
+                events.append(begins)
+                self._hunks(patch[end:], events, is_cut=is_cut)
 
     def _hunks(self, block: bytes, events: list[PatchEvent], *, is_cut: bool) -> None:
         """Read lines of one patch below its first one."""
-        rest, *hunks = block.split(_HUNK)
+        rest, *hunks = block.split(HUNK)
         if rest and self._is_in_hunks:
             events.append(self._content(rest[1:], is_cut=is_cut))
-        elif rest and self._has_begun and _BINARY in rest:
-            events.append(_BINARY_DIFFERS)
-        for hunk in hunks:
-            line, line_break, body = hunk.partition(b"\n")
-            events.append(self._hunk(line))
+        elif rest and self._has_begun and BINARY in rest:
+            events.append(BINARY_DIFFERS)
+        for part in hunks:
+            line, line_break, body = part.partition(b"\n")
+            self._check_whole(line)
+            if not self._has_begun:
+                raise unreadable(line)
+            hunk = parse_hunk(line)
+            self._is_in_hunks = True
+            self._old_left, self._new_left = hunk.old_lines, hunk.new_lines
+            events.append(hunk)
             if line_break:
                 events.append(self._content(body, is_cut=is_cut))
 
     def _content(self, body: bytes, *, is_cut: bool) -> HunkLines:
         """Lines of the running hunk, or a mark behind its last one."""
-        lines = body.split(b"\n")
-        try:
-            signs = bytes(map(_first, lines))
-        except IndexError:
-            raise _unreadable(b"") from None
-        additions, deletions, context = signs.count(b"+"), signs.count(b"-"), signs.count(b" ")
-        self._old_left -= deletions + context
-        self._new_left -= additions + context
-        if self._old_left < 0 or self._new_left < 0 or signs.strip(_SIGNS):
-            raise _unreadable(lines[-1])
-        return HunkLines(lines, additions, deletions, len(body) + 1 - len(lines), is_cut)
+        found = parse_lines(body)
+        found.is_cut = is_cut
+        self._old_left -= found.deletions + found.context
+        self._new_left -= found.additions + found.context
+        if self._old_left < 0 or self._new_left < 0:
+            raise unreadable(found.lines[-1])
+        return found
 
     def _begin(self, names: bytes) -> PatchBegins:
         """`names`: both paths as the first line of a patch has them."""
@@ -174,26 +180,10 @@ class PatchReader:
                 return PatchBegins(index)
         raise MeshError("git gave a patch of a file it did not list", line=repr(names[:200]))
 
-    def _hunk(self, line: bytes) -> Hunk:
-        """`line`: what stands behind the first `@@ `."""
-        self._check_whole(line)
-        numbers = _NUMBERS.match(line)
-        if numbers is None or not self._has_begun:
-            raise _unreadable(line)
-        old_start, old_lines, new_start, new_lines = numbers.groups(b"1")
-        hunk = Hunk(int(old_start), int(old_lines), int(new_start), int(new_lines), line[numbers.end() :])
-        self._is_in_hunks = True
-        self._old_left, self._new_left = hunk.old_lines, hunk.new_lines
-        return hunk
-
     def _check_whole(self, line: bytes) -> None:
         """Check that the hunk before a line has all its lines. Raises MeshError."""
         if self._old_left or self._new_left:
-            raise _unreadable(line)
-
-
-def _unreadable(line: bytes) -> MeshError:
-    return MeshError("git gave a patch that cannot be read", line=repr(line[:200]))
+            raise unreadable(line)
 
 
 def _find(block: bytes, part: bytes, start: int) -> int:

@@ -23,7 +23,8 @@ from meshnode.git.diff_processes import PAIRS_MAX, DiffProcesses
 from meshnode.git.diffs import GitDiffs
 from meshnode.git.layout import Layout
 from meshnode.git.object_pool import ObjectPool
-from meshnode.git.patch_reader import LINE_BYTES_MAX, HunkLines, PatchReader, first_line
+from meshnode.git.patch_reader import LINE_BYTES_MAX, PatchReader, first_line
+from meshnode.git.patch_text import HunkLines
 from meshnode.git.queries import Queries
 from meshnode.git.range_diff import DEADLINE_MS, NICENESS
 from meshnode.ports import (
