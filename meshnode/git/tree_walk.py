@@ -230,6 +230,8 @@ class TreeWalk:
                     if self._is_recursive and wanted > 0:
                         below += self._directories(tree.rows, above + b"/" if above else b"")
             next_ones = [one for one in below if one[0] not in self._held] if wanted > 0 else []
+            if next_ones:
+                await asyncio.sleep(0)  # all of them may have been in memory
 
     def _directories(self, rows: Sequence[Row], prefix: bytes) -> list[tuple[bytes, bytes]]:
         """Raw ids and paths of the directories among entries that must be read, each id once."""

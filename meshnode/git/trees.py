@@ -21,6 +21,7 @@ from meshnode.base.paths import ROOT, TreePath, name_in
 from meshnode.core.round import ReplicaKey
 from meshnode.git.attributes import read_attributes
 from meshnode.git.lfs import POINTER_BYTES_MAX, parse_lfs_pointer
+from meshnode.git.object_batch import BATCH_MAX
 from meshnode.git.queries import Queries
 from meshnode.git.tree_walk import PORTION_BYTES_MAX, SLICE, TreeWalk, parse_slice
 from meshnode.ports import (
@@ -37,6 +38,8 @@ from meshnode.ports import (
 
 TREE_BYTES_MAX: Final = 32 << 20
 """A tree of about 800,000 files."""
+PARENTS_A_TURN: Final = 50
+"""Directories in which names are looked for before others get their turn: about 0.5 ms."""
 
 _DIRECTORY_MODE: Final = 0o040000
 _FILES: Final = frozenset({EntryKind.FILE, EntryKind.EXECUTABLE})
@@ -85,12 +88,16 @@ class GitTrees:
                 parent, _, name = path.rpartition(b"/")
                 wanted.setdefault(parent, set()).add(name)
         found: dict[bytes, TreeEntry] = {ROOT: TreeEntry(ROOT, _DIRECTORY_MODE, tree)}
+        if len(paths) > SLICE:
+            await asyncio.sleep(0)
         parents = list(wanted)
         position = 0
         async with aclosing(self.trees(key, [name_in(tree, parent) if parent else tree for parent in parents])) as all_:
             async for data in all_:
                 parent = parents[position]
                 position += 1
+                if position % PARENTS_A_TURN == 0:
+                    await asyncio.sleep(0)
                 if data is not None:
                     prefix = parent + b"/" if parent else b""
                     for entry in await _named(data, wanted[parent], prefix, len(tree) // 2):
@@ -99,28 +106,37 @@ class GitTrees:
 
     async def describe(self, key: ReplicaKey, entries: Sequence[TreeEntry], *, lfs: bool) -> list[TreeEntry]:
         """The entries with sizes and pointers."""
-        blobs = {bytes.fromhex(entry.oid): None for entry in entries if entry.kind.is_blob}
-        sizes = await self._sizes(key, list(blobs))
-        pointers: dict[bytes, LfsPointer] = {}
-        if lfs:
-            files = {bytes.fromhex(entry.oid): None for entry in entries if entry.kind in _FILES}
-            pointers = await self._pointers(key, list(files), sizes)
         described: list[TreeEntry] = []
-        for entry in entries:
-            oid = bytes.fromhex(entry.oid)
-            pointer = pointers.get(oid) if pointers and entry.kind in _FILES else None
-            described.append(TreeEntry(entry.path, entry.mode, entry.oid, sizes.get(oid, 0), pointer))
-            if len(described) % SLICE == 0:
+        for start in range(0, len(entries), BATCH_MAX):
+            part = entries[start : start + BATCH_MAX]
+            ids = [(bytes.fromhex(entry.oid), entry.kind) for entry in part]
+            sizes = await self._sizes(key, list(dict.fromkeys(oid for oid, kind in ids if kind.is_blob)))
+            pointers: dict[bytes, LfsPointer] = {}
+            if lfs:
+                files = list(dict.fromkeys(oid for oid, kind in ids if kind in _FILES))
+                pointers = await self._pointers(key, files, sizes)
+            for entry, (oid, kind) in zip(part, ids, strict=True):
+                pointer = pointers.get(oid) if pointers and kind in _FILES else None
+                described.append(
+                    TreeEntry(entry.path, entry.mode, entry.oid, sizes[oid] if kind.is_blob else 0, pointer)
+                )
+            if len(described) < len(entries):
                 await asyncio.sleep(0)
         return described
 
     async def _sizes(self, key: ReplicaKey, blobs: Sequence[bytes]) -> dict[bytes, int]:
         """Bytes of each blob, by raw id. Raises Corrupt where one is missing."""
-        oids = [oid.hex() for oid in blobs]
-        infos = await self._objects.look_up(key, oids)
-        if None in infos:
-            raise Corrupt("a file's object is missing", oid=oids[infos.index(None)])
-        return dict(zip(blobs, [info.size for info in infos if info is not None], strict=True))
+        sizes: dict[bytes, int] = {}
+        for start in range(0, len(blobs), SLICE):
+            part = blobs[start : start + SLICE]
+            oids = [oid.hex() for oid in part]
+            infos = await self._objects.look_up(key, oids)
+            if None in infos:
+                raise Corrupt("a file's object is missing", oid=oids[infos.index(None)])
+            sizes.update(zip(part, [info.size for info in infos if info is not None], strict=True))
+            if start + SLICE < len(blobs):
+                await asyncio.sleep(0)
+        return sizes
 
     async def _pointers(
         self, key: ReplicaKey, files: Sequence[bytes], sizes: dict[bytes, int]

@@ -6,10 +6,10 @@ portions, large ones streamed, and all go out in the order asked for, several sm
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from meshnode.base.errors import Corrupt, InvalidRequest, NotFound, TooLarge
 from meshnode.base.ids import ObjectId
@@ -25,18 +25,21 @@ SMALL_BYTES_MAX: Final = 64 << 10
 """Blobs up to this size are read together: a stream of its own costs each a question."""
 PORTION_BYTES_MAX: Final = 2 << 20
 """Of blobs read together."""
+PORTION_MAX: Final = 500
+"""How many they are."""
 MESSAGE_BYTES_MAX: Final = 256 << 10
 """Of small blobs in one message: a message of its own costs each 50 us here and as much at the caller."""
 PARTS_MAX: Final = 250
 """Of one message: they take some 0.5 ms to be made."""
+SELECTORS_A_TURN: Final = 500
+"""Blobs looked at before others get their turn: about 1 ms."""
 PATHS_AHEAD_MAX: Final = 8
 """Paths whose blobs are looked up ahead: git walks down to each anew. Of more it is cheaper to ask by their ids then."""
 _ID: Final = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 _PLAIN_MODE: Final = 0o100644
 
 
-@dataclass(frozen=True, slots=True)
-class _Blob:
+class _Blob(NamedTuple):
     """A blob that was found; where it was not asked for by path, its entry has neither path nor mode of its own."""
 
     entry: TreeEntry
@@ -117,7 +120,7 @@ class BlobStreams:
                         yield message  # and then read on
                         message, size = tree_pb2.GetBlobsResponse(), 0
                     if is_to_read:
-                        ahead = await self._portion(read, blobs[index:])
+                        ahead = await self._portion(read, blobs[index : index + 2 * PORTION_MAX])
                     data = ahead[blob.entry.oid][:sent]
                     size += sent
                 message.parts.add(index=index, blob=None if blob is None else blob.message(sent), data=data)
@@ -145,6 +148,8 @@ class BlobStreams:
             if oids and total > PORTION_BYTES_MAX:
                 break
             oids.append(blob.entry.oid)
+            if len(oids) == PORTION_MAX:
+                break
         contents = await read.source.objects.read(read.key, oids, bytes_max=PORTION_BYTES_MAX)
         found = {content.info.oid: content.data for content in contents if content is not None}
         for oid in oids:
@@ -170,29 +175,36 @@ class BlobStreams:
 
     async def _found(self, read: ObjectRead, selectors: Sequence[tree_pb2.BlobSelector]) -> list[_Blob | None]:
         """The blobs asked for; None for what leads nowhere or to something else."""
-        objects = await self._objects(read, [one.revision for one in selectors if not one.path])
-        by_tree: dict[ObjectId, list[int]] = {}
-        wanted: dict[str, list[TreePath]] = {}
-        for one in selectors:
-            if one.path:
-                wanted.setdefault(one.revision, []).append(parse_tree_path(one.path))
-        roots = await self._roots(read, wanted)
-        entries: list[TreeEntry | None] = [None] * len(selectors)
+        direct: list[tuple[int, str]] = []
+        wanted: dict[str, list[tuple[int, TreePath]]] = {}
         for index, selector in enumerate(selectors):
-            if selector.path:  # checked above
-                if (root := roots[selector.revision]) is not None:
-                    by_tree.setdefault(root, []).append(index)
-            elif (info := objects[selector.revision]) is not None:
-                entries[index] = TreeEntry(ROOT, _PLAIN_MODE, info.oid)
-        for tree, indices in by_tree.items():
-            found = await self._trees.find(read.key, tree, [TreePath(selectors[i].path) for i in indices])
-            for index, entry in zip(indices, found, strict=True):
-                entries[index] = entry if entry is not None and entry.kind.is_blob else None
-        described = iter(await self._trees.describe(read.key, [one for one in entries if one is not None], lfs=True))
-        return [
-            None if entry is None else _Blob(next(described), bool(selector.path))
-            for entry, selector in zip(entries, selectors, strict=True)
-        ]
+            revision = selector.revision
+            if raw_path := selector.path:
+                wanted.setdefault(revision, []).append((index, parse_tree_path(raw_path)))
+            else:
+                direct.append((index, revision))
+            if index % SELECTORS_A_TURN == 0:
+                await asyncio.sleep(0)
+        places: list[int] = []
+        entries: list[TreeEntry] = []
+        objects = await self._objects(read, [revision for _, revision in direct])
+        for index, revision in direct:
+            if (info := objects[revision]) is not None:
+                places.append(index)
+                entries.append(TreeEntry(ROOT, _PLAIN_MODE, info.oid))
+        for tree, pairs in (await self._by_tree(read, wanted)).items():
+            found = await self._trees.find(read.key, tree, [path for _, path in pairs])
+            await asyncio.sleep(0)
+            for (index, _), entry in zip(pairs, found, strict=True):
+                if entry is not None and entry.kind.is_blob:
+                    places.append(index)
+                    entries.append(entry)
+        described = await self._trees.describe(read.key, entries, lfs=True)
+        await asyncio.sleep(0)
+        blobs: list[_Blob | None] = [None] * len(selectors)
+        for index, entry in zip(places, described, strict=True):
+            blobs[index] = _Blob(entry, entry.path != ROOT)
+        return blobs
 
     async def _objects(self, read: ObjectRead, revisions: Sequence[str]) -> dict[str, ObjectInfo | None]:
         """The blob that each revision names; ids are looked up together, names one by one."""
@@ -206,10 +218,16 @@ class BlobStreams:
             name: info if info is not None and info.kind is ObjectKind.BLOB else None for name, info in found.items()
         }
 
-    async def _roots(self, read: ObjectRead, wanted: Mapping[str, Sequence[TreePath]]) -> dict[str, ObjectId | None]:
-        """The tree that each revision leads to; its paths will be asked for."""
-        found = {name: await _resolved(read, name, ObjectKind.TREE, ahead_of(paths)) for name, paths in wanted.items()}
-        return {name: None if info is None else info.oid for name, info in found.items()}
+    async def _by_tree(
+        self, read: ObjectRead, wanted: Mapping[str, Sequence[tuple[int, TreePath]]]
+    ) -> dict[ObjectId, list[tuple[int, TreePath]]]:
+        """Paths with their places by the tree they are to be found in, where their revision leads to one."""
+        by_tree: dict[ObjectId, list[tuple[int, TreePath]]] = {}
+        for revision, pairs in wanted.items():
+            root = await _resolved(read, revision, ObjectKind.TREE, ahead_of([path for _, path in pairs]))
+            if root is not None:
+                by_tree.setdefault(root.oid, []).extend(pairs)
+        return by_tree
 
 
 def ahead_of(paths: Sequence[TreePath]) -> TreeAhead:

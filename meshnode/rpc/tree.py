@@ -34,9 +34,11 @@ PAGE_BYTES_MAX: Final = 3 << 20
 ENTRY_BYTES: Final = 190
 """What an entry takes beside its path at most: an id of sha256, an LFS pointer, numbers."""
 PATHS_MAX: Final = 1_000
+RESULTS_A_TURN: Final = 250
+"""Paths told of before others get their turn: about 1 ms."""
 NAMES_MAX: Final = 100
-SLICE: Final = 2_000
-"""Entries turned into bytes before others get their turn: about 0.4 ms."""
+SLICE: Final = 500
+"""Entries turned into bytes before others get their turn; with those of one run more about 1 ms."""
 
 _ROUTE: Final = Route("repository")
 _TOKEN: Final = re.compile(r"([0-9a-f]+):([0-9a-f]{8}):([0-9]{1,8}(?:\.[0-9]{1,8})*)\Z")
@@ -139,13 +141,12 @@ class TreeServicer:
                 entries = await self._trees.find(read.key, tree, paths)
                 there = [entry for entry in entries if entry is not None]
                 described = iter(await self._trees.describe(read.key, there, lfs=True))
-                return tree_pb2.StatResponse(
-                    results=[
-                        tree_pb2.StatResult(path=path, entry=None if entry is None else entry_message(next(described)))
-                        for path, entry in zip(paths, entries, strict=True)
-                    ],
-                    tree_oid=tree,
-                )
+                answer = tree_pb2.StatResponse(tree_oid=tree)
+                for number, (path, entry) in enumerate(zip(paths, entries, strict=True), start=1):
+                    answer.results.add(path=path, entry=None if entry is None else entry_message(next(described)))
+                    if number % RESULTS_A_TURN == 0:
+                        await asyncio.sleep(0)
+                return answer
 
             body = await read.cached(("tree/stat", tree, tuple(paths)), make)
             return body + tree_pb2.StatResponse(position=read.position).SerializeToString()
