@@ -8,15 +8,19 @@ Source: git's tree.c and `verify_path`; gitrevisions(7) for what "./" would mean
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NewType
 
-from meshnode.base.errors import InvalidRequest
+from meshnode.base.errors import InvalidRequest, TooLarge
 
 TreePath = NewType("TreePath", bytes)
 """Parts joined by "/", from the root of a tree; b"" is the root."""
 
 PATH_BYTES_MAX: Final = 4_096
 """PATH_MAX of Linux: what is longer cannot be checked out."""
+
+DIRECTORIES_MAX: Final = 10_000
+"""Directories above all paths of one question."""
 
 ROOT: Final = TreePath(b"")
 
@@ -35,6 +39,23 @@ def parse_tree_path(raw: bytes) -> TreePath:
             "path must be parts joined by '/', none of them empty, '.' or '..'", path=repr(raw[:200])[2:-1]
         )
     return TreePath(raw)
+
+
+def directories_above(paths: Iterable[TreePath]) -> list[TreePath]:
+    """The directories that lead to some paths, the root among them, in byte order.
+
+    Raises:
+        TooLarge: they are more than 10,000.
+    """
+    found = {ROOT}
+    for path in paths:
+        parent = TreePath(path.rpartition(b"/")[0])
+        while parent not in found:
+            found.add(parent)
+            parent = TreePath(parent.rpartition(b"/")[0])
+        if len(found) > DIRECTORIES_MAX:
+            raise TooLarge("paths lie in too many directories", directories_max=DIRECTORIES_MAX)
+    return sorted(found)
 
 
 def shown(path: bytes) -> str:

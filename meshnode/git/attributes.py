@@ -21,15 +21,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from meshnode.base.errors import InvalidRequest, TooLarge
-from meshnode.base.paths import TreePath
+from meshnode.base.errors import InvalidRequest
+from meshnode.base.paths import TreePath, directories_above
 from meshnode.core.round import ReplicaKey
 from meshnode.git.disk import on_disk
 from meshnode.git.queries import Queries
 from meshnode.ports import Attribute, EntryKind, TreeEntry
 
-DIRECTORIES_MAX: Final = 10_000
-"""Directories above all paths of one question."""
 DEADLINE_MS: Final = 30_000
 _FILE: Final = b".gitattributes"
 _NAME: Final = re.compile(r"[A-Za-z0-9_.][-A-Za-z0-9_.]{0,199}\Z")
@@ -81,15 +79,7 @@ def _has_own_attributes(queries: Queries, key: ReplicaKey) -> bool:
 
 
 def _files_above(paths: Sequence[TreePath]) -> list[TreePath]:
-    directories = {b""}
-    for path in paths:
-        parent = path.rpartition(b"/")[0]
-        while parent not in directories:
-            directories.add(parent)
-            parent = parent.rpartition(b"/")[0]
-        if len(directories) > DIRECTORIES_MAX:
-            raise TooLarge("paths lie in too many directories", directories_max=DIRECTORIES_MAX)
-    return [TreePath(directory + b"/" + _FILE if directory else _FILE) for directory in sorted(directories)]
+    return [TreePath(above + b"/" + _FILE if above else _FILE) for above in directories_above(paths)]
 
 
 @asynccontextmanager

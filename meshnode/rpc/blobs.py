@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Final, NamedTuple
 
 from meshnode.base.errors import Corrupt, InvalidRequest, NotFound, TooLarge
@@ -93,8 +93,11 @@ class BlobStreams:
         if not 1 <= len(selectors) <= BLOBS_MAX:
             raise InvalidRequest("number of blobs is out of range", count=len(selectors), count_max=BLOBS_MAX)
         bytes_max = request.bytes_max if request.HasField("bytes_max") else None
-        async with self._object_reads.open(request.repository, request.consistency) as read:
-            blobs = await self._found(read, selectors)
+        asked = await _asked(selectors)
+        revision = next(iter(asked.by_path), None)
+        first = None if revision is None else First(revision, ObjectKind.TREE, ahead_of(asked.paths(revision)))
+        async with self._object_reads.open(request.repository, request.consistency, first=first) as read:
+            blobs = await self._found(read, asked)
             ahead: dict[ObjectId, bytes] = {}
             message = tree_pb2.GetBlobsResponse(position=read.position)
             size = 0
@@ -173,26 +176,16 @@ class BlobStreams:
         (described,) = await self._trees.describe(read.key, [entry], lfs=True)
         return _Blob(described, path != ROOT)
 
-    async def _found(self, read: ObjectRead, selectors: Sequence[tree_pb2.BlobSelector]) -> list[_Blob | None]:
+    async def _found(self, read: ObjectRead, asked: _Asked) -> list[_Blob | None]:
         """The blobs asked for; None for what leads nowhere or to something else."""
-        direct: list[tuple[int, str]] = []
-        wanted: dict[str, list[tuple[int, TreePath]]] = {}
-        for index, selector in enumerate(selectors):
-            revision = selector.revision
-            if raw_path := selector.path:
-                wanted.setdefault(revision, []).append((index, parse_tree_path(raw_path)))
-            else:
-                direct.append((index, revision))
-            if index % SELECTORS_A_TURN == 0:
-                await asyncio.sleep(0)
         places: list[int] = []
         entries: list[TreeEntry] = []
-        objects = await self._objects(read, [revision for _, revision in direct])
-        for index, revision in direct:
+        objects = await self._objects(read, [revision for _, revision in asked.direct])
+        for index, revision in asked.direct:
             if (info := objects[revision]) is not None:
                 places.append(index)
                 entries.append(TreeEntry(ROOT, _PLAIN_MODE, info.oid))
-        for tree, pairs in (await self._by_tree(read, wanted)).items():
+        for tree, pairs in (await self._by_tree(read, asked)).items():
             found = await self._trees.find(read.key, tree, [path for _, path in pairs])
             await asyncio.sleep(0)
             for (index, _), entry in zip(pairs, found, strict=True):
@@ -201,7 +194,7 @@ class BlobStreams:
                     entries.append(entry)
         described = await self._trees.describe(read.key, entries, lfs=True)
         await asyncio.sleep(0)
-        blobs: list[_Blob | None] = [None] * len(selectors)
+        blobs: list[_Blob | None] = [None] * asked.total
         for index, entry in zip(places, described, strict=True):
             blobs[index] = _Blob(entry, entry.path != ROOT)
         return blobs
@@ -218,16 +211,42 @@ class BlobStreams:
             name: info if info is not None and info.kind is ObjectKind.BLOB else None for name, info in found.items()
         }
 
-    async def _by_tree(
-        self, read: ObjectRead, wanted: Mapping[str, Sequence[tuple[int, TreePath]]]
-    ) -> dict[ObjectId, list[tuple[int, TreePath]]]:
+    async def _by_tree(self, read: ObjectRead, asked: _Asked) -> dict[ObjectId, list[tuple[int, TreePath]]]:
         """Paths with their places by the tree they are to be found in, where their revision leads to one."""
         by_tree: dict[ObjectId, list[tuple[int, TreePath]]] = {}
-        for revision, pairs in wanted.items():
-            root = await _resolved(read, revision, ObjectKind.TREE, ahead_of([path for _, path in pairs]))
+        for revision, pairs in asked.by_path.items():
+            root = await _resolved(read, revision, ObjectKind.TREE, ahead_of(asked.paths(revision)))
             if root is not None:
                 by_tree.setdefault(root.oid, []).extend(pairs)
         return by_tree
+
+
+class _Asked(NamedTuple):
+    """The blobs of a request, each with its place in it."""
+
+    total: int
+    direct: list[tuple[int, str]]
+    """By revisions that lead to blobs themselves."""
+    by_path: dict[str, list[tuple[int, TreePath]]]
+    """By paths, for each revision."""
+
+    def paths(self, revision: str) -> list[TreePath]:
+        """Those of one revision."""
+        return [path for _, path in self.by_path[revision]]
+
+
+async def _asked(selectors: Sequence[tree_pb2.BlobSelector]) -> _Asked:
+    """What is asked for. Raises InvalidRequest."""
+    asked = _Asked(len(selectors), [], {})
+    for index, selector in enumerate(selectors):
+        revision = selector.revision
+        if raw_path := selector.path:
+            asked.by_path.setdefault(revision, []).append((index, parse_tree_path(raw_path)))
+        else:
+            asked.direct.append((index, revision))
+        if index % SELECTORS_A_TURN == 0:
+            await asyncio.sleep(0)
+    return asked
 
 
 def ahead_of(paths: Sequence[TreePath]) -> TreeAhead:

@@ -14,7 +14,7 @@ from typing import Final
 
 from meshnode.base.errors import InvalidRequest, NotFound
 from meshnode.base.ids import Generation, ObjectId, parse_object_id
-from meshnode.base.paths import ROOT, TreePath, name_in, parse_tree_path, shown
+from meshnode.base.paths import ROOT, TreePath, directories_above, name_in, parse_tree_path, shown
 from meshnode.ports import EntryKind, ObjectKind, TreeAhead, TreeRun, Trees
 from meshnode.rpc.blobs import BlobStreams, ahead_of
 from meshnode.rpc.call import Answer, Call, closing, first_message
@@ -158,9 +158,9 @@ class TreeServicer:
         names = list(request.names)
         if len(names) > NAMES_MAX:
             raise InvalidRequest("too many attributes in one request", count=len(names), count_max=NAMES_MAX)
-        first = First(request.revision, ObjectKind.TREE)
+        first = First(request.revision, ObjectKind.TREE, TreeAhead(trees=directories_above(paths)))
         async with self._object_reads.open(request.repository, request.consistency, first=first) as read:
-            tree = (await read.resolve(request.revision, ObjectKind.TREE)).oid
+            tree = (await read.resolve(*first[:2], ahead=first.ahead)).oid
 
             async def make() -> tree_pb2.GetAttributesResponse:
                 answers = await self._trees.attributes(read.key, tree, paths, names)
