@@ -12,7 +12,7 @@ from meshnode.base.paths import ROOT, TreePath, parse_tree_path, shown
 from meshnode.ports import BlameHunk, BlameOptions, CommitSources, ObjectKind, TreeAhead, TreeEntry
 from meshnode.rpc.call import Answer, Call, closing
 from meshnode.rpc.commit_names import find_commits, resolve_all
-from meshnode.rpc.object_reads import ObjectRead, ObjectReads
+from meshnode.rpc.object_reads import First, ObjectRead, ObjectReads
 from meshnode.v1 import commit_pb2
 from meshnode.wire.commits import commit_message
 
@@ -52,8 +52,9 @@ class BlameAnswers:
             raise InvalidRequest("copies are detected in 3 degrees", detect_copies=request.detect_copies)
         parent = TreePath(path.rpartition(b"/")[0])
         ahead = TreeAhead(entries=[path], trees=list(dict.fromkeys((ROOT, parent))))
-        async with self._object_reads.open(request.repository, request.consistency) as read:
-            commit = (await read.resolve(request.revision, ObjectKind.COMMIT, ahead=ahead)).oid
+        asked_first = First(request.revision, ObjectKind.COMMIT, ahead)
+        async with self._object_reads.open(request.repository, request.consistency, first=asked_first) as read:
+            commit = (await read.resolve(*asked_first[:2], ahead=ahead)).oid
             options = BlameOptions(
                 ranges=ranges,
                 ignored=await self._ignored(read, commit, request),

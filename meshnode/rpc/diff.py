@@ -13,7 +13,7 @@ from typing import Any, Final
 from meshnode.base.errors import InvalidRequest, MeshError
 from meshnode.base.ids import ObjectId
 from meshnode.core.round import ReplicaKey
-from meshnode.ports import BegunDiff, Detection, DiffOptions, DiffPart, Diffs, DiffSummary, ObjectKind
+from meshnode.ports import BegunDiff, BegunLookUp, Detection, DiffOptions, DiffPart, Diffs, DiffSummary, ObjectKind
 from meshnode.rpc.call import Answer, Call, closing, first_message
 from meshnode.rpc.diff_sides import IS_ID, SideFinder, Sides
 from meshnode.rpc.forward import Forwarder, Route
@@ -92,9 +92,11 @@ class DiffServicer:
 
     async def _diff(self, request: diff_pb2.DiffRequest, _: Call) -> AsyncIterator[Answer]:
         options, limits = options_of(request.options), limits_of(request.limits)
-        key, begun = self._begin(request, options)
+        key, begun, looked_up = self._begin(request, options)
         try:
             async with self._object_reads.open(request.repository, request.consistency) as read:
+                if looked_up is not None:
+                    await looked_up.finish()
                 await self._sides.read_ahead(read, [request.comparison])
                 sides = await self._sides.one(read, request.comparison)
                 head = diff_pb2.DiffResponse(position=read.position, sides=sides.message()).SerializeToString()
@@ -118,22 +120,26 @@ class DiffServicer:
                 if size <= KEPT_BYTES_MAX:
                     read.keep(question, b"".join(kept))
         finally:
-            if begun is not None:
-                await begun.drop()
+            for unwanted in (begun, looked_up):
+                if unwanted is not None:
+                    await unwanted.drop()
 
-    def _begin(self, request: diff_pb2.DiffRequest, options: DiffOptions) -> tuple[ReplicaKey | None, BegunDiff | None]:
-        """Have git begin with the diff of a commit that is named by its id, while it is found out what may be told.
+    def _begin(
+        self, request: diff_pb2.DiffRequest, options: DiffOptions
+    ) -> tuple[ReplicaKey | None, BegunDiff | None, BegunLookUp | None]:
+        """Have git begin with a commit that is named by its id, while it is found out what may be told: its diff, its trees.
 
         Git's work and all that is asked before its answer is wanted take about the same time.
         """
         key = self._object_reads.likely_key(request.repository)
         change = request.comparison.commit
         if key is None or change.parent > 1 or change.against_empty_tree or not IS_ID.match(change.revision):
-            return key, None
+            return key, None, None
         sides = self._sides.recall(key.repository, change)
         if sides is not None and self._object_reads.known(key.repository, _question(sides, request)) is not None:
-            return key, None
-        return key, self._diffs.begin(key, ObjectId(change.revision), options, is_counted=request.stats_only)
+            return key, None, None
+        begun = self._diffs.begin(key, ObjectId(change.revision), options, is_counted=request.stats_only)
+        return key, begun, self._sides.begin(self._object_reads.objects, key, change)
 
     async def _raw_diff(self, request: diff_pb2.RawDiffRequest, _: Call) -> AsyncIterator[Answer]:
         options = options_of(request.options)

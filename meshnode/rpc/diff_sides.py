@@ -14,7 +14,8 @@ from typing import Final
 
 from meshnode.base.errors import InvalidRequest, MeshError, NotFound
 from meshnode.base.ids import ObjectId, RepositoryId, empty_tree
-from meshnode.ports import Ancestry, Commits, MergeBaseKind, ObjectKind, RawObject
+from meshnode.core.round import ReplicaKey
+from meshnode.ports import Ahead, Ancestry, BegunLookUp, Commits, MergeBaseKind, ObjectKind, Objects, RawObject
 from meshnode.rpc.object_reads import ObjectRead
 from meshnode.v1 import diff_pb2
 
@@ -61,6 +62,15 @@ class SideFinder:
         self._links: OrderedDict[tuple[RepositoryId, str], Links] = OrderedDict()
         """Commits met lately: what a commit says follows from its id."""
 
+    def begin(self, objects: Objects, key: ReplicaKey, change: diff_pb2.CommitChange) -> BegunLookUp | None:
+        """Ask for a commit that is named by its id, and for its first parent, without waiting."""
+        commit = self._links.get((key.repository, change.revision))
+        if commit is None:
+            return objects.begin(key, [change.revision], ahead=Ahead((), [change.revision, f"{change.revision}^1"]))
+        if not commit.parents or (key.repository, commit.parents[0]) in self._links:
+            return None
+        return objects.begin(key, commit.parents[:1], ahead=Ahead((), commit.parents[:1]))
+
     async def read_ahead(self, read: ObjectRead, comparisons: Sequence[diff_pb2.Comparison]) -> None:
         """Have the commits of many changes in memory by one question, where they are named by their ids."""
         names: list[str] = []
@@ -81,10 +91,12 @@ class SideFinder:
                 self._keep(read, raw)
 
     def recall(self, repository: RepositoryId, change: diff_pb2.CommitChange) -> Sides | None:
-        """The sides of a commit and its first parent, where both were met lately."""
+        """The sides of a commit that is named by its id and its first parent, where both were met lately."""
         commit = self._links.get((repository, change.revision))
-        parent = None if commit is None or not commit.parents else self._links.get((repository, commit.parents[0]))
-        return None if commit is None or parent is None else Sides(parent.tree, commit.tree, parent=1)
+        if commit is None or not commit.parents or change.parent > 1 or change.against_empty_tree:
+            return None
+        parent = self._links.get((repository, commit.parents[0]))
+        return None if parent is None else Sides(parent.tree, commit.tree, parent=1)
 
     async def one(self, read: ObjectRead, comparison: diff_pb2.Comparison) -> Sides:
         """The sides of a comparison.
@@ -93,6 +105,9 @@ class SideFinder:
             InvalidRequest: it names nothing, or a parent that the commit has not (field `parents`).
             NotFound: a revision leads nowhere, or there is no merge base.
         """
+        recalled = self.recall(read.key.repository, comparison.commit)
+        if recalled is not None:
+            return recalled
         match comparison.WhichOneof("sides"):
             case "pair":
                 return await self._pair(read, comparison.pair)
