@@ -85,7 +85,7 @@ class GitMerges:
         self, base: ObjectId | None, ours: ObjectId, theirs: ObjectId, favour: Favour = Favour.NONE
     ) -> MergedTree:
         """Merge what was done to `base` (None: an empty tree) into `ours`."""
-        near = await merge_trees(base, ours, theirs, self.workshop.read_trees, self.workshop.object_format)
+        near = await merge_trees(base, ours, theirs, self.workshop.read_all, self.workshop.object_format)
         if near is not None:
             return await self._kept(near)
         if base is None:
@@ -118,10 +118,10 @@ class GitMerges:
     # ------------------------------------------------------------ inside
 
     async def _kept(self, merged: MergedTrees) -> MergedTree:
-        """A merge that was made in memory, with its trees in the workshop."""
+        """A merge that was made in memory, with its objects in the workshop."""
         if merged.contents:
-            await self.workshop.write_trees(merged.contents)
-        return MergedTree(tree=merged.tree)
+            await self.workshop.write_all(merged.contents)
+        return merged.result
 
     async def _stand_in(self, tree: ObjectId, parents: Sequence[ObjectId]) -> ObjectId:
         return await self.workshop.write_commit(

@@ -40,13 +40,13 @@ async def merge_near(
         case MergeRelation.UNRELATED:
             return NearMerge(relation)
         case MergeRelation.CONTAINED:
-            return NearMerge(relation, MergedTrees(commits.tree(ours), []))
+            return NearMerge(relation, MergedTrees(commits.tree(ours)))
         case MergeRelation.AHEAD:
-            return NearMerge(relation, MergedTrees(commits.tree(theirs), []))
+            return NearMerge(relation, MergedTrees(commits.tree(theirs)))
 
-    async def read(oids: Sequence[ObjectId]) -> list[bytes | None]:
+    async def read(oids: Sequence[ObjectId], kind: ObjectKind) -> list[bytes | None]:
         found = await objects.read(key, oids, bytes_max=LEVEL_BYTES_MAX)
-        return [None if raw is None or raw.info.kind is not ObjectKind.TREE else raw.data for raw in found]
+        return [None if raw is None or raw.info.kind is not kind else raw.data for raw in found]
 
     base_tree, our_tree, their_tree = (commits.tree(oid) for oid in (bases[0], ours, theirs))
     return NearMerge(relation, await merge_trees(base_tree, our_tree, their_tree, read, object_format))

@@ -56,7 +56,7 @@ class GitMergePreviews:
             is_wanted = relation is not MergeRelation.UNRELATED or is_unrelated_allowed
             return MergePreview(relation, merged if is_wanted else None)
         if near.merged is not None:
-            return MergePreview(near.relation, MergedTree(tree=near.merged.tree))
+            return MergePreview(near.relation, near.merged.result)
         if near.relation is MergeRelation.UNRELATED and not is_unrelated_allowed:
             return MergePreview(near.relation, None)
         return MergePreview(near.relation, await self._merge_by_git(key, object_format, ours, theirs, favour))

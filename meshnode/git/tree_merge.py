@@ -1,8 +1,9 @@
-r"""Merges three trees in memory where every path has changed on one side at most; anything else is left to git.
+r"""Merges three trees in memory where the sides' changes keep apart; anything else is left to git.
 
     base  a b c/      one entry:  changed on neither side or on one   that side's
     ours  a B c/                  a directory, changed on both        the same question one level below
-    theirs A b c/                 anything else                       None: git merges contents, finds renames, tells conflicts
+    theirs A b c/                 a file, changed on both             its text, where they kept apart (`git/text_merge.py`)
+                                  anything else                       None: git merges, finds renames, tells conflicts
 
 A side that left a directory alone has nothing in it that the other side could meet, so of such a directory not even
 the tree is read. What remains is what git's renames could make of a merge whose paths all agree. By its rules:
@@ -33,7 +34,8 @@ from typing import Final, TypeVar
 from meshnode.base.errors import MeshError
 from meshnode.base.ids import ObjectId, empty_tree
 from meshnode.git.loose import object_id
-from meshnode.ports import ObjectKind
+from meshnode.git.text_merge import merge_text
+from meshnode.ports import MergedTree, MergeNote, ObjectKind
 
 TREES_MAX: Final = 400
 """Trees read for one merge; git's own way costs as much as some hundred of them."""
@@ -42,7 +44,11 @@ LEVEL_BYTES_MAX: Final = 1 << 20
 INLINE_BYTES_MAX: Final = 96 << 10
 """Of trees of one level that are merged without a thread: about 2,500 entries, 1 ms."""
 
+TEXTS_MAX: Final = 16
+"""Files whose contents are merged; git's own way costs as much as some tens of them."""
+
 _TREE: Final = b"40000"
+_TEXT_MODES: Final = {b"100644", b"100755"}
 _MODES: Final = {b"100644", b"100755", b"120000", b"160000", _TREE}
 _ENTRY: Final = {size: re.compile(rb"([0-7]+) ([^\0]+)\0(.{%d})" % size, re.DOTALL) for size in (20, 32)}
 _EMPTY: Final = {len(oid) // 2: bytes.fromhex(oid) for oid in map(empty_tree, ("sha1", "sha256"))}
@@ -52,8 +58,8 @@ _FRAME: Final = 2
 
 T = TypeVar("T")
 
-ReadTrees = Callable[[Sequence[ObjectId]], Awaitable[Sequence[bytes | None]]]
-"""The content of each tree, in order; None of what cannot be read."""
+Read = Callable[[Sequence[ObjectId], ObjectKind], Awaitable[Sequence[bytes | None]]]
+"""The content of each object of a kind, in order; None of what cannot be read."""
 Entry = tuple[bytes, bytes]
 """Mode and id."""
 Entries = dict[bytes, Entry]
@@ -66,14 +72,36 @@ class MergedTrees:
     """A merge without conflicts."""
 
     tree: ObjectId
-    contents: list[bytes]
-    """Trees that are new, each after those it holds."""
+    contents: Sequence[tuple[ObjectKind, bytes]] = ()
+    """Blobs and trees that are new, each tree after what it holds."""
+    texts: Sequence[bytes] = ()
+    """Paths of files whose contents were merged."""
+
+    @property
+    def result(self) -> MergedTree:
+        """The merge as git tells of it."""
+        notes = [
+            MergeNote(kind="Auto-merging", paths=(path,), text=f"Auto-merging {path.decode(errors='replace')}")
+            for path in sorted(self.texts)
+        ]
+        return MergedTree(tree=self.tree, notes=tuple(notes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A file that both sides changed."""
+
+    directory: _Directory
+    name: bytes
+    mode: bytes
+    oids: tuple[ObjectId, ObjectId, ObjectId]
 
 
 @dataclass(slots=True)
 class _Seen:
-    """What would make renames matter."""
+    """What is left to be done, and what would make renames matter."""
 
+    texts: list[_Text] = field(default_factory=list)
     has_added: bool = False
     """Somebody made a file, or may have."""
     has_deleted: bool = False
@@ -91,19 +119,21 @@ class _Directory:
     """A directory that both sides changed."""
 
     sides: Sides
+    path: bytes = b""
+    """With "/" at its end where it is not the root."""
     entries: Entries = field(default_factory=dict)
     """As far as they are settled."""
     below: dict[bytes, _Directory] = field(default_factory=dict)
 
 
 async def merge_trees(
-    base: ObjectId | None, ours: ObjectId, theirs: ObjectId, read: ReadTrees, object_format: str
+    base: ObjectId | None, ours: ObjectId, theirs: ObjectId, read: Read, object_format: str
 ) -> MergedTrees | None:
     """Do to `ours` what `theirs` did to `base` (None: an empty tree); None where only git can tell what comes of it."""
     if theirs == base:
-        return MergedTrees(ours, [])
+        return MergedTrees(ours)
     if ours == base:
-        return MergedTrees(theirs, [])
+        return MergedTrees(theirs)
     seen = _Seen()
     root = _Directory((base, ours, theirs))
     levels = [[root]]
@@ -116,7 +146,7 @@ async def merge_trees(
             return None
         trees: dict[ObjectId | None, bytes] = {None: b""}
         try:
-            found = await read(wanted)
+            found = await read(wanted, ObjectKind.TREE)
         except MeshError:  # whatever is wrong, git says it better
             return None
         for oid, data in zip(wanted, found, strict=True):
@@ -130,9 +160,32 @@ async def merge_trees(
         if not await _in_background(_settle_level, levels[-1], trees, seen, size=size):
             return None
         levels.append([below for one in levels[-1] for below in one.below.values()])
-    if seen.may_be_renamed:
+    if seen.may_be_renamed or len(seen.texts) > TEXTS_MAX:
         return None
-    return await _in_background(_written, levels, object_format, size=size_max)
+    blobs: list[bytes] = []
+    for text in seen.texts:
+        blob = await _merge_text(text, read, object_format)
+        if blob is None:
+            return None
+        blobs.append(blob)
+    tree, trees_made = await _in_background(_written, levels, object_format, size=size_max)
+    contents = [*((ObjectKind.BLOB, blob) for blob in blobs), *((ObjectKind.TREE, data) for data in trees_made)]
+    return MergedTrees(tree, contents, [text.directory.path + text.name for text in seen.texts])
+
+
+async def _merge_text(text: _Text, read: Read, object_format: str) -> bytes | None:
+    """Merge a file's contents into its directory; None where only git can."""
+    try:
+        base, ours, theirs = await read(text.oids, ObjectKind.BLOB)
+    except MeshError:  # whatever is wrong, git says it better
+        return None
+    if base is None or ours is None or theirs is None:
+        return None
+    merged = await _in_background(merge_text, base, ours, theirs, size=len(base) + len(ours) + len(theirs))
+    if merged is not None:
+        oid = object_id(object_format, ObjectKind.BLOB, merged)
+        text.directory.entries[text.name] = text.mode, bytes.fromhex(oid)
+    return merged
 
 
 def _settle_level(level: Sequence[_Directory], trees: Mapping[ObjectId | None, bytes], seen: _Seen) -> bool:
@@ -159,8 +212,11 @@ def _settle(directory: _Directory, trees: Sequence[bytes], seen: _Seen) -> bool:
     for name in by_ours & by_theirs:
         old, own, other = base.get(name), ours.get(name), theirs.get(name)
         if own is not None and other is not None and own[0] == other[0] == _TREE and (old is None or old[0] == _TREE):
-            directory.below[name] = _Directory((old and _oid(old), _oid(own), _oid(other)))
+            sides = old and _oid(old), _oid(own), _oid(other)
+            directory.below[name] = _Directory(sides, directory.path + name + b"/")
             del entries[name]
+        elif old and own and other and own != other and old[0] == own[0] == other[0] and own[0] in _TEXT_MODES:
+            seen.texts.append(_Text(directory, name, own[0], (_oid(old), _oid(own), _oid(other))))
         elif own != other or not _note_same(old, own, seen):
             return False
     directory.entries = entries
@@ -189,8 +245,8 @@ def _note_same(old: Entry | None, new: Entry | None, seen: _Seen) -> bool:
     return old is None or new is None or (old[0] == _TREE) is (new[0] == _TREE)
 
 
-def _written(levels: Sequence[Sequence[_Directory]], object_format: str) -> MergedTrees:
-    """The directories as git writes them, deepest first."""
+def _written(levels: Sequence[Sequence[_Directory]], object_format: str) -> tuple[ObjectId, list[bytes]]:
+    """The root's id, and the new directories as git writes them, deepest first."""
     contents: list[bytes] = []
     oids: dict[int, ObjectId] = {}
     for level in reversed(levels):
@@ -204,7 +260,7 @@ def _written(levels: Sequence[Sequence[_Directory]], object_format: str) -> Merg
             oid = oids[id(one)] = object_id(object_format, ObjectKind.TREE, data)
             if oid not in one.sides:
                 contents.append(data)
-    return MergedTrees(oids[id(levels[0][0])], contents)
+    return oids[id(levels[0][0])], contents
 
 
 def _parse(data: bytes, oid_bytes: int) -> Entries | None:

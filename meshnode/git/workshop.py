@@ -222,7 +222,7 @@ class GitWorkshop:
             await edits.start(base)
         for action in actions:
             await edits.do(action)
-        return await edits.write(self.write_trees)
+        return await edits.write(self._write_trees)
 
     async def write_commit(self, commit: NewCommit) -> ObjectId:
         """Write a commit. Raises InvalidRequest."""
@@ -240,24 +240,23 @@ class GitWorkshop:
         """Write a blob that git made here."""
         return await self._write(ObjectKind.BLOB, data)
 
-    async def write_trees(self, contents: Sequence[bytes]) -> list[ObjectId]:
-        """Write trees; their ids, in order."""
-        oids = await on_disk(
-            write_loose, self._own_objects, self.object_format, [(ObjectKind.TREE, content) for content in contents]
-        )
+    async def write_all(self, contents: Sequence[tuple[ObjectKind, bytes]]) -> list[ObjectId]:
+        """Write objects; their ids, in order."""
+        oids = await on_disk(write_loose, self._own_objects, self.object_format, contents)
         if sum(map(len, self._trees.values())) > TREES_BYTES_MAX:
             self._trees.clear()
-        self._trees.update(zip(oids, contents, strict=True))
+        made = zip(oids, contents, strict=True)
+        self._trees.update({oid: data for oid, (kind, data) in made if kind is ObjectKind.TREE})
         return oids
 
-    async def read_trees(self, oids: Sequence[ObjectId]) -> list[bytes | None]:
-        """The content of the trees of one level, in order; None of what is none or not there. Raises TooLarge."""
-        found = {oid: self._trees[oid] for oid in oids if oid in self._trees}
+    async def read_all(self, oids: Sequence[ObjectId], kind: ObjectKind) -> list[bytes | None]:
+        """The content of each object of a kind, in order; None of what is none or not there. Raises TooLarge."""
+        found = {oid: self._trees[oid] for oid in oids if oid in self._trees and kind is ObjectKind.TREE}
         others = [oid for oid in oids if oid not in found]
         raws = await self.objects.read(self.key, others, bytes_max=LEVEL_BYTES_MAX)
         for oid, raw in zip(others, raws, strict=True):
             own = await on_disk(read_loose, self._own_objects, oid) if raw is None else (raw.info.kind, raw.data)
-            if own is not None and own[0] is ObjectKind.TREE:
+            if own is not None and own[0] is kind:
                 found[oid] = own[1]
         return [found.get(oid) for oid in oids]
 
@@ -323,6 +322,9 @@ class GitWorkshop:
     async def _write(self, kind: ObjectKind, data: bytes) -> ObjectId:
         (oid,) = await on_disk(write_loose, self._own_objects, self.object_format, [(kind, data)])
         return oid
+
+    async def _write_trees(self, contents: Sequence[bytes]) -> list[ObjectId]:
+        return await self.write_all([(ObjectKind.TREE, content) for content in contents])
 
     async def _read_tree(self, oid: ObjectId) -> bytes:
         try:

@@ -28,8 +28,9 @@ _SIDES = 6 * (_ROUNDS + 2)
 _ADA = operation_pb2.Person(name="Ada", email="ada@example.org", seconds=1_600_000_000)
 _ITEMS = 100
 _EDITED = "edited"
+_AROUND = "around"
 _LINES_MIN = 20
-"""Of a file whose first and last line are changed on two branches: git merges the two."""
+"""Of a file that several branches change."""
 
 
 def measure(bench: Bench) -> None:
@@ -50,20 +51,20 @@ def measure(bench: Bench) -> None:
 
 
 def _make_sides(clone: Path) -> list[str]:
-    """Branches of one commit each, beside main: a new file, and the last line of one that main has not changed since.
+    """Branches of one commit each, beside main: a new file, and the middle line of one that main has not changed since.
 
-    The branch `edited` changes that file's first line.
+    The branch `edited` changes that file's first line, `around` its first and its last.
     """
     git("switch", "--quiet", "--detach", "main~5", cwd=clone)
     path = _unchanged_file(clone)
     lines = path.read_text().splitlines()
     names = [f"side-{number}" for number in range(_SIDES)]
-    for name in (_EDITED, *names):
+    middle = len(lines) // 2
+    texts = {_EDITED: [_EDITED, *lines[1:], ""], _AROUND: [_AROUND, *lines[1:-1], _AROUND, ""]}
+    for name in (*texts, *names):
         git("switch", "--quiet", "-c", name, "main~5", cwd=clone)
-        if name == _EDITED:
-            path.write_text("\n".join([name, *lines[1:], ""]))
-        else:
-            path.write_text("\n".join([*lines[:-1], name, ""]))
+        path.write_text("\n".join(texts.get(name, [*lines[:middle], name, *lines[middle + 1 :], ""])))
+        if name not in texts:
             (clone / name).write_text(f"{name}\n")
         git("add", ".", cwd=clone)
         git("commit", "--quiet", "-m", name, cwd=clone)
@@ -209,6 +210,7 @@ def _reads(bench: Bench, api: Api, source: Path) -> None:
 
     preview_row("preview a merge", "main")
     preview_row("preview a merge of a file that both changed", _EDITED)
+    preview_row("preview a merge that needs git", _AROUND)
     row("100 blobs by path", blobs, blobs_locally)
     row("attributes of 100 paths", attributes, attributes_locally)
     row("changed paths of 100 commits", changed, changed_locally)

@@ -117,6 +117,47 @@ def make_pairs(commits: Commits, count: int) -> Iterator[Pair]:
         yield Pair(tips[0], tips[1], False)
 
 
+def make_texts(commits: Commits, count: int) -> Iterator[Pair]:
+    """Pairs of commits that change one text of few different lines, mostly in different places."""
+    chance = commits.chance
+    for _ in range(count):
+        letters = [f"letter {number}" for number in range(chance.choice([2, 4, 8, 40]))]
+        base = chance.choices(letters, k=chance.randint(1, 40))
+        for _ in range(chance.randint(0, 4)):
+            base.insert(chance.randint(0, len(base)), f"unique {chance.random()}")
+        root = commits.add(_one_text(base), [], 10)
+        cut = chance.randint(0, len(base))
+        is_apart = chance.random() < 0.7
+        sides = []
+        for number in chance.sample([0, 1], k=2):
+            above, below = base[:cut], base[cut:]
+            if not is_apart or number:
+                _change_lines(chance, above, base, letters)
+            if not is_apart or not number:
+                _change_lines(chance, below, base, letters)
+            sides.append(commits.add(_one_text([*above, *below]), [root], 20))
+        yield Pair(sides[0], sides[1], is_apart=False)
+
+
+def _one_text(lines: list[str]) -> Tree:
+    return {"text": (FILE, "".join(f"{line}\n" for line in lines))}
+
+
+def _change_lines(chance: random.Random, lines: list[str], others: list[str], letters: list[str]) -> None:
+    """Change some lines, often to what stands elsewhere too."""
+    for _ in range(chance.randint(1, 3)):
+        start = chance.randint(0, len(lines))
+        end = min(len(lines), start + chance.choice([0, 0, 1, 2, 5]))
+        kind = chance.random()
+        if kind < 0.3:
+            lines[start:end] = []
+        elif kind < 0.6:
+            lines[start:end] = chance.choices(letters, k=chance.randint(1, 4))
+        else:
+            at = chance.randint(0, len(others))
+            lines[start:end] = others[at : at + chance.randint(1, 8)]
+
+
 def _dates(chance: random.Random) -> Iterator[int]:
     seconds = 1_000_000
     is_odd = chance.random() < 0.2

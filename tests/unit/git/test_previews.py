@@ -56,6 +56,8 @@ class Site:
             "newer": {**BASE, "a/newer": (FILE, "newer\n")},
             "top": top,
             "end": end,
+            "outer": {**BASE, "text": (FILE, LINES.replace("line 1\n", "TOP\n").replace("line 18\n", "END\n"))},
+            "middle": {**BASE, "text": (FILE, LINES.replace("line 9\n", "MIDDLE\n"))},
             "other": other,
         }
         for name, tree in sides.items():
@@ -131,7 +133,7 @@ async def test_what_memory_tells_takes_no_place(full_site: Site) -> None:
     assert (await site.preview("new", "unrelated")) == MergePreview(MergeRelation.UNRELATED, None)
     assert site.files() == before
     with pytest.raises(Overloaded, match="too many operations"):
-        await site.preview("top", "end")
+        await site.preview("outer", "middle")
 
 
 @pytest.mark.parametrize(
@@ -139,6 +141,7 @@ async def test_what_memory_tells_takes_no_place(full_site: Site) -> None:
     [
         ("new", "newer", MergeRelation.DIVERGED),
         ("top", "end", MergeRelation.DIVERGED),
+        ("outer", "middle", MergeRelation.DIVERGED),
         ("left", "right", MergeRelation.DIVERGED),
         ("new", "left", MergeRelation.AHEAD),
     ],
@@ -153,6 +156,15 @@ async def test_preview_finds_the_tree_that_git_makes(
     assert found.merged is not None
     assert not found.merged.conflicts
     assert found.merged.tree == site.told(ours, theirs)
+
+
+async def test_preview_tells_which_texts_were_merged_as_git_does(full_site: Site) -> None:
+    found = await full_site.preview("top", "end")
+    assert found.merged is not None
+    assert [(note.kind, note.paths, note.text) for note in found.merged.notes] == [
+        ("Auto-merging", (b"text",), "Auto-merging text")
+    ]
+    assert found.merged.tree == full_site.told("top", "end")
 
 
 async def test_conflict_is_told_and_a_favoured_side_settles_it(site: Site) -> None:
@@ -177,16 +189,17 @@ async def test_unrelated_histories_are_merged_only_where_allowed(site: Site) -> 
 
 
 async def test_damage_is_told_as_damage(site: Site) -> None:
-    blob = git("rev-parse", f"{site.oids['end']}:text", path=site.path).decode().strip()
+    blob = git("rev-parse", f"{site.oids['middle']}:text", path=site.path).decode().strip()
     for pack in (site.path / "objects/pack").glob("*.pack"):
         pack.rename(site.path / "taken")
         git("unpack-objects", "-q", path=site.path, stdin=(site.path / "taken").read_bytes())
     for index in (site.path / "objects/pack").iterdir():
         index.unlink()
     (site.path / "objects" / blob[:2] / blob[2:]).unlink()
-    assert (await site.preview("new", "end")).merged is not None
-    with pytest.raises(Corrupt):
-        await site.preview("top", "end")
+    assert (await site.preview("new", "middle")).merged is not None
+    for ours in ("outer", "top"):
+        with pytest.raises(Corrupt):
+            await site.preview(ours, "middle")
 
 
 async def test_merge_in_a_workshop_leaves_its_trees_there_and_no_commits(site: Site) -> None:
@@ -207,18 +220,24 @@ async def test_merge_in_a_workshop_leaves_its_trees_there_and_no_commits(site: S
 
 async def test_steps_go_on_from_trees_of_the_workshop_whoever_wrote_them(site: Site) -> None:
     base, new, newer = (site.tree(name) for name in ("base", "new", "newer"))
-    top, end = site.tree("top"), site.tree("end")
+    top, end, outer, middle = (site.tree(name) for name in ("top", "end", "outer", "middle"))
     async with site.workshops.open(KEY, site.object_format) as workshop:
         first = (await workshop.merges.merge_trees(base, new, newer)).tree
         second = (await workshop.merges.merge_trees(base, first, top)).tree
         assert loose(workshop) == {"3 tree"}
-        third = await workshop.merges.merge_trees(base, second, end)
+        text = await workshop.merges.merge_trees(base, second, end)
+        assert loose(workshop) == {"1 blob", "4 tree"}
+        assert [note.kind for note in text.notes] == ["Auto-merging"]
+        third = await workshop.merges.merge_trees(base, text.tree, middle)
         assert "3 commit" in loose(workshop)
         assert not third.conflicts
+        assert await workshop.merges.merge_trees(base, outer, middle) == await workshop.merges.merge_trees(
+            base, middle, outer
+        )
         back = (await workshop.merges.merge_trees(newer, third.tree, base)).tree
         names = git("ls-tree", "-r", "--name-only", back, path=workshop.path).split()
         assert names == [b"a/new", b"a/x", b"b/y", b"text"]
-        assert await workshop.read_trees([ObjectId("f" * len(base)), site.oids["base"], base]) == [
+        assert await workshop.read_all([ObjectId("f" * len(base)), site.oids["base"], base], ObjectKind.TREE) == [
             None,
             None,
             await workshop.read(base, kind=ObjectKind.TREE),
