@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
-from heapq import heappop, heappush
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from heapq import heapify, heappop, heappush
 from typing import Final
 
 from meshnode.base.errors import MeshError
@@ -30,6 +31,10 @@ ASIDE: Final = 4
 """The same of other unknown parents, most of them second ones: most branches that were merged were short."""
 NAMES_MAX: Final = 200
 """Commits of one question: about 0.5 ms."""
+PATIENCE: Final = 24
+"""Commits walked before those that wait are looked at: one with a date of years ago keeps its side from being walked."""
+TIPS_MAX: Final = 4
+"""Of those that are looked at; there are two, but for merges on the way."""
 COMMITS_MAX: Final = 600
 """A walk that goes further is git's: it finds its way in a compiled loop."""
 COMMIT_BYTES_EACH: Final = 8 << 10
@@ -99,6 +104,10 @@ class NearCommits:
                 heappush(queue, (-self._found[parent].seconds, parent))
             if not queue:
                 return [base for base in found if not marks[base] & _STALE]
+            if count == PATIENCE:
+                await self._mend_dates([oid for _, oid in queue if not marks[oid] & _STALE])
+                queue = [(-self._found[oid].seconds, oid) for _, oid in queue]
+                heapify(queue)
             if count % SLICE == 0:
                 await asyncio.sleep(0)
                 self._known = self._objects.memory(self._key)
@@ -123,6 +132,22 @@ class NearCommits:
                 return False
         self._known = self._objects.memory(self._key)
         return oid in self._found
+
+    async def _mend_dates(self, tips: Sequence[ObjectId]) -> None:
+        """Take commits for as young as the youngest of their first parents: with old dates they would wait for ever."""
+        names = [name for tip in tips[:TIPS_MAX] for name in _chain(tip, NAMES_MAX // TIPS_MAX)]
+        for raw in await self._objects.read(self._key, names, bytes_max=len(names) * COMMIT_BYTES_EACH):
+            if raw is not None:
+                self._take(raw)
+        self._known = self._objects.memory(self._key)
+        for tip in tips[:TIPS_MAX]:
+            line = [tip]
+            while len(line) < NAMES_MAX and (parents := self._found[line[-1]].parents) and parents[0] in self._found:
+                line.append(parents[0])
+            seconds = 0
+            for oid in reversed(line):
+                seconds = max(seconds, self._found[oid].seconds)
+                self._found[oid] = replace(self._found[oid], seconds=seconds)
 
     def _take(self, raw: RawObject) -> bool:
         """Note what a commit says; False of one that is odd, or none."""

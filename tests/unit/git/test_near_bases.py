@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from meshnode.base.ids import ObjectId
-from meshnode.git.near_bases import AHEAD, COMMITS_MAX, NearCommits
+from meshnode.git.near_bases import AHEAD, COMMITS_MAX, NAMES_MAX, NearCommits
 from meshnode.git.near_merge import NearMerge, merge_near, relate_near
 from meshnode.ports import MergeRelation
 from tests.unit.git.test_near_walk import KEY, Graph
@@ -74,13 +74,23 @@ async def test_relation_follows_from_the_base(graph: Graph) -> None:
 
 
 async def test_base_that_is_far_away_is_left_to_git(graph: Graph) -> None:
-    line = graph.line(sum(AHEAD) + 30)
+    line = graph.line(sum(AHEAD) + NAMES_MAX)
     near = graph.commit([line[-5]], "2000000 +0000", "near")
     far = graph.commit([line[0]], "2000000 +0000", "far")
     assert await bases(graph, line[-1], near) == [line[-5]]
     assert await bases(graph, line[-1], far) is None
     await graph.warm(line)
     assert await bases(graph, line[-1], far) == [line[0]]
+
+
+async def test_commits_with_dates_of_years_ago_are_not_waited_for(graph: Graph) -> None:
+    line = graph.line(COMMITS)
+    side = graph.commit([line[-5]], "2000000 +0000", "side")
+    tip = line[-1]
+    for number in range(20):
+        tip = graph.commit([tip], f"{5 + number} +0000", f"old {number}")
+    assert await bases(graph, tip, side) == [line[-5]]
+    assert await bases(graph, side, tip) == [line[-5]]
 
 
 async def test_walk_is_bounded_also_where_all_is_in_memory(tmp_path: Path) -> None:
