@@ -8,7 +8,7 @@ from typing import Final
 
 from meshnode.base.errors import InvalidRequest, NotFound, TooLarge
 from meshnode.base.ids import ObjectId
-from meshnode.base.paths import ROOT, TreePath, parse_tree_path, shown
+from meshnode.base.paths import TreePath, parse_tree_path, shown
 from meshnode.ports import BlameHunk, BlameOptions, CommitSources, ObjectKind, TreeAhead, TreeEntry
 from meshnode.rpc.call import Answer, Call, closing
 from meshnode.rpc.commit_names import find_commits, resolve_all
@@ -50,11 +50,9 @@ class BlameAnswers:
             raise InvalidRequest("too many ignored revisions", revisions_max=IGNORED_MAX)
         if request.detect_copies > COPIES_MAX:
             raise InvalidRequest("copies are detected in 3 degrees", detect_copies=request.detect_copies)
-        parent = TreePath(path.rpartition(b"/")[0])
-        ahead = TreeAhead(entries=[path], trees=list(dict.fromkeys((ROOT, parent))))
-        asked_first = First(request.revision, ObjectKind.COMMIT, ahead)
-        async with self._object_reads.open(request.repository, request.consistency, first=asked_first) as read:
-            commit = (await read.resolve(*asked_first[:2], ahead=ahead)).oid
+        named = First(request.revision, ObjectKind.COMMIT)
+        async with self._object_reads.open(request.repository, request.consistency, first=named) as read:
+            commit = (await read.resolve(request.revision, ObjectKind.COMMIT)).oid
             options = BlameOptions(
                 ranges=ranges,
                 ignored=await self._ignored(read, commit, request),
@@ -73,7 +71,7 @@ class BlameAnswers:
             size = 0
             async with self._sources.blames.blame(read.key, commit, path, options) as hunks:
                 # While git looks for the lines: whether there is such a file at all.
-                blob = await self._file(read, commit, request.revision, path)
+                blob = await self._file(read, commit, path)
                 first = commit_pb2.BlameResponse(commit_oid=commit, blob_oid=blob)
                 async with closing(self._answers(read, first, hunks)) as answers:
                     async for answer in answers:
@@ -126,9 +124,9 @@ class BlameAnswers:
             )
         return answer
 
-    async def _file(self, read: ObjectRead, commit: ObjectId, revision: str, path: TreePath) -> ObjectId:
-        """`revision` leads to the commit, and its tree may be in memory under that name."""
-        root = (await read.resolve(revision, ObjectKind.TREE)).oid
+    async def _file(self, read: ObjectRead, commit: ObjectId, path: TreePath) -> ObjectId:
+        ahead = TreeAhead(entries=[path], trees=[TreePath(path.rpartition(b"/")[0])])
+        root = (await read.resolve(commit, ObjectKind.TREE, ahead=ahead)).oid
         entry = await self._entry(read, commit, root, path)
         (info,) = await self._sources.objects.look_up(read.key, [entry.oid])
         size = 0 if info is None else info.size
