@@ -383,9 +383,16 @@ async def test_caller_who_breaks_off_an_upload_ends_it_at_the_other_node() -> No
         async def wait() -> None:
             await never.wait()
 
+        arrived = asyncio.Event()
+
+        async def count() -> None:
+            if len(trio.second.worker.received[0]) == 3:
+                arrived.set()
+
+        trio.second.worker.in_body = count
         stream = trio.putting(pause=wait)
         reading = asyncio.ensure_future(anext(stream))
-        await asyncio.wait_for(trio.second.worker.begun.wait(), WAIT_S)
+        await asyncio.wait_for(arrived.wait(), WAIT_S)
         reading.cancel()
         await asyncio.wait([reading])
         await stream.aclose()
