@@ -23,6 +23,7 @@ from meshnode.base.errors import (
     MeshError,
     OutcomeUnknown,
     Overloaded,
+    RepositoryNotFound,
 )
 from meshnode.base.ids import NodeId, PartitionId
 from meshnode.core.keys import RECORDS, decode_partition, decode_record, encode_partition, partition_key
@@ -108,6 +109,8 @@ class Recovery:
                 self._unknown.add(key.home)
             await self._set_aside(key, str(damage))
             return
+        except RepositoryNotFound:
+            return  # a deleted parent went with its last fork meanwhile; what its record wants is looked at next
         except Overloaded as full:
             log.warning("replica_not_finished", extra={"repository": key.repository, "error": str(full)})
             return

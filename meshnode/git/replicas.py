@@ -204,6 +204,8 @@ class Replicas:
                 drop_record(journal, record.round.round_id)
             else:
                 rounds.append(record.round)
+        if not (self.layout.mesh(key) / "state.json").exists():
+            return None  # a deleted parent goes with its last fork, under that one's lock: what was read is half of it
         return replace(state, prepared=in_journal_order(rounds))
 
     def open_directories(self) -> None:
