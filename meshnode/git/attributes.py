@@ -97,8 +97,12 @@ async def _index(files: Sequence[TreeEntry]) -> AsyncIterator[dict[str, str]]:
 
 def _written(data: bytes) -> str:
     descriptor, path = tempfile.mkstemp(prefix="meshnode-attributes-")
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+    except OSError:  # a full disk must not fill further
+        os.unlink(path)  # noqa: PTH108 - a name as mkstemp gives it
+        raise
     return path
 
 

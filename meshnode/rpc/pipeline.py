@@ -87,21 +87,10 @@ class Pipeline:
     def unary(self, method: Method, run: Handler) -> Unary:
         """The handler of a unary method, from bytes to bytes."""
 
-        async def serve(body: bytes, context: Context) -> bytes:
-            exchange = _Exchange(self, method, context, MessageTrace.of(body))
-            exchange.bytes_in = len(body)
-            answer = b""
-            async with exchange.ending():
-                await exchange.authenticate(body)
-                with self.admission.enter(exchange.caller, method):
-                    call = exchange.call(body)
-                    request = parse(method.input, body)
-                    await exchange.begin(request)
-                    async with exchange.deadline(call):
-                        answer = exchange.note_answer(await run(request, call))
-            return answer
+        async def answer(exchange: _Exchange, request: Message, call: Call) -> bytes:
+            return exchange.note_answer(await run(request, call))
 
-        return serve
+        return self._of_one_message(method, answer)
 
     def answering(self, method: Method, run: Handler) -> Unary:
         """The handler of a method that answers one message with a stream of at least one.
@@ -109,6 +98,14 @@ class Pipeline:
         To gRPC it is a unary one that writes all messages but the last by the way: the last goes out together with the
         status, which a stream's handler cannot do. On the wire there is no difference.
         """
+
+        async def answer(exchange: _Exchange, request: Message, call: Call) -> bytes:
+            return await exchange.answer_but_last(run(_only(request), call))
+
+        return self._of_one_message(method, answer)
+
+    def _of_one_message(self, method: Method, answer: Callable[[_Exchange, Message, Call], Awaitable[bytes]]) -> Unary:
+        """The handler of a method whose request is one message; `answer` gives the last of the answer's."""
 
         async def serve(body: bytes, context: Context) -> bytes:
             exchange = _Exchange(self, method, context, MessageTrace.of(body))
@@ -121,7 +118,7 @@ class Pipeline:
                     request = parse(method.input, body)
                     await exchange.begin(request)
                     async with exchange.deadline(call):
-                        last = await exchange.answer_but_last(run(_only(request), call))
+                        last = await answer(exchange, request, call)
             return last
 
         return serve

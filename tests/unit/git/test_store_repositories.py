@@ -14,11 +14,13 @@ import pytest
 
 from meshnode.base.errors import Corrupt, InvalidRequest, MeshError
 from meshnode.base.ids import HEAD, Generation, PartitionId, RefName, RefValue, RepositoryId, symbolic
-from meshnode.config import PushSettings
+from meshnode.config import PushSettings, ReplicationSettings
 from meshnode.core.refs import digest_of
 from meshnode.core.round import ReplicaKey, WriteKind
 from meshnode.git.command import Completed, GitCommands
+from meshnode.git.history import History
 from meshnode.git.process import GitProcess
+from meshnode.git.replicas import Replicas
 from meshnode.git.stores import APPLY_STEPS, PREPARE_STEPS
 from tests.contract.replica_fixtures import (
     FORK,
@@ -396,3 +398,20 @@ class CountingCommands(GitCommands):
             stdin=stdin,
             is_bulk=is_bulk,
         )
+
+
+class Leaving(Replicas):
+    """A data directory where a replica goes to the trash between its state and its history are read."""
+
+    def history(self, key: ReplicaKey) -> History:
+        repository = self.layout.repository(key)
+        if repository.exists():
+            repository.rename(self.layout.trash / key.repository)
+        return super().history(key)
+
+
+async def test_a_replica_that_goes_while_it_is_read_is_gone_and_not_half_of_itself(git_disk: GitTestDisk) -> None:
+    stores = git_disk.open()
+    await created(stores)
+    leaving = Leaving(git_disk.data, git_disk.commands, ReplicationSettings(), lambda _: None)
+    assert leaving.read_files(KEY) is None
