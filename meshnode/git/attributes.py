@@ -16,15 +16,13 @@ import hashlib
 import os
 import re
 import struct
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import BinaryIO, Final
 
 from meshnode.base.errors import InvalidRequest
 from meshnode.base.paths import TreePath, directories_above
 from meshnode.core.round import ReplicaKey
-from meshnode.git.disk import on_disk
 from meshnode.git.queries import Queries
 from meshnode.ports import Attribute, EntryKind, TreeEntry
 
@@ -84,26 +82,19 @@ def _files_above(paths: Sequence[TreePath]) -> list[TreePath]:
 
 @asynccontextmanager
 async def _index(files: Sequence[TreeEntry]) -> AsyncIterator[dict[str, str]]:
-    """The environment in which git sees these files in its index."""
+    """The environment in which git sees these files in its index: a file of memory, which no crash leaves behind."""
     if not files:  # an empty one would have to know how the repository hashes
         yield {"GIT_INDEX_FILE": "/nonexistent/index"}
         return
-    path = await on_disk(_written, format_index(files))
-    try:
-        yield {"GIT_INDEX_FILE": path}
-    finally:
-        await on_disk(os.unlink, path)
+    with _memory_file(format_index(files)) as file:
+        yield {"GIT_INDEX_FILE": f"/proc/{os.getpid()}/fd/{file.fileno()}"}
 
 
-def _written(data: bytes) -> str:
-    descriptor, path = tempfile.mkstemp(prefix="meshnode-attributes-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-    except OSError:  # a full disk must not fill further
-        os.unlink(path)  # noqa: PTH108 - a name as mkstemp gives it
-        raise
-    return path
+def _memory_file(data: bytes) -> BinaryIO:
+    file = os.fdopen(os.memfd_create("index"), "wb")
+    file.write(data)
+    file.flush()
+    return file
 
 
 def format_index(files: Sequence[TreeEntry]) -> bytes:
