@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -92,8 +93,13 @@ async def test_directory_in_the_place_of_another_is_compared_anew(tmp_path: Path
 
 async def test_answer_that_takes_too_long_ends_its_process(tmp_path: Path) -> None:
     async with opened(tmp_path) as disk:
+        blob = disk.blob(b"a\n")
+        new = disk.tree({b"a": ("100644", b"a\n")})
+        path = disk.path / "objects" / blob[:2] / blob[2:]
+        path.unlink()
+        os.mkfifo(path)  # git waits for somebody who would write the object
         hasty = DiffProcesses(GitCommands(), Layout(tmp_path), deadline_ms=0, niceness=0)
         with pytest.raises(DeadlineExceeded):
-            async for _ in hasty.compare(KEY, ("diff-tree", "-r"), [(disk.nothing, disk.nothing)]):
+            async for _ in hasty.compare(KEY, ("diff-tree", "-r", "-p"), [(disk.nothing, new)]):
                 pass
         assert children() == []
