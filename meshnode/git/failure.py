@@ -19,7 +19,8 @@ _DAMAGE = re.compile(
 
 def failure_of(what: str, returncode: int, stderr: str, path: Path) -> MeshError:
     """The error for a git process that could not do `what` ("serve the fetch") in the repository at `path`."""
-    complaint = stderr.strip()[-COMPLAINT_CHARS_MAX:].replace(str(path), "the repository")
+    lines = [line for line in stderr.splitlines() if not line.startswith("hint:")]  # for whoever could set options
+    complaint = "\n".join(lines).strip()[-COMPLAINT_CHARS_MAX:].replace(str(path), "the repository")
     if returncode < 0:
         return MeshError(f"git was killed before it could {what}", signal=-returncode)
     if _DAMAGE.search(complaint):

@@ -476,3 +476,13 @@ async def test_replica_that_was_replaced_is_not_asked_what_was_begun_of_another(
         assert disk.revisions.begin(KEY, disk.id_of("main")) is None
         await begun.finish()
         assert await disk.pool.look_up(KEY, [old]) == [None]
+
+
+async def test_what_git_refuses_is_told_without_its_hints_for_people_who_could_set_options(tmp_path: Path) -> None:
+    disk = Disk(tmp_path)
+    try:
+        with pytest.raises(InvalidRequest) as refused:
+            await disk.pool.look_up(KEY, [f"{disk.id_of('main')}:./file"])
+        assert str(refused.value.fields["complaint"]).startswith("fatal: relative path")
+    finally:
+        await disk.pool.close()
