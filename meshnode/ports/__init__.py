@@ -69,6 +69,17 @@ from meshnode.ports.joining import InvitationOrder, Joined, Joins
 from meshnode.ports.key_rotation import KeyRotations, KeyRotationState
 from meshnode.ports.last_commits import LastChanges, LastCommits
 from meshnode.ports.maintenance import Losses, LossPlan, LostRound, MemberAccount, ScrubReport, Scrubs
+from meshnode.ports.merges import (
+    ConflictStage,
+    Favour,
+    MergeConflict,
+    MergedTree,
+    MergeNote,
+    MergePreview,
+    MergePreviews,
+    MergeRelation,
+    Merges,
+)
 from meshnode.ports.moves import MoveOverview, MovePlan, Moves, PlannedMove
 from meshnode.ports.objects import (
     NOTHING_AHEAD,
@@ -81,46 +92,9 @@ from meshnode.ports.objects import (
     Revisions,
     TreeAhead,
 )
-from meshnode.ports.operations import (
-    ActionKind,
-    ApplyMailbox,
-    CommitFacts,
-    CommitFiles,
-    ConflictStage,
-    DeleteRef,
-    EmptyPick,
-    Favour,
-    FileMode,
-    FilePart,
-    MakeTag,
-    MergeConflict,
-    MergedTree,
-    MergeMode,
-    MergeNote,
-    MergePreview,
-    MergePreviews,
-    MergeRelation,
-    MergeRevision,
-    Merges,
-    NewCommit,
-    NewTag,
-    OperationResult,
-    Operations,
-    Outcome,
-    Patch,
-    Patches,
-    Person,
-    PickCommits,
-    PointRef,
-    RebaseBranch,
-    ResolveConflicts,
-    Target,
-    TreeAction,
-    Wish,
-    Workshop,
-    Workshops,
-)
+from meshnode.ports.operations import FilePart, OperationResult, Operations, Outcome, Target
 from meshnode.ports.packs import PackFix, PackIngest, PackReceive, PackStore
+from meshnode.ports.patches import Patch, Patches
 from meshnode.ports.peers import (
     Peers,
     ReplicaDescription,
@@ -172,6 +146,31 @@ from meshnode.ports.trees import (
     WholePart,
 )
 from meshnode.ports.upkeep import Upkeep, Upkeeping, UpkeepReport
+from meshnode.ports.wishes import (
+    ApplyMailbox,
+    CommitFiles,
+    DeleteRef,
+    EmptyPick,
+    MakeTag,
+    MergeMode,
+    MergeRevision,
+    PickCommits,
+    PointRef,
+    RebaseBranch,
+    ResolveConflicts,
+    Wish,
+)
+from meshnode.ports.workshops import (
+    ActionKind,
+    CommitFacts,
+    FileMode,
+    NewCommit,
+    NewTag,
+    Person,
+    TreeAction,
+    Workshop,
+    Workshops,
+)
 
 __all__ = [
     "NOTHING_AHEAD",
