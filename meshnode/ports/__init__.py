@@ -3,20 +3,17 @@
 The ports that rounds and repair stand on have a memory implementation beside the real one, for the simulator, and one
 contract suite over both (`tests/contract`). What only reads or builds Git objects is tested against stock git instead.
 
-    catalog/  -> Catalog                         peer/ -> Peers
-    git/      -> ReplicaStore, ReplicaReader,    engine/system.py -> Clock, Entropy
-                 PackStore, PushProtocol, FetchProtocol,
-                 Objects, Revisions, Trees, Diffs, Commits, CommitWalks,
-                 Ancestry, Contents
-                 Ancestry, LastCommits
-                 Ancestry, Contents, Upkeep
-                 Ancestry, LastCommits, Blames, CommitDetails, Tags
-    engine/   -> Transport, Writes, Reads, Router, Replication, Membership, Activity, Scrubs, Losses, Events:
-                 Objects, Revisions, Workshops
-    engine/   -> Transport, Writes, Operations, Reads, Router, Replication, Membership, Activity, Scrubs,
-                 Losses, Events:
-    engine/   -> Transport, Writes, Reads, Router, Replication, Membership, Activity, Moves, Scrubs, Losses, Audit, Events:
-                 what http/ and rpc/ serve
+    catalog/  -> Catalog
+    peer/     -> Peers, RemoteTransport
+    git/      -> ReplicaStore, ReplicaReader, PackStore, Upkeep: replicas as a whole
+                 PushProtocol, FetchProtocol, Unpacker: bytes from clients
+                 Objects, Revisions, Trees, Diffs, Blames, Contents, Tags, LastCommits,
+                 Commits, CommitDetails, CommitWalks, Ancestry: what is read of Git objects
+                 Workshops, MergePreviews: what is built of them
+    engine/   -> Clock, Entropy (engine/system.py)
+                 Transport, Writes, Operations, Imports, Reads, Router, Replication, Events,
+                 Membership, Activity, Upkeeping, Scrubs, Losses, Moves, ReadReplicas, RepositoryFactors,
+                 Joins, Applications, KeyRotations, Audit: what http/ and rpc/ serve
 
 Errors are those of `base.errors`; every method may be cancelled at any await, and then leaves nothing running.
 """
