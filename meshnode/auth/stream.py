@@ -58,7 +58,6 @@ class SignedStream:
         self._deadline_ms = clock.monotonic_ms() + timeout_ms
         self._metadata = metadata
         self._call: grpc.aio.StreamStreamCall[Any, Any] | grpc.aio.UnaryStreamCall[Any, Any] | None = None
-        self._answers: AsyncIterator[bytes] | None = None
         self._feeder: asyncio.Task[None] | None = None
         self._jti = ""
         self._ahead: bytes | None = None
@@ -100,13 +99,13 @@ class SignedStream:
             return message
         if self._is_over:
             raise StopAsyncIteration
-        await self._begin()
-        assert self._answers is not None
+        call = await self._begin()
         try:
-            message = await anext(self._answers)
-        except StopAsyncIteration:
-            await self._finish()
-            raise
+            if self._response.count == 1:
+                # The status of a short answer comes with its message, and gRPC tells it once all messages were taken.
+                # Where it is known, `read` asks for no further message: the answer to that takes 50 us more.
+                await asyncio.sleep(0)
+            answer = await call.read()
         except grpc.aio.AioRpcError as error:
             await self._break_off()
             if self._source_error is not None:
@@ -119,8 +118,11 @@ class SignedStream:
             if self._source_error is not None:
                 raise self._source_error from None
             raise closed_meanwhile() from None
-        self._response.note(message)
-        return message
+        if not isinstance(answer, bytes):
+            await self._finish()
+            raise StopAsyncIteration
+        self._response.note(answer)
+        return answer
 
     async def aclose(self) -> None:
         """Cancel what is still running, and wait until nothing of it is left. Idempotent."""
@@ -163,7 +165,6 @@ class SignedStream:
             call = open_call(timeout=timeout_s, metadata=metadata)
             self._feeder = asyncio.create_task(self._feed(call, first), name=f"feed {self._method}")
             self._call = call
-        self._answers = aiter(self._call)
         return self._call
 
     async def _first_message(self) -> bytes:
