@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "ARCHITECTURE.md"
 BEGIN, END = "<!-- folder list: begin -->", "<!-- folder list: end -->"
 FLOORS = (
-    "cli", "app.py", "rpc", "http", "client", "engine", "git", "catalog", "peer", "wire", "v1",
+    "cli", "app", "rpc", "http", "client", "engine", "git", "catalog", "peer", "wire", "v1",
     "config", "telemetry", "auth", "ports", "core", "base",
 )  # fmt: skip
 """Top floor first, as import-linter has them."""
@@ -30,10 +30,6 @@ def render() -> str:
     lines: list[str] = []
     for floor in FLOORS:
         place = package / floor
-        if place.is_file() or not place.exists():
-            place = place if place.is_file() else place.with_suffix(".py")
-            lines += [f"### {place.name}", "", first_line(place) + ".", ""]
-            continue
         lines += [
             f"### {floor}/",
             "",

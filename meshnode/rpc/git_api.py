@@ -1,6 +1,6 @@
 """The services an application builds a code host on, put together from what they share.
 
-Each reads this node's replica through `ObjectReads` or hands the call on; `app.py` gives the parts.
+Each reads this node's replica through `ObjectReads` or hands the call on; `app/git_api.py` gives the parts.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from meshnode.app import identify
+from meshnode.app.identity import identify
 from meshnode.auth.identity import IDENTITY_FILE, Belonging, read_belonging, write_belonging
 from meshnode.auth.keys import PrivateKey, write_private_file
 from meshnode.base.errors import Corrupt, Forbidden, InvalidRequest, MeshError
