@@ -34,6 +34,8 @@ PEERS_MAX: Final = 64
 AT_ONCE: Final = 8
 SAMPLES_MAX: Final = 24
 """Two minutes at five seconds."""
+FIRST_SAMPLES: Final = 3
+"""Of a way that was not measured before: nodes that have just started are busy, and one slow answer would be told."""
 TELL_MS: Final = 60_000
 CHANGED: Final = 0.25
 """Share by which the best of a window changes before it is told out of turn."""
@@ -126,13 +128,17 @@ class RoundTrips:
     async def _measure(self, peer: NodeId, places: asyncio.Semaphore) -> None:
         way = self._ways.setdefault(peer, _Way())
         async with places:
-            started_s = self.now_s()
+            is_new = not way.samples
             try:
-                await self.ping(peer)
+                if is_new:
+                    await self.ping(peer)  # connects
+                for _ in range(FIRST_SAMPLES if is_new else 1):
+                    started_s = self.now_s()
+                    await self.ping(peer)
+                    way.samples.append(max(1, round((self.now_s() - started_s) * 1_000_000)))
             except MeshError as error:
                 self._note_unreachable(peer, way, error)
                 return
-            way.samples.append(max(1, round((self.now_s() - started_s) * 1_000_000)))
         if way.unreachable_since_ms:
             log.info("peer_reachable_again", extra={"peer": peer})
         way.unreachable_since_ms, way.reason = 0, ""

@@ -12,11 +12,13 @@ from meshnode.catalog.memory import CatalogCall, MemoryCatalog
 from meshnode.config import ReplicationSettings
 from meshnode.core.keys import ROUND_TRIPS
 from meshnode.core.round_trips import decode_report
-from meshnode.engine.round_trips import AT_ONCE, PEERS_MAX, SAMPLES_MAX, RoundTrips, is_news, ring_of
+from meshnode.engine.round_trips import AT_ONCE, FIRST_SAMPLES, PEERS_MAX, SAMPLES_MAX, RoundTrips, is_news, ring_of
 from meshnode.engine.supervisor import Supervisor
 from meshnode.telemetry.metrics import Metrics
 from tests.unit.rpc.fakes import FakeMembership, SystemClock, SystemEntropy, node_entry
 from tests.unit.wire.samples import N1, N2, N3
+
+CONNECT_S = 0.1
 
 
 class Network:
@@ -26,6 +28,7 @@ class Network:
         self.ways_ms: dict[str, float | None] = ways_ms
         self.now = 0.0
         self.running = self.most = 0
+        self.connected: set[NodeId] = set()
 
     async def ping(self, node: NodeId) -> None:
         self.running += 1
@@ -35,7 +38,8 @@ class Network:
             way_ms = self.ways_ms.get(node, 1.0)
             if way_ms is None:
                 raise PeerUnavailable("not there", node=node)
-            self.now += way_ms / 1_000
+            self.now += way_ms / 1_000 + (0 if node in self.connected else CONNECT_S)
+            self.connected.add(node)
         finally:
             self.running -= 1
 
@@ -59,11 +63,14 @@ async def test_the_best_of_the_window_and_the_median_are_told_and_counted() -> N
     network, membership = Network(), FakeMembership({N1: node_entry(N1), N2: node_entry(N2)})
     metrics = Metrics(node="n1", version="0.1.0")
     trips = trips_of(network, membership, MemoryCatalog(), metrics)
-    for way_ms in (9.0, 2.0, 4.0):
+    network.ways_ms["n2"] = 9.0
+    (first,) = (await trips.measure_once()).trips
+    assert (first.min_us, first.samples) == (9_000, FIRST_SAMPLES), "what it takes to connect is no part of the way"
+    for way_ms in (2.0, 4.0, 5.0, 3.0):
         network.ways_ms["n2"] = way_ms
         await trips.measure_once()
     (trip,) = trips.report().trips
-    assert (trip.peer, trip.min_us, trip.median_us, trip.samples) == ("n2", 2_000, 4_000, 3)
+    assert (trip.peer, trip.min_us, trip.median_us, trip.samples) == ("n2", 2_000, 5_000, FIRST_SAMPLES + 4)
     assert 'meshnode_peer_round_trip_seconds{peer="n2"} 0.002' in metrics.render().decode()
     network.ways_ms["n2"] = 30.0
     for _ in range(SAMPLES_MAX):
