@@ -3,10 +3,10 @@
     token -> role -> draining, place -> first message parsed -> on record, where it is an administrative act
           -> servicer -> status -> outcome on record -> signed trailer -> log line
 
-Messages are raw bytes here: what was signed is what is checked. `except Exception` stands only in this module; an
-unknown exception becomes INTERNAL and its text stays in the log. Every answer to a known caller is signed, errors
-too, so a caller can tell this node's refusal from a broken way. A call whose client went away is cancelled where
-it waits, and what it started is closed before its place is free again.
+Messages are raw bytes here (`rpc/call_messages.py`): what was signed is what is checked. Of `rpc/`, `except Exception`
+stands only in this module; an unknown exception becomes INTERNAL and its text stays in the log. Every answer to a known
+caller is signed, errors too, so a caller can tell this node's refusal from a broken way. A call whose client went away
+is cancelled where it waits, and what it started is closed before its place is free again.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from meshnode.auth.responses import RESPONSE_METADATA, MessageTrace, ResponseSig
 from meshnode.auth.tokens import AUTHORIZATION, UnknownKey, VerifiedRequest
 from meshnode.base.errors import (
     DeadlineExceeded,
-    InvalidRequest,
-    InvariantViolated,
     MeshError,
     OutcomeUnknown,
     Unauthenticated,
@@ -35,7 +33,8 @@ from meshnode.config import LimitSettings
 from meshnode.ports import Clock, Entropy
 from meshnode.rpc.acts import Act, Acts, note_refused
 from meshnode.rpc.admission import Admission, check_role
-from meshnode.rpc.call import Answer, Call, Handler, actor_and_forwarding, closing, peer_of, request_id_of
+from meshnode.rpc.call import Call, Handler, actor_and_forwarding, peer_of, request_id_of
+from meshnode.rpc.call_messages import CallMessages, Context
 from meshnode.rpc.key_search import KeySearch
 from meshnode.rpc.method import Kind, Method
 from meshnode.rpc.observer import Observer, Served
@@ -43,17 +42,12 @@ from meshnode.telemetry.access import GitTime, counting_git_time
 from meshnode.telemetry.logs import bind
 from meshnode.wire.message import parse
 from meshnode.wire.status import Status, status_of
-from meshnode.wire.transport import CONTINUE_KEY
 
-Context = grpc.aio.ServicerContext[Any, Any]
 Unary = Callable[[bytes, Context], Awaitable[bytes]]
 Streaming = Callable[[Any, Context], Awaitable[None]]
 
 ANSWER_HEADSTART: Final = 0.95
 """Share of the caller's deadline after which this node stops, so that its signed answer still arrives."""
-
-FIRST_MESSAGE_MS: Final = 300
-"""How long a refused stream's first message is waited for; it is sent together with the headers."""
 
 OK: Final = Status(grpc.StatusCode.OK, "")
 
@@ -88,7 +82,7 @@ class Pipeline:
         """The handler of a unary method, from bytes to bytes."""
 
         async def answer(exchange: _Exchange, request: Message, call: Call) -> bytes:
-            return exchange.note_answer(await run(request, call))
+            return exchange.messages.note_answer(await run(request, call))
 
         return self._of_one_message(method, answer)
 
@@ -100,7 +94,7 @@ class Pipeline:
         """
 
         async def answer(exchange: _Exchange, request: Message, call: Call) -> bytes:
-            return await exchange.answer_but_last(run(_only(request), call))
+            return await exchange.messages.answer_but_last(run(_only(request), call))
 
         return self._of_one_message(method, answer)
 
@@ -109,7 +103,7 @@ class Pipeline:
 
         async def serve(body: bytes, context: Context) -> bytes:
             exchange = _Exchange(self, method, context, MessageTrace.of(body))
-            exchange.bytes_in = len(body)
+            exchange.messages.bytes_in = len(body)
             last = b""
             async with exchange.ending():
                 await exchange.authenticate(body)
@@ -133,8 +127,8 @@ class Pipeline:
                 with self.admission.enter(exchange.caller, method):
                     call = exchange.call(b"")
                     async with exchange.deadline(call), aclosing(exchange.requests()) as requests:
-                        await exchange.answer(run(requests, call))
-                        await exchange.drain(requests)
+                        await exchange.messages.answer(run(requests, call))
+                        await exchange.messages.drain(requests)
 
         return serve
 
@@ -146,8 +140,7 @@ class _Exchange:
         self._pipeline = pipeline
         self._method = method
         self._context = context
-        self._request = request
-        self._response = MessageTrace()
+        self.messages = CallMessages(method, context, request)
         self._metadata: dict[str, str | bytes] = {}
         for key, value in context.invocation_metadata() or ():
             self._metadata.setdefault(key, value)
@@ -155,16 +148,11 @@ class _Exchange:
         self._call: Call | None = None
         self._act: Act | None = None
         self._asked: Message | None = None
-        self._answer: Answer | None = None
         self._git_time = GitTime()
         self._peer = peer_of(context.peer())
         self._request_id = request_id_of(self._metadata, pipeline.entropy.new_id())
         self._started_ms = pipeline.clock.monotonic_ms()
-        self._is_rest_wanted = False
         self._is_on_record = False
-        self._sending = asyncio.Lock()
-        self.bytes_in = 0
-        self.bytes_out = 0
 
     @property
     def caller(self) -> Any:
@@ -220,7 +208,7 @@ class _Exchange:
             request_id=self._request_id,
             is_forwarded=is_forwarded,
             deadline_ms=self._started_ms + self._time_ms(),
-            want_rest=self._want_rest,
+            want_rest=self.messages.want_rest,
             body=body,
         )
         return self._call
@@ -236,6 +224,11 @@ class _Exchange:
             self._act = await self._pipeline.acts.begin(
                 request, self._call, key_id=self._verified.key_id, peer=self._peer
             )
+
+    def requests(self) -> AsyncGenerator[Message, None]:
+        """The messages of the request; the first is checked against the token."""
+        check = None if self._verified is None else self._verified.check_body
+        return self.messages.requests(check, self.begin)
 
     @asynccontextmanager
     async def deadline(self, call: Call) -> AsyncIterator[None]:
@@ -289,101 +282,20 @@ class _Exchange:
             self._is_on_record = True
             await act.end(status)
 
-    def note_answer(self, answer: Answer) -> bytes:
-        """Count a message of the answer; its bytes."""
-        if self._answer is None:
-            self._answer = answer
-        body = serialise(answer)
-        self._response.note(body)
-        self.bytes_out += len(body)
-        return body
-
-    async def requests(self) -> AsyncGenerator[Message, None]:
-        """The messages of the request; the first is checked against the token."""
-        while (body := await self._context.read()) is not grpc.aio.EOF:
-            self.bytes_in += len(body)
-            if self._request.count == 0 and self._verified is not None:
-                self._verified.check_body(body)
-            self._request.note(body)
-            message = parse(self._method.input, body)
-            if self._request.count == 1:
-                await self.begin(message)
-            yield message
-            if self._request.count == 1:
-                await self._want_rest()
-
-    async def answer(self, answers: AsyncIterator[Answer] | Awaitable[Answer]) -> None:
-        """Send what the servicer gives, one message after the other, as fast as the client takes them."""
-        if not self._method.is_answer_streaming:
-            assert isinstance(answers, Awaitable)
-            await self._write(await answers)
-            return
-        assert isinstance(answers, AsyncIterator)
-        async with closing(answers):
-            async for answer in answers:
-                await self._write(answer)
-
-    async def answer_but_last(self, answers: AsyncIterator[Answer]) -> bytes:
-        """Send what the servicer gives, all but the last message, which is to be sent with the status."""
-        held: Answer | None = None
-        async with closing(answers):
-            async for answer in answers:
-                if held is not None:
-                    await self._write(held)
-                held = answer
-        if held is None:
-            raise InvariantViolated("an answer has no message", method=self._method.path)
-        return self.note_answer(held)
-
-    async def drain(self, requests: AsyncIterator[Message]) -> None:
-        """Read what is left of the request: an OK answer says that all of it was seen.
-
-        Raises:
-            InvalidRequest: there was no message at all.
-        """
-        async for _ in requests:
-            pass
-        if self._request.count == 0:
-            raise InvalidRequest("request has no message", method=self._method.path)
-
-    async def _write(self, answer: Answer) -> None:
-        async with self._sending:
-            await self._context.write(self.note_answer(answer))
-
-    async def _want_rest(self) -> None:
-        # A servicer may read the request in another task than the one that answers.
-        async with self._sending:
-            if not self._is_rest_wanted and self._response.count == 0:
-                self._is_rest_wanted = True
-                await self._context.send_initial_metadata(((CONTINUE_KEY, "1"),))
-
     async def _close(self, status: Status) -> None:
-        if status is not OK:
-            self._response = self._response if self._method.is_streaming else MessageTrace()
+        if status is not OK and not self._method.is_streaming:
+            self.messages.response = MessageTrace()
         trailing = list(status.trailing)
         if self._verified is not None:
             trailing.append((RESPONSE_METADATA, self._sign(self._verified, status)))
         if status is OK:
             self._context.set_trailing_metadata(tuple(trailing))
         else:
-            await self._take_first_message()
+            await self.messages.take_first()
             await self._context.abort(status.code, status.detail, tuple(trailing))
 
-    async def _take_first_message(self) -> None:
-        """Read the message that is surely on its way before the call is refused.
-
-        A client of grpc.aio whose write is cut off by the refusal reports the cut, not the refusal.
-        """
-        if not self._method.is_streaming or self._request.count:
-            return
-        try:
-            async with asyncio.timeout(FIRST_MESSAGE_MS / 1000):
-                await self._context.read()
-        except TimeoutError:
-            return
-
     def _sign(self, verified: VerifiedRequest, status: Status) -> str:
-        request, response = self._request, self._response
+        request, response = self.messages.request, self.messages.response
         return self._pipeline.signer.response_token(
             audience=verified.caller.issuer,
             in_reply_to=verified.jti,
@@ -422,11 +334,11 @@ class _Exchange:
                 peer=self._peer,
                 request_id=self._request_id,
                 is_forwarded=is_forwarded,
-                bytes_in=self.bytes_in,
-                bytes_out=self.bytes_out,
-                is_aborted=status is not OK and self._response.count > 0,
+                bytes_in=self.messages.bytes_in,
+                bytes_out=self.messages.bytes_out,
+                is_aborted=status is not OK and self.messages.response.count > 0,
                 request=self._asked,
-                answer=self._answer,
+                answer=self.messages.first_answer,
                 facts={} if call is None else call.facts,
             ),
         )
@@ -435,8 +347,3 @@ class _Exchange:
 async def _only(request: Message) -> AsyncIterator[Message]:
     """A request of one message as those are given that stream."""
     yield request
-
-
-def serialise(answer: Answer) -> bytes:
-    """An answer's bytes."""
-    return answer if isinstance(answer, bytes) else answer.SerializeToString()
