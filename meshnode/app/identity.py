@@ -20,7 +20,9 @@ from meshnode.auth.key_files import KeyFiles
 from meshnode.base.errors import CatalogUnavailable, InvalidRequest
 from meshnode.base.ids import parse_node_id
 from meshnode.config import Config
-from meshnode.core.keys import CLUSTER, decode_node, decode_settings, node_key
+from meshnode.core.cluster import decode_settings
+from meshnode.core.keys import CLUSTER, node_key
+from meshnode.core.nodes import decode_node
 from meshnode.ports import Catalog
 
 log = logging.getLogger("meshnode.app")

@@ -21,7 +21,8 @@ from meshnode.auth.tokens import TokenSigner
 from meshnode.base.ids import PartitionId, RepositoryId
 from meshnode.catalog.metered import MeteredCatalog
 from meshnode.config.live import LiveSettings
-from meshnode.core.keys import Application, Node
+from meshnode.core.applications import Application
+from meshnode.core.nodes import Node
 from meshnode.engine.disk_note import DiskNote
 from meshnode.engine.hot import HotCounter
 from meshnode.engine.key_rotation import KeyRotation

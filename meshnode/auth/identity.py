@@ -21,7 +21,8 @@ from meshnode.auth.keys import PrivateKey, PublicKey, write_private_file
 from meshnode.base.errors import Corrupt, Forbidden, InvalidRequest
 from meshnode.base.ids import NodeId, parse_node_id
 from meshnode.core.decoding import decode
-from meshnode.core.keys import Node, encode_json
+from meshnode.core.keys import encode_json
+from meshnode.core.nodes import Node
 from meshnode.core.rotation import signing_key
 
 IDENTITY_FILE: Final = "identity.json"

@@ -20,7 +20,8 @@ from typing import Final
 from meshnode.auth.keys import PublicKey
 from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import NodeId
-from meshnode.core.keys import Application, Node, Role
+from meshnode.core.applications import Application, Role
+from meshnode.core.nodes import Node
 
 NODE_PREFIX: Final = "node:"
 APPLICATION_PREFIX: Final = "app:"

@@ -25,7 +25,7 @@ from meshnode.auth.registry import APPLICATION_PREFIX, Caller, CallerKind, KeyRe
 from meshnode.auth.tokens import check_window, find_key
 from meshnode.base.errors import Forbidden, InvalidRequest, Unauthenticated
 from meshnode.base.ids import RepositoryName
-from meshnode.core.keys import Role
+from meshnode.core.applications import Role
 from meshnode.ports import Clock
 
 USER_TYPE: Final = "user"

@@ -39,7 +39,9 @@ from meshnode.config import (
     parse_config,
     render_config,
 )
-from meshnode.core.keys import Application, ClusterSettings, Node, NodeState, Role
+from meshnode.core.applications import Application, Role
+from meshnode.core.cluster import ClusterSettings
+from meshnode.core.nodes import Node, NodeState
 
 PARTITION_COUNT: Final = 256
 """Fixed for a cluster's life; 256 spread repositories evenly over a few dozen nodes and cost 5 catalog pages."""

@@ -31,7 +31,8 @@ from meshnode.cli.refill import check_catalog_empty, entries_of, write_catalog
 from meshnode.cli.target import data_option, json_option
 from meshnode.config import Config, load_config
 from meshnode.core.accounts import NodeAccount, decode_node_account, encode_node_account
-from meshnode.core.keys import CLUSTER, Node, NodeState
+from meshnode.core.keys import CLUSTER
+from meshnode.core.nodes import Node, NodeState
 from meshnode.core.rebuild import Decision, RebuildPlan, plan_rebuild
 from meshnode.core.record import consistent_nodes
 from meshnode.core.shared_settings import SharedSettings

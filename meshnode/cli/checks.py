@@ -28,7 +28,9 @@ from meshnode.base.errors import Corrupt, InvalidRequest, MeshError, NotFound
 from meshnode.catalog.open import open_catalog
 from meshnode.cli.process import is_port_free
 from meshnode.config import CatalogSettings, Config
-from meshnode.core.keys import CLUSTER, NODES, ClusterSettings, Node, decode_node, decode_settings
+from meshnode.core.cluster import ClusterSettings, decode_settings
+from meshnode.core.keys import CLUSTER, NODES
+from meshnode.core.nodes import Node, decode_node
 
 PYTHON_MIN: Final = (3, 11)
 GIT_MIN: Final = (2, 39)

@@ -25,7 +25,7 @@ from meshnode.base.ids import NodeId
 from meshnode.cli.outcome import CommandError, ExitCode
 from meshnode.cli.output import print_note
 from meshnode.cli.target import Endpoint, Target
-from meshnode.core.keys import Node, NodeState
+from meshnode.core.nodes import Node, NodeState
 from meshnode.engine.system import SystemClock
 from meshnode.wire.status import error_from_call, promises_nothing_written
 

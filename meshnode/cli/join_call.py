@@ -23,7 +23,7 @@ from meshnode.base.ids import parse_node_id
 from meshnode.cli.outcome import CommandError, ExitCode
 from meshnode.config.checks import is_loopback
 from meshnode.core.joining import JoinClaim
-from meshnode.core.keys import Node, NodeState
+from meshnode.core.nodes import Node, NodeState
 from meshnode.ports import Joined
 from meshnode.v1 import cluster_join_pb2
 from meshnode.wire.joining import access_of, claim_message, members_of

@@ -39,7 +39,8 @@ from meshnode.cli.process import (
     stop_processes,
 )
 from meshnode.config import CatalogSettings, load_config, parse_config
-from meshnode.core.keys import CLUSTER, decode_settings
+from meshnode.core.cluster import decode_settings
+from meshnode.core.keys import CLUSTER
 from meshnode.http.target import RESTING
 from meshnode.ports import Entry
 

@@ -17,27 +17,12 @@ from typing import Final
 from meshnode.base.errors import CatalogUnavailable, OutcomeUnknown
 from meshnode.base.ids import NodeId, PartitionId
 from meshnode.cli.outcome import CommandError, ExitCode
-from meshnode.core.keys import (
-    APPLICATIONS,
-    CLUSTER,
-    NODES,
-    PARTITIONS,
-    Application,
-    ClusterSettings,
-    Node,
-    application_key,
-    decode_application,
-    decode_node,
-    decode_settings,
-    encode_application,
-    encode_node,
-    encode_partition,
-    encode_settings,
-    node_key,
-    partition_key,
-)
+from meshnode.core.applications import Application, decode_application, encode_application
+from meshnode.core.cluster import ClusterSettings, decode_settings, encode_settings
+from meshnode.core.keys import APPLICATIONS, CLUSTER, NODES, PARTITIONS, application_key, node_key, partition_key
+from meshnode.core.nodes import Node, decode_node, encode_node
+from meshnode.core.partition import Partition, encode_partition
 from meshnode.core.placement import NodePlacement, plan_replicas
-from meshnode.core.record import Partition
 from meshnode.ports import Catalog, Compare, Put
 
 WRITES_MAX: Final = 64

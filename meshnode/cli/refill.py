@@ -15,23 +15,13 @@ from typing import Final
 from meshnode.base.errors import CatalogUnavailable, OutcomeUnknown
 from meshnode.cli.local import Begin, begin_nothing, initialise_cluster
 from meshnode.cli.outcome import CommandError, ExitCode
-from meshnode.core.keys import (
-    CLUSTER,
-    NAMES,
-    PARTITIONS,
-    RECORDS,
-    SETTINGS,
-    Application,
-    ClusterSettings,
-    Node,
-    encode_partition,
-    encode_record,
-    name_key,
-    partition_key,
-    record_key,
-)
+from meshnode.core.applications import Application
+from meshnode.core.cluster import ClusterSettings
+from meshnode.core.keys import CLUSTER, NAMES, PARTITIONS, RECORDS, SETTINGS, name_key, partition_key, record_key
+from meshnode.core.nodes import Node
+from meshnode.core.partition import encode_partition
 from meshnode.core.rebuild import RebuildPlan
-from meshnode.core.record import RepositoryState
+from meshnode.core.record import RepositoryState, encode_record
 from meshnode.core.shared_settings import SharedSettings, encode_shared_settings
 from meshnode.ports import Catalog, Compare, Put
 

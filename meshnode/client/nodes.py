@@ -19,7 +19,7 @@ from meshnode.auth.tokens import TokenSigner
 from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import NodeId, parse_node_id
 from meshnode.core.decoding import Fields
-from meshnode.core.keys import Node, NodeState
+from meshnode.core.nodes import Node, NodeState
 from meshnode.engine.system import SystemClock
 
 CONNECT_MS: Final = 2_000

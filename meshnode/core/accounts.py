@@ -30,9 +30,8 @@ from meshnode.base.ids import (
 )
 from meshnode.core.decoding import Fields, decode
 from meshnode.core.families import format_families, parse_families
-from meshnode.core.keys import decode_round, encode_round
 from meshnode.core.participant import Position
-from meshnode.core.round import ReplicaKey, Round
+from meshnode.core.round import ReplicaKey, Round, decode_round, encode_round
 from meshnode.core.shared_settings import SharedSettings, decode_shared_settings, encode_shared_settings
 
 ACCOUNT_FORMAT: Final = 1

@@ -1,4 +1,4 @@
-"""Which applications there are and under which keys they are believed: what operators may change. Pure.
+"""Applications and the keys they are believed under: the catalog's entry of each, and what operators may change. Pure.
 
     one key --add--> two keys, believed alike --drop, now or at a time--> one key
 
@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Final
 
 from meshnode.base.errors import InvalidRequest
-from meshnode.core.keys import Application, KeyDrop, Role
+from meshnode.core.decoding import Fields, decode
+from meshnode.core.keys import FORMAT_VERSION, encode_json
 
 KEYS_MAX: Final = 2
 """The one in use and the one before or after it: more would only be keys that nobody remembers."""
@@ -23,6 +25,36 @@ APPLICATIONS_MAX: Final = 1_000
 DROP_AFTER_S_MAX: Final = 366 * 86_400
 """The longest that a user's token lives, which is worth something as long as the key that signed it is believed."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
+
+
+class Role(Enum):
+    """What an application may call."""
+
+    READER = "reader"
+    WRITER = "writer"
+    ADMINISTRATOR = "administrator"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDrop:
+    """That a key is believed for a while only."""
+
+    public_key: str
+    """PEM."""
+    at_ms: int
+    """Wall clock; it is not believed from then on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Application:
+    """A caller that is not a node."""
+
+    application: str
+    role: Role
+    public_keys: tuple[str, ...]
+    """PEM."""
+    drops: tuple[KeyDrop, ...] = ()
+    """Which of the keys end, and when."""
 
 
 def parse_application(text: str) -> str:
@@ -115,3 +147,34 @@ def check_drop_after(after_s: int) -> int:
     if not 0 <= after_s <= DROP_AFTER_S_MAX:
         raise InvalidRequest("a key is dropped within 366 days", after_s=after_s, after_s_max=DROP_AFTER_S_MAX)
     return after_s
+
+
+def encode_application(application: Application) -> bytes:
+    """The application as JSON."""
+    return encode_json(
+        {
+            "v": FORMAT_VERSION,
+            "application": application.application,
+            "role": application.role.value,
+            "public_keys": list(application.public_keys),
+            "drops": [{"public_key": drop.public_key, "at_ms": drop.at_ms} for drop in application.drops],
+        }
+    )
+
+
+def decode_application(value: bytes) -> Application:
+    """The application of its JSON. Raises Corrupt."""
+    return decode(
+        value,
+        "application",
+        FORMAT_VERSION,
+        lambda fields: Application(
+            application=fields.text("application"),
+            role=Role(fields.text("role")),
+            public_keys=fields.texts("public_keys"),
+            drops=tuple(
+                KeyDrop(drop.text("public_key"), drop.number("at_ms"))
+                for drop in map(Fields, fields.items("drops") if fields.has("drops") else ())
+            ),
+        ),
+    )

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from meshnode.base.ids import NodeId, PartitionId
-from meshnode.core.keys import Node, NodeState
+from meshnode.core.nodes import Node, NodeState
+from meshnode.core.partition import Partition
 from meshnode.core.quorum import quorum_size
-from meshnode.core.record import Partition
 from meshnode.core.targets import Cluster
 
 

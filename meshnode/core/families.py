@@ -24,7 +24,8 @@ from typing import Final
 
 from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import PartitionId, RepositoryId, parse_partition_id, parse_repository_id
-from meshnode.core.record import Partition, Record
+from meshnode.core.partition import Partition
+from meshnode.core.record import Record
 
 FAMILY_MAX: Final = 60
 """Records of one family, deleted ones included: with the partitions and marks they fit into one get of 64 keys, and into

@@ -21,7 +21,8 @@ from typing import Final
 from meshnode.base.errors import Forbidden, InvalidRequest, Unauthenticated
 from meshnode.base.ids import NodeId, parse_node_id
 from meshnode.core.decoding import Fields, decode
-from meshnode.core.keys import FORMAT_VERSION, INVITATIONS, Node, NodeState, encode_json
+from meshnode.core.keys import FORMAT_VERSION, INVITATIONS, encode_json
+from meshnode.core.nodes import Node, NodeState
 
 EXPIRES_S_DEFAULT: Final = 3_600
 EXPIRES_S_MIN: Final = 60

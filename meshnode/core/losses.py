@@ -17,7 +17,8 @@ from dataclasses import replace
 from enum import Enum
 
 from meshnode.base.ids import Generation, NodeId, RefsDigest, RoundId
-from meshnode.core.record import Partition, Record, consistent_nodes
+from meshnode.core.partition import Partition
+from meshnode.core.record import Record, consistent_nodes
 
 
 class Standing(Enum):

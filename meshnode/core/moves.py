@@ -27,7 +27,7 @@ from typing import assert_never
 
 from meshnode.base.errors import InvariantViolated
 from meshnode.base.ids import NodeId
-from meshnode.core.record import Partition
+from meshnode.core.partition import Partition
 
 
 @dataclass(frozen=True, slots=True)

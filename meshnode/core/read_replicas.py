@@ -20,9 +20,9 @@ from typing import Final
 
 from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import NodeId
-from meshnode.core.keys import Node, NodeState
+from meshnode.core.nodes import Node, NodeState
+from meshnode.core.partition import Partition
 from meshnode.core.placement import draw_of
-from meshnode.core.record import Partition
 
 READ_REPLICAS_MAX: Final = 16
 """Each gets every pack that is pushed from the node that leads the push."""

@@ -27,8 +27,9 @@ from meshnode.base.ids import Generation, NodeId, PartitionId, RefsDigest, Repos
 from meshnode.core.accounts import NodeAccount, ReplicaAccount
 from meshnode.core.families import newest_families
 from meshnode.core.participant import Position, published_path
+from meshnode.core.partition import Partition
 from meshnode.core.quorum import FACTOR_MAX, quorum_size
-from meshnode.core.record import RECENT_ROUNDS_MAX, Partition, Record, RepositoryState, consistent_nodes
+from meshnode.core.record import RECENT_ROUNDS_MAX, Record, RepositoryState, consistent_nodes
 from meshnode.core.refs import EMPTY_DIGEST
 from meshnode.core.round import Round, WriteKind
 

@@ -1,4 +1,4 @@
-"""A repository's record and its partition: what is true, and how a published round changes it.
+"""A repository's record: what is true, how a published round changes it, and the JSON that it is in the catalog.
 
     record(generation g) --publish(round on base g)--> record(generation g+1)
     record(generation g) --fence / exclude / rejoin--> record(generation g), another revision
@@ -11,10 +11,29 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from meshnode.base.errors import InvariantViolated
-from meshnode.base.ids import Generation, NodeId, PartitionId, RefsDigest, RepositoryId, RepositoryName, RoundId
+from meshnode.base.ids import (
+    Generation,
+    NodeId,
+    PartitionId,
+    RefsDigest,
+    RepositoryId,
+    RepositoryName,
+    RoundId,
+    parse_node_id,
+    parse_object_format,
+    parse_partition_id,
+    parse_refs_digest,
+    parse_repository_id,
+    parse_repository_name,
+    parse_round_id,
+)
+from meshnode.core.decoding import Fields, decode
+from meshnode.core.keys import DECODED_MAX, FORMAT_VERSION, encode_json
+from meshnode.core.partition import Partition
 from meshnode.core.quorum import has_quorum
 from meshnode.core.round import ReplicaKey, Round, WriteKind
 
@@ -33,43 +52,6 @@ class RepositoryState(Enum):
     DELETED = "deleted"
     ABANDONED = "abandoned"
     """A create was fenced off before it was published; the id is burnt."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Partition:
-    """A placement unit: which nodes hold its repositories. `core/moves.py` says how it changes."""
-
-    partition: PartitionId
-    replicas: tuple[NodeId, ...]
-    """The configured replicas; their number is the n of the quorum."""
-    joining: tuple[NodeId, ...] = ()
-    """Nodes being filled, treated as learners by every publish."""
-    listed: tuple[NodeId, ...] = ()
-    """Those of `joining` that every record has listed: from here on, not being listed means being consistent."""
-    leaving: tuple[NodeId, ...] = ()
-    """Nodes that are out and whose copies still lie on their disks."""
-    target: tuple[NodeId, ...] = ()
-    """The replicas that a move under way leads to; empty for none."""
-    factor: int | None = None
-    """How many replicas there are to be; None: as many as the cluster's setting says."""
-    epoch: int = 0
-    """Grows whenever `replicas` or `joining` change; by two when a member comes back without what it had voted for."""
-    read_replicas: tuple[NodeId, ...] = ()
-    """Nodes that get every write and answer reads, and are asked for nothing else (`core/read_replicas.py`)."""
-    read_replicas_wanted: int = 0
-    """How many of those there are to be; there are fewer where nodes are lacking."""
-    family: RepositoryId | None = None
-    """The fork root whose family has the partition for itself (`core/families.py`); None: whoever is drawn to it."""
-
-    @property
-    def accountable(self) -> tuple[NodeId, ...]:
-        """Those whom records list where they have not got everything: replicas, then joining."""
-        return self.replicas + tuple(node for node in self.joining if node not in self.replicas)
-
-    @property
-    def members(self) -> tuple[NodeId, ...]:
-        """Everyone who keeps a copy: replicas, then joining, then read replicas."""
-        return self.accountable + tuple(node for node in self.read_replicas if node not in self.accountable)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -253,3 +235,53 @@ def record_rejoined(record: Record, node: NodeId) -> Record:
 def nodes_away_since(base: Record, record: Record) -> frozenset[NodeId]:
     """Who was not believed in for a while, or is not now: `record` has the generation and the fence of `base`."""
     return (record.inconsistent - base.inconsistent) | frozenset(record.returned[len(base.returned) :])
+
+
+def encode_record(record: Record) -> bytes:
+    """The record as JSON."""
+    return encode_json(
+        {
+            "v": FORMAT_VERSION,
+            "repository": record.repository,
+            "name": record.name,
+            "partition": record.partition,
+            "home": record.home,
+            "generation": record.generation,
+            "round_id": record.round_id,
+            "refs_digest": record.refs_digest,
+            "inconsistent": sorted(record.inconsistent),
+            "state": record.state.value,
+            "object_format": record.object_format,
+            "recent": list(record.recent),
+            "fork_root": record.fork_root,
+            "fork_parent": record.fork_parent,
+            "fence": record.fence,
+            "returned": list(record.returned),
+        }
+    )
+
+
+@lru_cache(DECODED_MAX)
+def decode_record(value: bytes) -> Record:
+    """The record of its JSON. Raises Corrupt."""
+    return decode(value, "record", FORMAT_VERSION, _record)
+
+
+def _record(fields: Fields) -> Record:
+    return Record(
+        repository=fields.parsed("repository", parse_repository_id),
+        name=fields.parsed("name", parse_repository_name),
+        partition=parse_partition_id(fields.number("partition")),
+        home=parse_partition_id(fields.number("home" if fields.has("home") else "partition")),
+        generation=Generation(fields.number("generation")),
+        round_id=fields.optional("round_id", parse_round_id),
+        refs_digest=fields.parsed("refs_digest", parse_refs_digest),
+        inconsistent=frozenset(fields.all_parsed("inconsistent", parse_node_id)),
+        state=RepositoryState(fields.text("state")),
+        object_format=fields.parsed("object_format", parse_object_format),
+        recent=fields.all_parsed("recent", parse_round_id),
+        fork_root=fields.parsed("fork_root", parse_repository_id),
+        fork_parent=fields.optional("fork_parent", parse_repository_id),
+        fence=fields.number("fence"),
+        returned=fields.all_parsed("returned", parse_node_id) if fields.has("returned") else (),
+    )

@@ -20,7 +20,8 @@ from enum import Enum
 
 from meshnode.base.ids import NodeId, RefsDigest
 from meshnode.core.participant import Position
-from meshnode.core.record import Partition, Record, RepositoryState, consistent_nodes
+from meshnode.core.partition import Partition
+from meshnode.core.record import Record, RepositoryState, consistent_nodes
 
 
 class Verdict(Enum):

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 
 from meshnode.base.ids import NodeId, PartitionId
 from meshnode.core.control import NodeUsage
-from meshnode.core.keys import Node, NodeState
+from meshnode.core.nodes import Node, NodeState
+from meshnode.core.partition import Partition
 from meshnode.core.rebalance import Host, Placed, Plan, plan_layout
-from meshnode.core.record import Partition
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

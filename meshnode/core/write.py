@@ -28,9 +28,9 @@ from typing import Final, assert_never
 
 from meshnode.base.errors import InvariantViolated
 from meshnode.base.ids import NodeId
+from meshnode.core.partition import Partition
 from meshnode.core.quorum import can_reach_quorum, has_quorum, quorum_size
 from meshnode.core.record import (
-    Partition,
     Record,
     RoundOutcome,
     consistent_nodes,

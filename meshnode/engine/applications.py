@@ -17,22 +17,19 @@ from meshnode.auth.keys import PublicKey
 from meshnode.base.errors import Fenced, InvalidRequest, MeshError, NotFound, OutcomeUnknown
 from meshnode.core.applications import (
     APPLICATIONS_MAX,
+    Application,
+    Role,
     believed,
     check_drop_after,
+    decode_application,
+    encode_application,
     other_administrator,
     parse_application,
     plan_addition,
     plan_drop,
     plan_key,
 )
-from meshnode.core.keys import (
-    APPLICATIONS,
-    Application,
-    Role,
-    application_key,
-    decode_application,
-    encode_application,
-)
+from meshnode.core.keys import APPLICATIONS, application_key
 from meshnode.ports import Catalog, Clock, Compare, Delete, Entry, Membership, Put
 
 log = logging.getLogger("meshnode.engine")

@@ -18,8 +18,8 @@ from typing import Final
 from meshnode.base.errors import Fenced, ReplicaBehind
 from meshnode.base.ids import NodeId, PartitionId, RepositoryId
 from meshnode.core.moves import is_moving
+from meshnode.core.partition import Partition
 from meshnode.core.placement import partition_of
-from meshnode.core.record import Partition
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.move_orders import MoveOrders

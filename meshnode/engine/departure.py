@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from meshnode.base.errors import CatalogUnavailable, Corrupt, MeshError, NotFound, OutcomeUnknown, RepositoryNotFound
 from meshnode.base.ids import NodeId, PartitionId
 from meshnode.config import RebalanceSettings
-from meshnode.core.keys import decode_partition, encode_partition, partition_key
+from meshnode.core.keys import partition_key
 from meshnode.core.moves import partition_dropped
+from meshnode.core.partition import decode_partition, encode_partition
 from meshnode.core.quorum import has_quorum
 from meshnode.core.record import RepositoryState, consistent_nodes
 from meshnode.core.round import ReplicaKey

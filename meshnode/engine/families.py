@@ -17,17 +17,9 @@ from typing import Final
 from meshnode.base.errors import CatalogUnavailable, Fenced, NotFound, OutcomeUnknown
 from meshnode.base.ids import PartitionId, RepositoryId
 from meshnode.core.families import check_family_size, next_partition, partition_for_family, record_in
-from meshnode.core.keys import (
-    decode_partition,
-    decode_record,
-    encode_partition,
-    encode_record,
-    family_key,
-    fork_mark_key,
-    partition_key,
-    record_key,
-)
-from meshnode.core.record import Partition, Record, RepositoryState
+from meshnode.core.keys import family_key, fork_mark_key, partition_key, record_key
+from meshnode.core.partition import Partition, decode_partition, encode_partition
+from meshnode.core.record import Record, RepositoryState, decode_record, encode_record
 from meshnode.engine.survey import read_partitions, read_records
 from meshnode.ports import Catalog, Compare, Entry, Put
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from meshnode.base.errors import Corrupt
-from meshnode.core.applications import APPLICATIONS_MAX, believed
-from meshnode.core.keys import APPLICATIONS, REQUESTS, decode_application, encode_application
+from meshnode.core.applications import APPLICATIONS_MAX, believed, decode_application, encode_application
+from meshnode.core.keys import APPLICATIONS, REQUESTS
 from meshnode.core.request_marks import decode_request_mark
 from meshnode.ports import Catalog, Clock, Compare, Delete, Entry, Put
 

@@ -42,7 +42,8 @@ from meshnode.core.joining import (
     plan_forgetting,
     plan_join,
 )
-from meshnode.core.keys import INVITATIONS, decode_node, encode_node, node_key
+from meshnode.core.keys import INVITATIONS, node_key
+from meshnode.core.nodes import decode_node, encode_node
 from meshnode.ports import Catalog, Clock, Compare, Delete, Entry, InvitationOrder, Joined, Membership, Put
 
 log = logging.getLogger("meshnode.engine")

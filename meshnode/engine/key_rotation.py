@@ -26,7 +26,8 @@ from meshnode.base.errors import (
     OutcomeUnknown,
 )
 from meshnode.base.ids import NodeId
-from meshnode.core.keys import Node, decode_node, encode_node, node_key
+from meshnode.core.keys import node_key
+from meshnode.core.nodes import Node, decode_node, encode_node
 from meshnode.core.rotation import (
     OVERLAP_MS_MIN,
     Phase,

@@ -18,9 +18,9 @@ from typing import Final
 
 from meshnode.base.errors import Corrupt, Fenced, InvalidRequest, MeshError, NotFound, OutcomeUnknown
 from meshnode.base.ids import Generation, NodeId, RepositoryName, RoundId
-from meshnode.core.keys import encode_record, partition_key, record_key
+from meshnode.core.keys import partition_key, record_key
 from meshnode.core.losses import Standing, new_generation, obstacle_to_loss, record_after_loss
-from meshnode.core.record import Record, consistent_nodes
+from meshnode.core.record import Record, consistent_nodes, encode_record
 from meshnode.core.round import ReplicaKey, Round
 from meshnode.engine.participant import Participant
 from meshnode.engine.records import RecordAt, Records, listing_mark

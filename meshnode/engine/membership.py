@@ -25,9 +25,11 @@ from meshnode.base.errors import (
 from meshnode.base.ids import NodeId, PartitionId
 from meshnode.config import ReplicationSettings
 from meshnode.core import keys
+from meshnode.core.applications import Application, decode_application
+from meshnode.core.cluster import ClusterSettings, decode_settings
 from meshnode.core.control import MoveControl, decode_control
-from meshnode.core.keys import Application, ClusterSettings, Node, NodeState, OnlineNode
-from meshnode.core.record import Partition
+from meshnode.core.nodes import Node, NodeState, OnlineNode, decode_node, decode_online, encode_node, encode_online
+from meshnode.core.partition import Partition, decode_partition
 from meshnode.engine.supervisor import Supervisor
 from meshnode.ports import Catalog, Clock, Compare, Entry, Put
 
@@ -123,10 +125,8 @@ class ClusterMembership:
         entry = (await self._catalog.get([keys.node_key(node)]))[0]
         if entry is None:
             raise NotFound("no such node", node=node)
-        wanted = replace(keys.decode_node(entry.value), state=state)
-        done = await self._catalog.transact(
-            [Compare(entry.key, entry.revision)], [Put(entry.key, keys.encode_node(wanted))]
-        )
+        wanted = replace(decode_node(entry.value), state=state)
+        done = await self._catalog.transact([Compare(entry.key, entry.revision)], [Put(entry.key, encode_node(wanted))])
         if done is None:
             raise Fenced("the node's entry changed meanwhile; read it again", node=node)
         await self.refresh()
@@ -137,7 +137,7 @@ class ClusterMembership:
         settings = (await self._catalog.get([keys.CLUSTER]))[0]
         if settings is None:
             raise InvalidRequest("the catalog holds no cluster; create one first (meshnode up)")
-        cluster, self._cluster = self._cluster, keys.decode_settings(settings.value)
+        cluster, self._cluster = self._cluster, decode_settings(settings.value)
         if cluster != self._cluster:
             self.version += 1
         await self._read(FOLLOWED)
@@ -156,15 +156,15 @@ class ClusterMembership:
         before = self._seen()
         entries = {prefix: await self._all(prefix) for prefix in FOLLOWED if prefix in prefixes}
         if keys.NODES in entries:
-            nodes = [keys.decode_node(entry.value) for entry in entries[keys.NODES]]
+            nodes = [decode_node(entry.value) for entry in entries[keys.NODES]]
             self._nodes = {node.node: node for node in nodes}
         if keys.APPLICATIONS in entries:
-            self._applications = [keys.decode_application(entry.value) for entry in entries[keys.APPLICATIONS]]
+            self._applications = [decode_application(entry.value) for entry in entries[keys.APPLICATIONS]]
         if keys.ONLINE in entries:
-            online = [keys.decode_online(entry.value) for entry in entries[keys.ONLINE]]
+            online = [decode_online(entry.value) for entry in entries[keys.ONLINE]]
             self._online = {node.node: node for node in online}
         if keys.PARTITIONS in entries:
-            partitions = [keys.decode_partition(entry.value) for entry in entries[keys.PARTITIONS]]
+            partitions = [decode_partition(entry.value) for entry in entries[keys.PARTITIONS]]
             # None is ever removed: one that was heard of stays known, though an older read may end after a newer one.
             self._partitions = {**self._partitions, **{placed.partition: placed for placed in partitions}}
         if keys.MOVE_CONTROL in entries:
@@ -255,7 +255,7 @@ class ClusterMembership:
     async def _take_lease(self) -> None:
         lease = await self._catalog.open_lease(self._settings.lease_ms)
         online = OnlineNode(node=self.own, version=self._version, started_at_ms=self._started_at_ms)
-        await self._catalog.transact([], [Put(keys.online_key(self.own), keys.encode_online(online), lease)])
+        await self._catalog.transact([], [Put(keys.online_key(self.own), encode_online(online), lease)])
         self._lease = lease
 
     async def _keep_lease_forever(self) -> None:

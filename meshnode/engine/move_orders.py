@@ -14,19 +14,13 @@ from typing import Final
 from meshnode.base.errors import CatalogUnavailable, Fenced, InvalidRequest, NotFound
 from meshnode.base.ids import NodeId, PartitionId
 from meshnode.core.availability import blockers_of_rest, zone_warnings
+from meshnode.core.cluster import decode_settings, encode_settings
 from meshnode.core.control import MoveControl, decode_control, decode_progress, encode_control
-from meshnode.core.keys import (
-    CLUSTER,
-    MOVE_CONTROL,
-    MOVE_PROGRESS,
-    Node,
-    NodeState,
-    decode_settings,
-    encode_settings,
-)
+from meshnode.core.keys import CLUSTER, MOVE_CONTROL, MOVE_PROGRESS
 from meshnode.core.moves import is_moving
+from meshnode.core.nodes import Node, NodeState
+from meshnode.core.partition import Partition
 from meshnode.core.quorum import FACTOR_MAX
-from meshnode.core.record import Partition
 from meshnode.core.targets import Cluster, blockers_of_removal, partition_sizes, plan_targets
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.mover import ClusterAt, Mover

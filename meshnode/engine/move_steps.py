@@ -12,18 +12,11 @@ from typing import Final
 
 from meshnode.base.errors import MeshError, OutcomeUnknown
 from meshnode.base.ids import NodeId, RepositoryId
-from meshnode.core.keys import (
-    NodeState,
-    decode_node,
-    encode_partition,
-    encode_record,
-    listing_key,
-    node_key,
-    partition_key,
-    record_key,
-)
+from meshnode.core.keys import listing_key, node_key, partition_key, record_key
 from meshnode.core.moves import Join, ListEverywhere, Retire, Step, Swap, partition_after
-from meshnode.core.record import Partition, RepositoryState, record_excluding
+from meshnode.core.nodes import NodeState, decode_node
+from meshnode.core.partition import Partition, encode_partition
+from meshnode.core.record import RepositoryState, encode_record, record_excluding
 from meshnode.engine.records import Records
 from meshnode.engine.survey import PartitionAt, Surveyed
 from meshnode.ports import Catalog, Compare, Put

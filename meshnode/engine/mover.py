@@ -18,26 +18,18 @@ from typing import Final
 from meshnode.base.errors import CatalogUnavailable, Corrupt, MeshError, OutcomeUnknown
 from meshnode.base.ids import NodeId, PartitionId
 from meshnode.config import RebalanceSettings
+from meshnode.core.cluster import decode_settings
 from meshnode.core.control import MoveControl, NodeUsage, decode_control, decode_usage, encode_progress
-from meshnode.core.keys import (
-    CLUSTER,
-    MOVE_CONTROL,
-    MOVE_PROGRESS,
-    NODES,
-    USAGE,
-    Node,
-    NodeState,
-    decode_node,
-    decode_settings,
-)
+from meshnode.core.keys import CLUSTER, MOVE_CONTROL, MOVE_PROGRESS, NODES, USAGE
 from meshnode.core.moves import AwaitRepair, Fill, ListEverywhere, Step, is_moving, plan_step
+from meshnode.core.nodes import Node, NodeState, decode_node
+from meshnode.core.partition import Partition
 from meshnode.core.read_replicas import (
     may_stay,
     partition_with_read_replicas,
     plan_read_replicas,
     read_replicas_held,
 )
-from meshnode.core.record import Partition
 from meshnode.core.targets import Cluster, partition_sizes, partition_with_target, plan_targets
 from meshnode.engine.forgetting import Forgetting
 from meshnode.engine.intervals import elapse

@@ -17,7 +17,8 @@ from typing import Final
 from meshnode.base.errors import CatalogUnavailable
 from meshnode.base.ids import NodeId, PartitionId, RepositoryId
 from meshnode.config import LimitSettings, RebalanceSettings, ReplicationSettings, ScrubSettings, UpkeepSettings
-from meshnode.core.keys import Application, Node
+from meshnode.core.applications import Application
+from meshnode.core.nodes import Node
 from meshnode.core.record import Record
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.activity import NodeActivity

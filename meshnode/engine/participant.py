@@ -28,9 +28,9 @@ from meshnode.base.errors import (
 from meshnode.base.ids import SYMBOLIC, Generation, NodeId, ObjectId, RefName, RefValue, RoundId
 from meshnode.config import ReplicationSettings
 from meshnode.core import participant as rules
-from meshnode.core.keys import encode_record, record_key
+from meshnode.core.keys import record_key
 from meshnode.core.participant import Position
-from meshnode.core.record import Record, record_fenced
+from meshnode.core.record import Record, encode_record, record_fenced
 from meshnode.core.round import ReplicaKey, Round, WriteKind
 from meshnode.engine.activity import NodeActivity
 from meshnode.engine.intervals import elapse

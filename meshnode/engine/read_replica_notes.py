@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from meshnode.base.ids import NodeId, PartitionId
-from meshnode.core.record import Partition
+from meshnode.core.partition import Partition
 from meshnode.engine.disk_note import DiskNote
 from meshnode.engine.supervisor import Supervisor
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from meshnode.base.errors import Fenced, InvalidRequest, NotFound
 from meshnode.base.ids import NodeId, PartitionId, RepositoryName
+from meshnode.core.partition import Partition
 from meshnode.core.read_replicas import (
     check_count,
     check_read_replicas,
@@ -20,7 +21,6 @@ from meshnode.core.read_replicas import (
     plan_read_replicas,
     read_replicas_held,
 )
-from meshnode.core.record import Partition
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.mover import Mover
 from meshnode.engine.records import Records

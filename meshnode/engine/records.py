@@ -18,16 +18,9 @@ from typing import Final, TypeAlias
 
 from meshnode.base.errors import Corrupt, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import PartitionId, RepositoryId, RepositoryName, parse_repository_id
-from meshnode.core.keys import (
-    config_key,
-    decode_partition,
-    decode_record,
-    listing_key,
-    name_key,
-    partition_key,
-    record_key,
-)
-from meshnode.core.record import Partition, Record, RepositoryState, comes_to_list
+from meshnode.core.keys import config_key, listing_key, name_key, partition_key, record_key
+from meshnode.core.partition import Partition, decode_partition
+from meshnode.core.record import Record, RepositoryState, comes_to_list, decode_record
 from meshnode.core.repository_config import NO_CONFIG, RepositoryConfig, decode_repository_config
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.supervisor import Supervisor

@@ -26,8 +26,9 @@ from meshnode.base.errors import (
     RepositoryNotFound,
 )
 from meshnode.base.ids import NodeId, PartitionId
-from meshnode.core.keys import RECORDS, decode_partition, decode_record, encode_partition, partition_key
-from meshnode.core.record import Partition, Record, RepositoryState, consistent_nodes
+from meshnode.core.keys import RECORDS, partition_key
+from meshnode.core.partition import Partition, decode_partition, encode_partition
+from meshnode.core.record import Record, RepositoryState, consistent_nodes, decode_record
 from meshnode.core.repair import matches
 from meshnode.core.round import ReplicaKey
 from meshnode.core.scrub import may_be_taken_out

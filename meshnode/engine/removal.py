@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 from meshnode.base.errors import OutcomeUnknown
 from meshnode.base.ids import NodeId
-from meshnode.core.keys import NodeState, decode_node, node_key, round_trips_key, usage_key
+from meshnode.core.keys import node_key, round_trips_key, usage_key
 from meshnode.core.moves import partition_dropped
-from meshnode.core.record import Partition
+from meshnode.core.nodes import NodeState, decode_node
+from meshnode.core.partition import Partition
 from meshnode.core.rotation import rotation_key
 from meshnode.core.targets import Cluster
 from meshnode.engine.move_steps import MoveSteps

@@ -29,12 +29,14 @@ from meshnode.base.errors import (
 )
 from meshnode.base.ids import NodeId
 from meshnode.config import ReplicationSettings
-from meshnode.core.keys import RECORDS, decode_record, encode_record, partition_key, record_key
+from meshnode.core.keys import RECORDS, partition_key, record_key
+from meshnode.core.partition import Partition
 from meshnode.core.record import (
-    Partition,
     Record,
     RepositoryState,
     consistent_nodes,
+    decode_record,
+    encode_record,
     is_on_line,
     record_excluding,
     record_rejoined,

@@ -19,8 +19,8 @@ from meshnode.base.errors import CatalogUnavailable, Forbidden, InvalidRequest, 
 from meshnode.base.ids import NodeId
 from meshnode.config import ReplicationSettings
 from meshnode.core import write as rules
-from meshnode.core.keys import config_key, encode_record, partition_key, record_key
-from meshnode.core.record import Record
+from meshnode.core.keys import config_key, partition_key, record_key
+from meshnode.core.record import Record, encode_record
 from meshnode.core.round import Round
 from meshnode.core.write import Finish, WriteRound
 from meshnode.engine.meter import Meter

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 from meshnode.base.errors import CatalogUnavailable, MeshError, ReadOnly, ReplicaBehind, RepositoryNotFound
 from meshnode.base.ids import NodeId, RepositoryName
-from meshnode.core.record import Partition, consistent_nodes
+from meshnode.core.partition import Partition
+from meshnode.core.record import consistent_nodes
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.read_refusals import ReadRefusals
 from meshnode.engine.records import Records

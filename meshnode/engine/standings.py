@@ -18,8 +18,8 @@ from typing import Final
 
 from meshnode.base.errors import CatalogUnavailable, Corrupt
 from meshnode.base.ids import RepositoryId
-from meshnode.core.keys import RECORDS, decode_record
-from meshnode.core.record import Record, RepositoryState
+from meshnode.core.keys import RECORDS
+from meshnode.core.record import Record, RepositoryState, decode_record
 from meshnode.engine.supervisor import Supervisor
 from meshnode.ports import Catalog, Clock, Entry
 

@@ -15,16 +15,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from meshnode.base.ids import NodeId, PartitionId, RepositoryId
-from meshnode.core.keys import (
-    PARTITIONS,
-    RECORDS,
-    decode_partition,
-    decode_record,
-    listing_key,
-    partition_key,
-)
+from meshnode.core.keys import PARTITIONS, RECORDS, listing_key, partition_key
 from meshnode.core.moves import Tally
-from meshnode.core.record import Partition, Record, RepositoryState
+from meshnode.core.partition import Partition, decode_partition
+from meshnode.core.record import Record, RepositoryState, decode_record
 from meshnode.ports import Catalog, Entry
 
 PAGE: Final = 1_000

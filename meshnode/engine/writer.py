@@ -24,8 +24,9 @@ from meshnode.base.errors import (
     RepositoryNotFound,
 )
 from meshnode.base.ids import Generation, NodeId, PartitionId, RepositoryId, RepositoryName, RoundId
+from meshnode.core.partition import Partition
 from meshnode.core.quorum import has_quorum, quorum_size
-from meshnode.core.record import Partition, Record, RepositoryState, consistent_nodes, learner_nodes
+from meshnode.core.record import Record, RepositoryState, consistent_nodes, learner_nodes
 from meshnode.core.refs import EMPTY_DIGEST, RefEdit, digest_after
 from meshnode.core.request_marks import RequestMark, encode_request_mark
 from meshnode.core.round import ReplicaKey, Round, WriteKind

@@ -19,8 +19,7 @@ from typing import Final
 
 from meshnode.base.errors import Corrupt
 from meshnode.base.ids import Generation
-from meshnode.core.keys import decode_round, encode_round
-from meshnode.core.round import Round
+from meshnode.core.round import Round, decode_round, encode_round
 from meshnode.git import durable
 from meshnode.git.disk import read_file, sync_directory, write_durable
 

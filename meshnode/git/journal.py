@@ -18,8 +18,7 @@ from typing import Final
 
 from meshnode.base.errors import Corrupt, MeshError
 from meshnode.base.ids import RoundId, parse_object_id, parse_round_id
-from meshnode.core.keys import decode_round, encode_round
-from meshnode.core.round import Round
+from meshnode.core.round import Round, decode_round, encode_round
 from meshnode.git import durable
 from meshnode.git.disk import read_file, sync_directory, write_file
 

@@ -12,7 +12,7 @@ from typing import Protocol
 from meshnode.auth.stream import SignedStream
 from meshnode.base.errors import PeerUnavailable
 from meshnode.base.ids import NodeId
-from meshnode.core.keys import Node
+from meshnode.core.nodes import Node
 from meshnode.ports import Membership
 
 

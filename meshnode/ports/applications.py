@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from meshnode.core.keys import Application, Role
+from meshnode.core.applications import Application, Role
 
 
 class Applications(Protocol):

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from meshnode.base.ids import NodeId
 from meshnode.core.joining import Invitation, JoinClaim
-from meshnode.core.keys import Node
+from meshnode.core.nodes import Node
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

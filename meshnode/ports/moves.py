@@ -8,8 +8,8 @@ from typing import Protocol
 
 from meshnode.base.ids import NodeId, PartitionId
 from meshnode.core.control import MoveProgress
-from meshnode.core.keys import Node, NodeState
-from meshnode.core.record import Partition
+from meshnode.core.nodes import Node, NodeState
+from meshnode.core.partition import Partition
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

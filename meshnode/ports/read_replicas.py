@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from meshnode.base.ids import NodeId, PartitionId, RepositoryName
-from meshnode.core.record import Partition
+from meshnode.core.partition import Partition
 
 
 class ReadReplicas(Protocol):

@@ -8,8 +8,10 @@ from typing import Protocol
 
 from meshnode.base.errors import MeshError
 from meshnode.base.ids import Generation, NodeId, PartitionId, RefName, RefValue, RepositoryId, RepositoryName, RoundId
-from meshnode.core.keys import ClusterSettings, Node, NodeState, OnlineNode
-from meshnode.core.record import Partition, Record
+from meshnode.core.cluster import ClusterSettings
+from meshnode.core.nodes import Node, NodeState, OnlineNode
+from meshnode.core.partition import Partition
+from meshnode.core.record import Record
 from meshnode.core.round import ReplicaKey
 from meshnode.ports.replicas import RefsSnapshot
 from meshnode.ports.transport import Consistency

@@ -12,7 +12,7 @@ from typing import Final
 
 from meshnode.auth.registry import Caller, CallerKind
 from meshnode.base.errors import Draining, Forbidden, Overloaded, Unauthenticated
-from meshnode.core.keys import Role
+from meshnode.core.applications import Role
 from meshnode.ports import Activity
 from meshnode.rpc.method import CallerRole, Kind, Method
 

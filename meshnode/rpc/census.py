@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from meshnode.base.errors import NotFound
-from meshnode.core.keys import RECORDS, decode_record
+from meshnode.core.keys import RECORDS
 from meshnode.core.quorum import quorum_size
-from meshnode.core.record import Record, RepositoryState, consistent_nodes
+from meshnode.core.record import Record, RepositoryState, consistent_nodes, decode_record
 from meshnode.ports import Catalog, Clock, Membership
 
 REPOSITORIES_MAX: Final = 100_000

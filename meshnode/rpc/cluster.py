@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from meshnode.base.ids import NodeId, parse_node_id, parse_partition_id
-from meshnode.core.keys import Node, NodeState
+from meshnode.core.nodes import Node, NodeState
 from meshnode.ports import Activity, Membership, Moves
 from meshnode.rpc.call import Answer, Call
 from meshnode.rpc.census import Census

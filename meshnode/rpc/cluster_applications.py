@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshnode.core.keys import Application
+from meshnode.core.applications import Application
 from meshnode.ports import Applications
 from meshnode.rpc.call import Answer, Call
 from meshnode.v1 import cluster_applications_pb2 as pb

@@ -12,7 +12,7 @@ from typing import Final
 from meshnode.base.errors import InvalidRequest, MeshError, PeerUnavailable
 from meshnode.base.ids import NodeId, parse_repository_name
 from meshnode.core.hot import HotCounts, Load, NodeReport, hottest, plan_replicas, sum_reports
-from meshnode.core.keys import NodeState
+from meshnode.core.nodes import NodeState
 from meshnode.engine.hot import HotCounter
 from meshnode.ports import Clock, Membership, Reads
 from meshnode.rpc.call import Answer, Call, forwarding_metadata

@@ -15,8 +15,9 @@ from typing import Final
 
 from meshnode.base.errors import MeshError
 from meshnode.base.ids import Generation, NodeId, RepositoryId, RoundId
+from meshnode.core.partition import Partition
 from meshnode.core.quorum import quorum_size
-from meshnode.core.record import Partition, Record, RepositoryState, consistent_nodes
+from meshnode.core.record import Record, RepositoryState, consistent_nodes
 from meshnode.core.round import ReplicaKey, Round
 from meshnode.ports import Membership, Peers, Reads, ReplicaDescription, Replication
 from meshnode.rpc.accounts import Account, Accounts

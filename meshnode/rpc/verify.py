@@ -11,7 +11,8 @@ from typing import Final
 
 from meshnode.base.errors import DeadlineExceeded
 from meshnode.base.ids import NodeId, RepositoryName
-from meshnode.core.record import Partition, Record, consistent_nodes
+from meshnode.core.partition import Partition
+from meshnode.core.record import Record, consistent_nodes
 from meshnode.ports import Clock, Membership, Reads, ReplicaDescription
 from meshnode.rpc.accounts import Account, Accounts
 from meshnode.v1 import repository_pb2

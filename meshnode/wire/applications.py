@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from meshnode.base.errors import InvalidRequest
-from meshnode.core.keys import Application, Role
+from meshnode.core.applications import Application, Role
 from meshnode.v1 import cluster_applications_pb2
 from meshnode.wire.records import key_id_of
 

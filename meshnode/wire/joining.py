@@ -12,7 +12,7 @@ from meshnode.base.errors import InvalidRequest, Unauthenticated
 from meshnode.base.ids import parse_node_id
 from meshnode.config.checks import parse_address
 from meshnode.core.joining import WEIGHT_MAX, Invitation, InvitationState, JoinClaim
-from meshnode.core.keys import Node, NodeState
+from meshnode.core.nodes import Node, NodeState
 from meshnode.ports import InvitationOrder, Joined
 from meshnode.v1 import cluster_join_pb2
 

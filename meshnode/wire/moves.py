@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from meshnode.core.control import PartitionProgress
-from meshnode.core.record import Partition
+from meshnode.core.partition import Partition
 from meshnode.ports import MoveOverview, MovePlan
 from meshnode.v1 import cluster_pb2
 

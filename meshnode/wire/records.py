@@ -11,8 +11,9 @@ from typing import Final
 from meshnode.auth.keys import PublicKey
 from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import NodeId
-from meshnode.core.keys import Node, NodeState, OnlineNode
-from meshnode.core.record import Partition, Record, consistent_nodes
+from meshnode.core.nodes import Node, NodeState, OnlineNode
+from meshnode.core.partition import Partition
+from meshnode.core.record import Record, consistent_nodes
 from meshnode.ports import ReplicaDescription
 from meshnode.v1 import cluster_pb2, common_pb2
 from meshnode.wire.reads import object_format_number

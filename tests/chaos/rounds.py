@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from meshnode.core.keys import decode_round
-from meshnode.core.round import Round
+from meshnode.core.round import Round, decode_round
 
 Refs = Mapping[str, str]
 _COLLECT_S: Final = 2.0

@@ -8,8 +8,8 @@ import pytest
 
 from meshnode.base.errors import Fenced
 from meshnode.base.ids import Generation, PartitionId, RefsDigest, RepositoryId, RepositoryName, RoundId
-from meshnode.core.keys import SETTINGS, config_key, encode_record, name_key, record_key
-from meshnode.core.record import Record, RepositoryState
+from meshnode.core.keys import SETTINGS, config_key, name_key, record_key
+from meshnode.core.record import Record, RepositoryState, encode_record
 from meshnode.engine.records import Records
 from meshnode.engine.repository_configs import RepositoryConfigs
 from meshnode.engine.settings_orders import SettingsOrders

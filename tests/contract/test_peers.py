@@ -12,7 +12,7 @@ from meshnode.auth.channel import SignedChannel
 from meshnode.auth.stream import SignedStream
 from meshnode.base.errors import Corrupt, MeshError, PeerUnavailable, ReplicaBehind
 from meshnode.base.ids import Generation, NodeId, RefsDigest, RoundId
-from meshnode.core.keys import Node
+from meshnode.core.nodes import Node
 from meshnode.peer.grpc import ROUNDS_MAX, GrpcPeers, PeerTimeouts
 from meshnode.peer.memory import MemoryPeers
 from meshnode.ports import (

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from meshnode.base.ids import NodeId, ObjectId, RefName, RefValue
-from meshnode.core.record import Partition, Record, RoundOutcome, outcome_of, record_after
+from meshnode.core.partition import Partition
+from meshnode.core.record import Record, RoundOutcome, outcome_of, record_after
 from meshnode.core.refs import refs_after
 from meshnode.core.round import ReplicaKey, Round, WriteKind
 from tests.contract.replica_fixtures import KEY

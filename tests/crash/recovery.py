@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 from meshnode.catalog.memory import MemoryCatalog
 from meshnode.config import LimitSettings, PushSettings, ReplicationSettings
 from meshnode.core import keys
-from meshnode.core.keys import ClusterSettings, Node, NodeState
-from meshnode.core.record import Record, RepositoryState
+from meshnode.core.cluster import ClusterSettings, encode_settings
+from meshnode.core.nodes import Node, NodeState, encode_node
+from meshnode.core.partition import encode_partition
+from meshnode.core.record import Record, RepositoryState, encode_record
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.meter import NullMeter
 from meshnode.engine.node import NodeEngine, World
@@ -43,7 +45,7 @@ class Started:
 
     async def put(self, record: Record) -> None:
         """Replace a record, as a publish or a rejoin of this node does."""
-        await self._catalog.transact([], [Put(keys.record_key(record.repository), keys.encode_record(record))])
+        await self._catalog.transact([], [Put(keys.record_key(record.repository), encode_record(record))])
 
 
 @asynccontextmanager
@@ -79,16 +81,16 @@ async def started(site: Site) -> AsyncIterator[Started]:
 def _entries(ledger: Ledger) -> list[Put]:
     settings = ClusterSettings(cluster_id="c", partition_count=8, replication_factor=3)
     puts = [
-        Put(keys.CLUSTER, keys.encode_settings(settings)),
-        Put(keys.partition_key(PARTITION.partition), keys.encode_partition(PARTITION)),
+        Put(keys.CLUSTER, encode_settings(settings)),
+        Put(keys.partition_key(PARTITION.partition), encode_partition(PARTITION)),
     ]
     for name in PARTITION.replicas:
         node = Node(
             node=name, grpc_url=name, http_url=name, zone="", weight=1, state=NodeState.AVAILABLE, public_keys=()
         )
-        puts.append(Put(keys.node_key(name), keys.encode_node(node)))
+        puts.append(Put(keys.node_key(name), encode_node(node)))
     for record in ledger.records.values():
-        puts.append(Put(keys.record_key(record.repository), keys.encode_record(record)))
+        puts.append(Put(keys.record_key(record.repository), encode_record(record)))
         if record.state is RepositoryState.ACTIVE:
             puts.append(Put(keys.name_key(record.name), record.repository.encode()))
     return puts

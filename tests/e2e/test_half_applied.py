@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from meshnode.base.ids import RoundId
-from meshnode.core.keys import decode_round
-from meshnode.core.round import Round
+from meshnode.core.round import Round, decode_round
 from meshnode.git.journal import JournalRecord, write_record
 from tests.e2e.cluster import Cluster, git, list_refs
 

@@ -14,7 +14,8 @@ import pytest
 from meshnode.base.ids import NodeId
 from meshnode.catalog.open import open_catalog
 from meshnode.config import CatalogSettings
-from meshnode.core.keys import decode_node, encode_node, node_key
+from meshnode.core.keys import node_key
+from meshnode.core.nodes import decode_node, encode_node
 from meshnode.ports import Compare, Put
 from tests.e2e.cluster import Cluster, running_cluster
 from tests.e2e.proxy import Proxy

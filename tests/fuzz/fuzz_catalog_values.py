@@ -18,19 +18,24 @@ from meshnode.base.ids import (
     parse_repository_name,
     parse_round_id,
 )
-from meshnode.core import control, joining, keys, repository_config, request_marks, rotation, shared_settings
-from meshnode.core.record import Partition
+from meshnode.core import control, joining, repository_config, request_marks, rotation, shared_settings
+from meshnode.core.applications import Application, KeyDrop, Role, decode_application, encode_application
+from meshnode.core.cluster import ClusterSettings, decode_settings, encode_settings
+from meshnode.core.nodes import Node, NodeState, OnlineNode, decode_node, decode_online, encode_node, encode_online
+from meshnode.core.partition import Partition, decode_partition, encode_partition
+from meshnode.core.record import decode_record, encode_record
+from meshnode.core.round import decode_round, encode_round
 from tests.fuzz.inputs import Draw
 from tests.fuzz.values import KEYS, NODES, RECORDS, ROUNDS, WORDS
 
 _CODECS: tuple[tuple[Callable[[bytes], Any], Callable[[Any], bytes]], ...] = (
-    (keys.decode_record, keys.encode_record),
-    (keys.decode_round, keys.encode_round),
-    (keys.decode_partition, keys.encode_partition),
-    (keys.decode_node, keys.encode_node),
-    (keys.decode_online, keys.encode_online),
-    (keys.decode_application, keys.encode_application),
-    (keys.decode_settings, keys.encode_settings),
+    (decode_record, encode_record),
+    (decode_round, encode_round),
+    (decode_partition, encode_partition),
+    (decode_node, encode_node),
+    (decode_online, encode_online),
+    (decode_application, encode_application),
+    (decode_settings, encode_settings),
     (control.decode_control, control.encode_control),
     (control.decode_progress, control.encode_progress),
     (control.decode_usage, control.encode_usage),
@@ -53,17 +58,17 @@ _VALUES: tuple[st.SearchStrategy[Any], ...] = (
     st.builds(Partition, partition=KEYS.map(lambda key: key.home), replicas=_NODE_LISTS, joining=_NODE_LISTS,
         family=st.none() | KEYS.map(lambda key: key.repository)),
     st.builds(
-        keys.Node, node=NODES, grpc_url=WORDS, http_url=WORDS, zone=WORDS, weight=st.integers(0, 1 << 20),
-        state=st.sampled_from(keys.NodeState), public_keys=st.lists(WORDS, max_size=2).map(tuple),
+        Node, node=NODES, grpc_url=WORDS, http_url=WORDS, zone=WORDS, weight=st.integers(0, 1 << 20),
+        state=st.sampled_from(NodeState), public_keys=st.lists(WORDS, max_size=2).map(tuple),
     ),
-    st.builds(keys.OnlineNode, node=NODES, version=WORDS, started_at_ms=st.integers(0, 1 << 45)),
+    st.builds(OnlineNode, node=NODES, version=WORDS, started_at_ms=st.integers(0, 1 << 45)),
     st.builds(
-        keys.Application, application=WORDS, role=st.sampled_from(keys.Role),
+        Application, application=WORDS, role=st.sampled_from(Role),
         public_keys=st.lists(WORDS, max_size=2).map(tuple),
-        drops=st.lists(st.builds(keys.KeyDrop, WORDS, st.integers(0, 1 << 45)), max_size=2).map(tuple),
+        drops=st.lists(st.builds(KeyDrop, WORDS, st.integers(0, 1 << 45)), max_size=2).map(tuple),
     ),
     st.builds(
-        keys.ClusterSettings, cluster_id=WORDS, partition_count=st.integers(1, 65_536),
+        ClusterSettings, cluster_id=WORDS, partition_count=st.integers(1, 65_536),
         replication_factor=st.integers(1, 9),
     ),
     st.builds(control.MoveControl, is_paused=st.booleans()),

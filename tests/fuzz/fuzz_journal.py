@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from meshnode.base.errors import Corrupt
 from meshnode.base.ids import RoundId, parse_object_id
-from meshnode.core.keys import encode_round
-from meshnode.core.round import Round
+from meshnode.core.round import Round, encode_round
 from meshnode.git.journal import JournalRecord, read_journal, read_record, write_record
 from tests.fuzz.fuzz_catalog_values import CHANGES, changed, check_ids_in
 from tests.fuzz.inputs import Draw, damaged, directory

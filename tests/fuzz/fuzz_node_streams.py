@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from meshnode.base.errors import Corrupt, InvalidRequest
 from meshnode.base.ids import HEAD, Generation, NodeId, RoundId
-from meshnode.core.keys import decode_round, encode_round
 from meshnode.core.refs import digest_of
-from meshnode.core.round import Round
+from meshnode.core.round import Round, decode_round, encode_round
 from meshnode.ports import (
     PackFix,
     RefsSnapshot,

@@ -14,7 +14,7 @@ from meshnode.auth.responses import MessageTrace, ResponseSigner, verify_respons
 from meshnode.auth.tokens import BEARER
 from meshnode.auth.users import READ, WRITE, UserVerifier, issue_user_token
 from meshnode.base.errors import Forbidden, MeshError, Overloaded, Unauthenticated
-from meshnode.core.keys import Application, Role
+from meshnode.core.applications import Application, Role
 from meshnode.http.status import answer_of
 from tests.fuzz.inputs import Draw, damaged
 from tests.fuzz.keys import key

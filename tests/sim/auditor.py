@@ -34,10 +34,11 @@ from meshnode.base.ids import (
     symbolic_target,
 )
 from meshnode.catalog.memory import MemoryCatalog
-from meshnode.core.keys import CONFIGS, NAMES, PARTITIONS, RECORDS, config_key, decode_partition, decode_record
+from meshnode.core.keys import CONFIGS, NAMES, PARTITIONS, RECORDS, config_key
 from meshnode.core.participant import Position, published_path
+from meshnode.core.partition import Partition, decode_partition
 from meshnode.core.quorum import quorum_size
-from meshnode.core.record import Partition, Record, RepositoryState, consistent_nodes
+from meshnode.core.record import Record, RepositoryState, consistent_nodes, decode_record
 from meshnode.core.refs import digest_after, refs_after
 from meshnode.core.repository_config import (
     NO_CONFIG,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from meshnode.base.ids import NodeId, PartitionId
-from meshnode.core.keys import NodeState
+from meshnode.core.nodes import NodeState
 from tests.sim.network import CATALOG
 from tests.sim.plan import Fault
 from tests.sim.world import PARTITIONS, World

@@ -18,8 +18,10 @@ from meshnode.base.ids import NodeId, ObjectId, PartitionId, RefName, RefValue, 
 from meshnode.catalog.memory import FaultHook, MemoryCatalog
 from meshnode.config import LimitSettings, PushSettings, RebalanceSettings, ReplicationSettings
 from meshnode.core import keys
-from meshnode.core.keys import ClusterSettings, Node, NodeState
-from meshnode.core.record import Partition, Record
+from meshnode.core.cluster import ClusterSettings, encode_settings
+from meshnode.core.nodes import Node, NodeState, encode_node
+from meshnode.core.partition import Partition, decode_partition, encode_partition
+from meshnode.core.record import Record, decode_record
 from meshnode.core.refs import digest_of
 from meshnode.engine.meter import NullMeter
 from meshnode.engine.node import NodeEngine, World
@@ -94,7 +96,7 @@ class MemoryCluster:
         writes = [
             Put(
                 keys.CLUSTER,
-                keys.encode_settings(
+                encode_settings(
                     ClusterSettings(cluster_id="c", partition_count=PARTITIONS, replication_factor=self._factor)
                 ),
             )
@@ -109,10 +111,10 @@ class MemoryCluster:
                 state=NodeState.AVAILABLE,
                 public_keys=(),
             )
-            writes.append(Put(keys.node_key(name), keys.encode_node(node)))
+            writes.append(Put(keys.node_key(name), encode_node(node)))
         for number in range(PARTITIONS):
             placed = Partition(partition=PartitionId(number), replicas=tuple(names[: self._factor]))
-            writes.append(Put(keys.partition_key(placed.partition), keys.encode_partition(placed)))
+            writes.append(Put(keys.partition_key(placed.partition), encode_partition(placed)))
         await self.catalog.transact([], writes)
         for name in names:
             await self.restart(name)
@@ -206,7 +208,7 @@ class MemoryCluster:
         assert entry is not None
         found = (await self.catalog.get([keys.RECORDS + entry.value.decode()]))[0]
         assert found is not None
-        return keys.decode_record(found.value)
+        return decode_record(found.value)
 
     async def wait_until_consistent(self, name: str, *, within_ms: int = 60_000) -> Record:
         """Wait until every replica is believed and has what the record says; checks I9 on the way."""
@@ -223,7 +225,7 @@ class MemoryCluster:
         """A partition, straight from the catalog."""
         (entry,) = await self.catalog.get([keys.partition_key(number)])
         assert entry is not None
-        return keys.decode_partition(entry.value)
+        return decode_partition(entry.value)
 
     async def wait_until_replicas(self, name: str, count: int, *, within_ms: int = 120_000) -> Partition:
         """Wait until a repository has `count` consistent replicas and its partition does not move."""

@@ -20,8 +20,9 @@ from meshnode.core import keys
 from meshnode.core.keys import PARTITIONS, RECORDS
 from meshnode.core.moves import is_moving
 from meshnode.core.participant import published_path
+from meshnode.core.partition import Partition, decode_partition, encode_partition
 from meshnode.core.quorum import quorum_size
-from meshnode.core.record import Partition, Record, RepositoryState, consistent_nodes
+from meshnode.core.record import Record, RepositoryState, consistent_nodes, decode_record
 from meshnode.engine.forgetting import Forgetting
 from meshnode.engine.move_steps import MoveSteps
 from meshnode.engine.mover import Mover
@@ -61,16 +62,16 @@ class Watcher:
             return None
         for write in writes:
             if write.key.startswith(PARTITIONS) and isinstance(write, Put):
-                self._check_partition(before[write.key], keys.decode_partition(write.value))
+                self._check_partition(before[write.key], decode_partition(write.value))
             elif write.key.startswith(RECORDS) and isinstance(write, Put):
-                record = keys.decode_record(write.value)
+                record = decode_record(write.value)
                 self._check_believed(record, self._partition(record.partition))
         return revision
 
     def _check_partition(self, before: Entry | None, after: Partition) -> None:
         if before is None:
             return
-        old = keys.decode_partition(before.value)
+        old = decode_partition(before.value)
         if old.replicas != after.replicas:
             self.switches.append((old.replicas, after.replicas))
             gone = set(old.replicas) - set(after.replicas)
@@ -100,11 +101,11 @@ class Watcher:
     def _partition(self, number: PartitionId) -> Partition:
         entry = self._read(keys.partition_key(number))
         assert entry is not None
-        return keys.decode_partition(entry.value)
+        return decode_partition(entry.value)
 
     def _records(self, partition: PartitionId) -> list[Record]:
         entries = self._store.range(RECORDS, "", 10_000)
-        records = [keys.decode_record(entry.value) for entry in entries]
+        records = [decode_record(entry.value) for entry in entries]
         return [one for one in records if one.partition == partition and one.state is RepositoryState.ACTIVE]
 
     def _read(self, key: str) -> Entry | None:
@@ -157,10 +158,10 @@ async def order(cluster: MemoryCluster, number: int, *target: str, factor: int |
     while True:
         (entry,) = await cluster.catalog.get([keys.partition_key(PartitionId(number))])
         assert entry is not None
-        partition = keys.decode_partition(entry.value)
+        partition = decode_partition(entry.value)
         wanted = replace(partition, target=tuple(NodeId(node) for node in target), factor=factor)
         done = await cluster.catalog.transact(
-            [Compare(entry.key, entry.revision)], [Put(entry.key, keys.encode_partition(wanted))]
+            [Compare(entry.key, entry.revision)], [Put(entry.key, encode_partition(wanted))]
         )
         if done is not None:
             return

@@ -12,8 +12,9 @@ from meshnode.core import participant as participant_rules
 from meshnode.core import write as write_rules
 from meshnode.core.keys import record_key
 from meshnode.core.moves import Fill, Step, Swap
+from meshnode.core.partition import Partition
 from meshnode.core.quorum import quorum_size
-from meshnode.core.record import Partition, Record, record_rejoined
+from meshnode.core.record import Record, record_rejoined
 from meshnode.core.refs import refs_after
 from meshnode.core.round import ReplicaKey, Round
 from meshnode.engine.node import NodeEngine

@@ -8,7 +8,8 @@ from meshnode.base.errors import Forbidden
 from meshnode.base.ids import NodeId, PartitionId
 from meshnode.catalog.memory import CatalogCall
 from meshnode.core import keys
-from meshnode.core.keys import NodeState
+from meshnode.core.nodes import NodeState
+from meshnode.core.record import encode_record
 from meshnode.ports import Put
 from tests.sim.memory_cluster import SETTINGS, MemoryCluster
 from tests.sim.test_cluster import NAME, A, play
@@ -59,7 +60,7 @@ def test_a_record_that_cannot_be_read_keeps_no_other_from_the_sweep() -> None:
         await cluster.create("n1", NAME)
         record = await cluster.wait_until_consistent(NAME)
         first = keys.record_key(record.repository)[:-1]  # both sort before the record itself
-        strange = keys.encode_record(replace(record, partition=PartitionId(40_000)))
+        strange = encode_record(replace(record, partition=PartitionId(40_000)))
         await cluster.catalog.transact([], [Put(first, b"{}"), Put(first + "/", strange)])
         await cluster.clock.sleep(SETTINGS.repair_sweep_ms * 3)
         for other in (N1, N2):

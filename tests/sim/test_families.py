@@ -13,7 +13,8 @@ from meshnode.base.ids import NodeId, PartitionId, RepositoryName
 from meshnode.catalog.memory import CatalogCall, Moment
 from meshnode.core import keys
 from meshnode.core.families import FAMILY_MAX
-from meshnode.core.record import Record, RepositoryState
+from meshnode.core.partition import encode_partition
+from meshnode.core.record import Record, RepositoryState, decode_record
 from meshnode.ports import FactorOfRepository, Put
 from tests.sim.memory_cluster import PARTITIONS, MemoryCluster, play_on_five
 
@@ -212,7 +213,7 @@ def test_deleted_members_go_along_and_a_large_family_stays() -> None:
         await set_factor(cluster, FAMILY[2], 5)
         (entry,) = await cluster.catalog.get([keys.record_key(gone.repository)])
         assert entry is not None
-        record = keys.decode_record(entry.value)
+        record = decode_record(entry.value)
         assert (record.state, record.partition) == (RepositoryState.DELETED, PARTITIONS)
         await cluster.wait_until_replicas(FAMILY[2], 5)
         for node in cluster.nodes:
@@ -321,7 +322,7 @@ def test_a_family_moves_out_in_the_middle_of_its_partitions_move_and_takes_it_al
         partition = await cluster.partition(number)
         (entry,) = await cluster.catalog.get([keys.partition_key(number)])
         assert entry is not None
-        await cluster.catalog.transact([], [Put(entry.key, keys.encode_partition(replace(partition, target=wanted)))])
+        await cluster.catalog.transact([], [Put(entry.key, encode_partition(replace(partition, target=wanted)))])
         while not (await cluster.partition(number)).joining:
             await cluster.clock.sleep(50)
         await set_factor(cluster, FAMILY[0], 5)

@@ -12,6 +12,7 @@ from meshnode.base.errors import Fenced, InvalidRequest, MeshError, OutcomeUnkno
 from meshnode.base.ids import Generation, NodeId, RepositoryName, RoundId
 from meshnode.catalog.memory import CatalogCall, Moment
 from meshnode.core import keys
+from meshnode.core.record import encode_record
 from meshnode.core.round import ReplicaKey
 from meshnode.git.stores import REBASE_STATE
 from meshnode.ports import LossPlan, Put
@@ -99,7 +100,7 @@ def test_a_plan_names_the_rounds_that_others_still_know_and_changes_nothing() ->
         )
         for node in ("n1", "n2"):
             await cluster.crash(node)
-        await cluster.catalog.transact([], [Put(keys.record_key(record.repository), keys.encode_record(ahead))])
+        await cluster.catalog.transact([], [Put(keys.record_key(record.repository), encode_record(ahead))])
         for node in ("n2", "n3"):
             await cluster.restart(node)
         found = await plan(cluster, "n3")

@@ -7,8 +7,8 @@ from asyncio import Event
 from meshnode.base.errors import OutcomeUnknown
 from meshnode.base.ids import NodeId
 from meshnode.catalog.memory import CatalogCall, MemoryCatalog, Moment
-from meshnode.core.keys import RECORDS, decode_record, encode_record, record_key
-from meshnode.core.record import Record, record_excluding
+from meshnode.core.keys import RECORDS, record_key
+from meshnode.core.record import Record, decode_record, encode_record, record_excluding
 from meshnode.core.round import ReplicaKey
 from meshnode.ports import Compare, Put
 from tests.sim.memory_cluster import MemoryCluster

@@ -12,8 +12,8 @@ import pytest
 from meshnode.base.errors import Draining, InvalidRequest, MeshError, NotFound, ReadOnly, ReplicaBehind
 from meshnode.base.ids import NodeId, PartitionId, RepositoryName
 from meshnode.core import keys
-from meshnode.core.keys import NodeState
-from meshnode.core.record import Partition
+from meshnode.core.nodes import NodeState
+from meshnode.core.partition import Partition
 from meshnode.ports import Consistency
 from tests.sim.memory_cluster import PARTITIONS, MemoryCluster
 from tests.sim.moves import Clients, Watcher

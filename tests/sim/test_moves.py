@@ -13,6 +13,7 @@ import pytest
 from meshnode.base.ids import NodeId, PartitionId
 from meshnode.catalog.memory import CatalogCall, Moment
 from meshnode.core import keys
+from meshnode.core.partition import decode_partition
 from meshnode.ports import Put
 from tests.sim.memory_cluster import MemoryCluster
 from tests.sim.moves import (
@@ -226,7 +227,7 @@ def test_a_step_is_refused_where_a_record_came_to_list_a_node_behind_the_planner
             is_switch = call.operation == "transact" and any(
                 isinstance(write, Put)
                 and write.key.startswith(keys.PARTITIONS)
-                and keys.decode_partition(write.value).replicas != ("n1", "n2", "n3")
+                and decode_partition(write.value).replicas != ("n1", "n2", "n3")
                 for write in call.writes
             )
             if is_switch and call.moment is Moment.BEFORE and not is_over:

@@ -9,6 +9,7 @@ import pytest
 from meshnode.base.errors import Fenced, InvalidRequest, ReplicaBehind
 from meshnode.base.ids import PartitionId, RepositoryName
 from meshnode.core import keys
+from meshnode.core.partition import encode_partition
 from meshnode.core.record import Record
 from meshnode.core.write import Finish, Outcome, PublishConflict, RecordRead, VoteGranted, WriteRound
 from meshnode.ports import Put
@@ -68,7 +69,7 @@ def test_nobody_is_created_in_a_partition_whose_factor_changed_behind_the_choice
         changed = replace(at, factor=1)
         with pytest.raises(Fenced, match="factor has changed"):
             place.check(changed)
-        await cluster.catalog.transact([], [Put(keys.partition_key(at.partition), keys.encode_partition(changed))])
+        await cluster.catalog.transact([], [Put(keys.partition_key(at.partition), encode_partition(changed))])
         engine = cluster.engine("n1")
         engine.membership._partitions = dict.fromkeys(engine.membership.partitions(), at)  # it has not heard
         engine.writes.places.draw = lambda: place  # type: ignore[method-assign]

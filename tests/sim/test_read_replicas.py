@@ -11,8 +11,8 @@ from meshnode.base.errors import InvalidRequest, NotFound, QuorumLost, ReadOnly,
 from meshnode.base.ids import NodeId, PartitionId, RepositoryName
 from meshnode.catalog.memory import CatalogCall
 from meshnode.core import keys
-from meshnode.core.keys import NodeState
-from meshnode.core.record import Partition
+from meshnode.core.nodes import NodeState, decode_node, encode_node
+from meshnode.core.partition import Partition, encode_partition
 from meshnode.engine import shipping
 from meshnode.engine.membership import REFRESH_MS
 from meshnode.ports import Consistency, Put
@@ -313,12 +313,12 @@ def test_a_node_that_came_and_went_unseen_does_not_keep_the_planner_from_looking
         async def set_state(state: NodeState) -> None:
             (entry,) = await cluster.catalog.get([keys.node_key(N4)])
             assert entry is not None
-            node = replace(keys.decode_node(entry.value), state=state)
-            await cluster.catalog.transact([], [Put(entry.key, keys.encode_node(node))])
+            node = replace(decode_node(entry.value), state=state)
+            await cluster.catalog.transact([], [Put(entry.key, encode_node(node))])
 
         await set_state(NodeState.DRAINING)
         wanted = replace(await placed(cluster), read_replicas_wanted=1)
-        await cluster.catalog.transact([], [Put(keys.partition_key(wanted.partition), keys.encode_partition(wanted))])
+        await cluster.catalog.transact([], [Put(keys.partition_key(wanted.partition), encode_partition(wanted))])
         await cluster.clock.sleep(MOVES.interval_ms * 3)
         assert (await placed(cluster)).read_replicas == ()
         await set_state(NodeState.AVAILABLE)

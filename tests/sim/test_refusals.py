@@ -7,7 +7,8 @@ import pytest
 from meshnode.base.errors import CatalogUnavailable, Corrupt, Forbidden, MeshError, OutcomeUnknown
 from meshnode.base.ids import NodeId
 from meshnode.catalog.memory import CatalogCall, Moment
-from meshnode.core.keys import RECORDS, encode_partition, partition_key
+from meshnode.core.keys import RECORDS, partition_key
+from meshnode.core.partition import encode_partition
 from meshnode.core.targets import partition_with_target
 from meshnode.engine.rounds import REREAD_PAUSE_MS
 from meshnode.ports import Put

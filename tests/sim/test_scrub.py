@@ -14,7 +14,7 @@ from meshnode.base.ids import NodeId, ObjectId, RefValue, RepositoryId
 from meshnode.catalog.memory import CatalogCall
 from meshnode.config import ScrubSettings
 from meshnode.core import keys
-from meshnode.core.record import Record, record_excluding
+from meshnode.core.record import Record, encode_record, record_excluding
 from meshnode.core.round import ReplicaKey
 from meshnode.core.scrub import Verdict
 from meshnode.engine import scrubber
@@ -202,7 +202,7 @@ async def exclude_by_hand(cluster: MemoryCluster, *nodes: str) -> None:
     record = await cluster.record(NAME)
     for node in nodes:
         record = record_excluding(record, NodeId(node))
-    await cluster.catalog.transact([], [Put(keys.record_key(record.repository), keys.encode_record(record))])
+    await cluster.catalog.transact([], [Put(keys.record_key(record.repository), encode_record(record))])
 
 
 def test_a_scrub_amid_writes_finds_nothing() -> None:
@@ -382,7 +382,7 @@ def test_a_replica_that_is_known_to_be_damaged_neither_votes_nor_leads() -> None
 
 def _believing(record: Record) -> Put:
     """As if nobody had listed anyone."""
-    return Put(keys.record_key(record.repository), keys.encode_record(replace(record, inconsistent=frozenset())))
+    return Put(keys.record_key(record.repository), encode_record(replace(record, inconsistent=frozenset())))
 
 
 def test_a_node_starts_with_a_replica_that_it_may_not_read_and_serves_the_others() -> None:

@@ -15,10 +15,12 @@ from meshnode.base.ids import NodeId, PartitionId
 from meshnode.catalog.memory import MemoryCatalog
 from meshnode.config import LimitSettings, PushSettings, RebalanceSettings, ReplicationSettings
 from meshnode.core import keys
-from meshnode.core.keys import ClusterSettings, Node, NodeState
+from meshnode.core.cluster import ClusterSettings, encode_settings
 from meshnode.core.moves import is_moving
+from meshnode.core.nodes import Node, NodeState, decode_node, encode_node
+from meshnode.core.partition import Partition, decode_partition, encode_partition
 from meshnode.core.read_replicas import partition_with_read_replicas, plan_read_replicas
-from meshnode.core.record import Partition, RepositoryState
+from meshnode.core.record import RepositoryState
 from meshnode.core.refs import digest_of
 from meshnode.core.targets import partition_with_target
 from meshnode.engine.meter import NullMeter
@@ -84,12 +86,12 @@ class World:
         """Write the cluster into the catalog and start every node."""
         names = list(self.disks)
         settings = ClusterSettings(cluster_id="c", partition_count=PARTITIONS, replication_factor=self.plan.factor)
-        writes = [Put(keys.CLUSTER, keys.encode_settings(settings))]
-        writes += [Put(keys.node_key(name), keys.encode_node(_entry_of(name))) for name in names]
+        writes = [Put(keys.CLUSTER, encode_settings(settings))]
+        writes += [Put(keys.node_key(name), encode_node(_entry_of(name))) for name in names]
         for number in range(PARTITIONS):
             replicas = tuple(names[(number + offset) % len(names)] for offset in range(self.plan.factor))
             placed = Partition(partition=PartitionId(number), replicas=replicas)
-            writes.append(Put(keys.partition_key(placed.partition), keys.encode_partition(placed)))
+            writes.append(Put(keys.partition_key(placed.partition), encode_partition(placed)))
         await self.catalog.transact([], writes)
         self.auditor.look([write.key for write in writes])
         for name in names:
@@ -178,12 +180,10 @@ class World:
         key = keys.node_key(name)
         while True:
             (entry,) = await self.catalog.get([key])
-            known = (
-                _entry_of(name) if entry is None else keys.decode_node(entry.value)
-            )  # one that was removed comes back
+            known = _entry_of(name) if entry is None else decode_node(entry.value)  # one that was removed comes back
             revision = 0 if entry is None else entry.revision
             wanted = replace(known, state=state)
-            if await self.catalog.transact([Compare(key, revision)], [Put(key, keys.encode_node(wanted))]) is not None:
+            if await self.catalog.transact([Compare(key, revision)], [Put(key, encode_node(wanted))]) is not None:
                 self._states[name] = state
                 return
 
@@ -192,8 +192,8 @@ class World:
         key = keys.partition_key(number)
         (entry,) = await self.catalog.get([key])
         assert entry is not None
-        partition = partition_with_target(keys.decode_partition(entry.value), tuple(wanted))
-        if await self.catalog.transact([Compare(key, entry.revision)], [Put(key, keys.encode_partition(partition))]):
+        partition = partition_with_target(decode_partition(entry.value), tuple(wanted))
+        if await self.catalog.transact([Compare(key, entry.revision)], [Put(key, encode_partition(partition))]):
             self.auditor.look([key])
 
     async def set_read_replicas(self, number: PartitionId, wanted: int) -> None:
@@ -201,16 +201,16 @@ class World:
         key = keys.partition_key(number)
         (entry,) = await self.catalog.get([key])
         assert entry is not None
-        partition, known = keys.decode_partition(entry.value), await self._nodes()
+        partition, known = decode_partition(entry.value), await self._nodes()
         chosen = plan_read_replicas(partition, known, {}, wanted=wanted)
         partition = partition_with_read_replicas(partition, chosen, wanted=wanted, known=known)
         self.story.tell("***", f"partition {number} is to have read replicas at {' '.join(chosen) or 'no node'}")
-        if await self.catalog.transact([Compare(key, entry.revision)], [Put(key, keys.encode_partition(partition))]):
+        if await self.catalog.transact([Compare(key, entry.revision)], [Put(key, encode_partition(partition))]):
             self.auditor.look([key])
 
     async def _nodes(self) -> dict[NodeId, Node]:
         entries = await self.catalog.range(keys.NODES, after="", limit=100)
-        return {node.node: node for node in (keys.decode_node(entry.value) for entry in entries)}
+        return {node.node: node for node in (decode_node(entry.value) for entry in entries)}
 
     def step_clock(self, name: NodeId) -> None:
         """Have a node's wall clock show what `clock_offsets` says from now on."""

@@ -16,7 +16,7 @@ from meshnode.auth.registry import KeyRegistry, application_issuer, node_issuer
 from meshnode.auth.tokens import TokenSigner
 from meshnode.base.errors import MeshError
 from meshnode.cli.layout import OPERATOR, Layout, require_cluster_file
-from meshnode.core.keys import Node, NodeState
+from meshnode.core.nodes import Node, NodeState
 from meshnode.engine.system import SystemClock
 from meshnode.wire.status import error_from_call
 from tests.e2e.cluster import Cluster

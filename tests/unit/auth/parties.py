@@ -11,7 +11,8 @@ from meshnode.auth.registry import KeyRegistry, application_issuer, node_issuer
 from meshnode.auth.replay import ReplayCache
 from meshnode.auth.tokens import RequestVerifier, ResponseSigner, TokenSigner, replay_window_ms
 from meshnode.base.ids import NodeId
-from meshnode.core.keys import Application, Node, NodeState, Role
+from meshnode.core.applications import Application, Role
+from meshnode.core.nodes import Node, NodeState
 
 METHOD = "/mesh.v1.RefService/ListRefs"
 CLUSTER = "cluster-1"

@@ -16,16 +16,9 @@ from meshnode.base.errors import Corrupt, Forbidden, InvalidRequest, MeshError
 from meshnode.base.ids import NodeId
 from meshnode.catalog.memory import MemoryCatalog
 from meshnode.config import CatalogSettings, Config, NodeSettings
-from meshnode.core.keys import (
-    CLUSTER,
-    ClusterSettings,
-    Node,
-    NodeState,
-    decode_node,
-    encode_node,
-    encode_settings,
-    node_key,
-)
+from meshnode.core.cluster import ClusterSettings, encode_settings
+from meshnode.core.keys import CLUSTER, node_key
+from meshnode.core.nodes import Node, NodeState, decode_node, encode_node
 from meshnode.ports import Delete, Put
 
 N1 = NodeId("n1")

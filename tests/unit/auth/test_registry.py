@@ -11,7 +11,8 @@ from meshnode.auth.registry import CallerKind, KeyRegistry, application_issuer
 from meshnode.auth.tokens import TokenSigner
 from meshnode.auth.users import UserVerifier, issue_user_token
 from meshnode.base.errors import Unauthenticated
-from meshnode.core.keys import KeyDrop, NodeState, Role
+from meshnode.core.applications import KeyDrop, Role
+from meshnode.core.nodes import NodeState
 from tests.unit.auth.parties import CLUSTER, METHOD, StillClock, application, key, node, registry, verifier
 
 

@@ -11,7 +11,7 @@ from meshnode.auth.registry import CallerKind, KeyRegistry
 from meshnode.auth.replay import ReplayCache
 from meshnode.auth.tokens import LIFETIME_MS, RequestVerifier, TokenSigner, VerifiedRequest
 from meshnode.base.errors import InvalidRequest, MeshError, Overloaded, Unauthenticated
-from meshnode.core.keys import Role
+from meshnode.core.applications import Role
 from tests.unit.auth.forge import forge
 from tests.unit.auth.parties import (
     CLUSTER,

@@ -21,7 +21,7 @@ from meshnode.auth.tokens import AUTHORIZATION, RESPONSE_METADATA, RequestVerifi
 from meshnode.base.errors import MeshError
 from meshnode.base.ids import NodeId
 from meshnode.config import AuthSettings
-from meshnode.core.keys import Application
+from meshnode.core.applications import Application
 from meshnode.engine.system import SystemClock
 from meshnode.wire.status import status_of
 

@@ -20,7 +20,7 @@ from meshnode.cli.blueprint import (
 from meshnode.cli.layout import Layout, read_cluster_file
 from meshnode.cli.outcome import CommandError, ExitCode
 from meshnode.config import load_config
-from meshnode.core.keys import Role
+from meshnode.core.applications import Role
 from tests.unit.cli.conftest import KeyShelf, node
 
 

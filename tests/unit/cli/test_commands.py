@@ -27,7 +27,7 @@ from meshnode.base.errors import (
 from meshnode.cli.blueprint import make_cluster_files, plan_local_cluster
 from meshnode.cli.layout import ClusterFile, Layout, read_cluster_file, write_cluster_file
 from meshnode.config import ConfigError
-from meshnode.core.keys import Application, Role
+from meshnode.core.applications import Application, Role
 from meshnode.v1 import cluster_applications_pb2 as applications_pb2
 from meshnode.v1 import (
     cluster_join_pb2,

@@ -11,7 +11,8 @@ from click.testing import Result
 from meshnode.catalog.open import open_catalog
 from meshnode.cli.layout import Layout, read_cluster_file
 from meshnode.config import CatalogSettings, load_config
-from meshnode.core.keys import NODES, Node, decode_node
+from meshnode.core.keys import NODES
+from meshnode.core.nodes import Node, decode_node
 from tests.unit.cli.conftest import node, run_cli
 
 NODE_OPTIONS = [option for k in (1, 2, 3) for option in ("--node", f"n{k}=node{k}:7777,http://node{k}:7780")]

@@ -12,24 +12,11 @@ from meshnode.base.errors import CatalogUnavailable, InvalidRequest, OutcomeUnkn
 from meshnode.catalog.memory import CatalogCall, MemoryCatalog, Moment
 from meshnode.cli.local import find_removed, initialise_cluster, plan_partitions
 from meshnode.cli.outcome import CommandError, ExitCode
-from meshnode.core.keys import (
-    CLUSTER,
-    PARTITIONS,
-    Application,
-    ClusterSettings,
-    Node,
-    NodeState,
-    Role,
-    application_key,
-    decode_application,
-    decode_node,
-    decode_partition,
-    decode_settings,
-    encode_node,
-    encode_partition,
-    node_key,
-    partition_key,
-)
+from meshnode.core.applications import Application, Role, decode_application
+from meshnode.core.cluster import ClusterSettings, decode_settings
+from meshnode.core.keys import CLUSTER, PARTITIONS, application_key, node_key, partition_key
+from meshnode.core.nodes import Node, NodeState, decode_node, encode_node
+from meshnode.core.partition import decode_partition, encode_partition
 from meshnode.ports import Compare, Delete, Put
 from tests.unit.cli.conftest import node
 

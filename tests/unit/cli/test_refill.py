@@ -9,10 +9,13 @@ from meshnode.base.ids import PartitionId
 from meshnode.catalog.memory import CatalogCall, MemoryCatalog, Moment
 from meshnode.cli.outcome import CommandError
 from meshnode.cli.refill import check_catalog_empty, entries_of, write_catalog
-from meshnode.core.keys import CLUSTER, ClusterSettings, Node, NodeState, decode_record, name_key, record_key
+from meshnode.core.cluster import ClusterSettings
+from meshnode.core.keys import CLUSTER, name_key, record_key
 from meshnode.core.keys import SETTINGS as SHARED
+from meshnode.core.nodes import Node, NodeState
+from meshnode.core.partition import Partition
 from meshnode.core.rebuild import plan_rebuild
-from meshnode.core.record import Partition
+from meshnode.core.record import decode_record
 from meshnode.core.shared_settings import SharedSettings, decode_shared_settings, encode_shared_settings
 from meshnode.ports import Put
 from tests.unit.core.test_rebuild import KEY, N1, N2, N3, NAME, node, replica

@@ -14,7 +14,7 @@ from meshnode.base.errors import InvalidRequest
 from meshnode.cli.blueprint import make_cluster_files, plan_local_cluster
 from meshnode.cli.layout import ClusterFile, ClusterNode, Layout, write_cluster_file
 from meshnode.cli.target import split_keys
-from meshnode.core.keys import Application, Role
+from meshnode.core.applications import Application, Role
 from meshnode.v1 import repository_pb2
 from tests.unit.auth.authority import Authority, Files
 from tests.unit.cli.conftest import KeyShelf, node, run_cli

@@ -15,7 +15,7 @@ from meshnode.base.errors import Unauthenticated
 from meshnode.cli.blueprint import make_cluster_files, operator_of, plan_local_cluster
 from meshnode.cli.layout import Layout
 from meshnode.config import AuthSettings
-from meshnode.core.keys import Role
+from meshnode.core.applications import Role
 from meshnode.engine.system import SystemClock
 from tests.unit.cli.conftest import run_cli
 

@@ -25,7 +25,8 @@ from meshnode.cli.layout import Layout, read_cluster_file
 from meshnode.cli.process import find_process, is_port_free
 from meshnode.config import CatalogSettings
 from meshnode.core.keys import NODES as NODE_KEYS
-from meshnode.core.keys import decode_node, encode_node, node_key
+from meshnode.core.keys import node_key
+from meshnode.core.nodes import decode_node, encode_node
 from meshnode.ports import Catalog, Delete, Put
 from tests.unit.cli.conftest import fake_command, node, run_cli
 

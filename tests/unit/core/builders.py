@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from meshnode.base.ids import Generation, NodeId, PartitionId, RefName, RefValue, RepositoryId, RepositoryName, RoundId
-from meshnode.core.record import Partition, Record, RepositoryState
+from meshnode.core.partition import Partition
+from meshnode.core.record import Record, RepositoryState
 from meshnode.core.refs import EMPTY_DIGEST, RefEdit
 from meshnode.core.round import Round, WriteKind
 

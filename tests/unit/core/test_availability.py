@@ -8,7 +8,7 @@ import pytest
 
 from meshnode.base.ids import PartitionId
 from meshnode.core.availability import blockers_of_rest, zone_warnings
-from meshnode.core.keys import NodeState
+from meshnode.core.nodes import NodeState
 from tests.unit.core.builders import N1, N2, N3, N4, N5
 from tests.unit.core.test_targets import a_cluster, a_node
 

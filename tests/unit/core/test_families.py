@@ -8,7 +8,6 @@ import pytest
 
 from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import PartitionId, RepositoryId
-from meshnode.core import keys
 from meshnode.core.families import (
     FAMILY_MAX,
     check_family_size,
@@ -19,6 +18,8 @@ from meshnode.core.families import (
     partition_for_family,
     record_in,
 )
+from meshnode.core.partition import decode_partition, encode_partition
+from meshnode.core.record import decode_record, encode_record
 from meshnode.core.write import Finish, Outcome, Publish, PublishConflict, RecordRead, VoteGranted, WriteRound
 from tests.unit.core.builders import N1, N2, N3, N4, a_partition, a_record, a_round
 
@@ -30,7 +31,7 @@ def test_the_partition_begins_as_a_copy_with_another_factor() -> None:
     shared = replace(a_partition(N1, N2, N3, joining=(N4,)), target=(N1, N2, N4), leaving=(N4,), epoch=3, factor=None)
     own = partition_for_family(shared, PartitionId(256), ROOT, 5)
     assert own == replace(shared, partition=PartitionId(256), family=ROOT, factor=5, epoch=4)
-    assert keys.decode_partition(keys.encode_partition(own)) == own
+    assert decode_partition(encode_partition(own)) == own
 
 
 def test_a_record_keeps_all_but_its_partition_and_the_catalog_keeps_where_it_lies() -> None:
@@ -38,10 +39,10 @@ def test_a_record_keeps_all_but_its_partition_and_the_catalog_keeps_where_it_lie
     moved = record_in(record, PartitionId(256))
     assert replace(moved, partition=record.partition) == record
     assert moved.key == record.key
-    assert keys.decode_record(keys.encode_record(moved)) == moved
-    older = keys.encode_record(record).replace(b'"home":%d,' % record.home, b"")
+    assert decode_record(encode_record(moved)) == moved
+    older = encode_record(record).replace(b'"home":%d,' % record.home, b"")
     assert b"home" not in older
-    assert keys.decode_record(older) == record, "written before there were homes"
+    assert decode_record(older) == record, "written before there were homes"
 
 
 @pytest.mark.parametrize("steps", [1, 2])

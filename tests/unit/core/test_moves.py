@@ -25,8 +25,9 @@ from meshnode.core.moves import (
     partition_dropped,
     plan_step,
 )
+from meshnode.core.partition import Partition
 from meshnode.core.quorum import quorum_size
-from meshnode.core.record import Partition, comes_to_list
+from meshnode.core.record import comes_to_list
 from tests.unit.core.builders import N1, N2, N3, N4, N5, a_partition, a_record
 
 ZONES = {N1: "a", N2: "b", N3: "c", N4: "c", N5: "a"}

@@ -10,10 +10,11 @@ import pytest
 
 from meshnode.base.errors import InvalidRequest, InvariantViolated
 from meshnode.base.ids import Generation, NodeId
-from meshnode.core.keys import Node, NodeState, decode_partition, encode_partition
 from meshnode.core.losses import record_after_loss
 from meshnode.core.moves import Join, partition_after
+from meshnode.core.nodes import Node, NodeState
 from meshnode.core.participant import Position
+from meshnode.core.partition import Partition, decode_partition, encode_partition
 from meshnode.core.quorum import quorum_size
 from meshnode.core.read_replicas import (
     check_read_replicas,
@@ -21,14 +22,7 @@ from meshnode.core.read_replicas import (
     plan_read_replicas,
     read_replicas_held,
 )
-from meshnode.core.record import (
-    Partition,
-    RepositoryState,
-    consistent_nodes,
-    is_on_line,
-    learner_nodes,
-    record_after,
-)
+from meshnode.core.record import RepositoryState, consistent_nodes, is_on_line, learner_nodes, record_after
 from meshnode.core.refs import EMPTY_DIGEST
 from meshnode.core.repair import RepairPlan, RepairStep, plan_repair
 from meshnode.core.scrub import Account, Verdict, judge_replica

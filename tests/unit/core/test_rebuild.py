@@ -22,8 +22,9 @@ from meshnode.base.ids import (
     RoundId,
 )
 from meshnode.core.accounts import NodeAccount, ReplicaAccount, decode_node_account, encode_node_account
+from meshnode.core.partition import Partition
 from meshnode.core.rebuild import Decision, RebuildPlan, plan_rebuild
-from meshnode.core.record import Partition, RepositoryState, consistent_nodes
+from meshnode.core.record import RepositoryState, consistent_nodes
 from meshnode.core.refs import RefEdit
 from meshnode.core.round import ReplicaKey, Round, WriteKind
 from meshnode.core.shared_settings import SharedSettings

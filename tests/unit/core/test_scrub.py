@@ -8,7 +8,8 @@ import pytest
 
 from meshnode.base.ids import Generation, NodeId, PartitionId, RefsDigest, RepositoryId, RepositoryName, RoundId
 from meshnode.core.participant import Position
-from meshnode.core.record import Partition, Record, RepositoryState
+from meshnode.core.partition import Partition
+from meshnode.core.record import Record, RepositoryState
 from meshnode.core.scrub import Account, Finding, Verdict, judge_replica, may_be_taken_out, real_problems
 
 N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")

@@ -7,8 +7,8 @@ from typing import Any
 
 from meshnode.base.ids import NodeId, PartitionId
 from meshnode.core.control import NodeUsage
-from meshnode.core.keys import Node, NodeState
-from meshnode.core.record import Partition
+from meshnode.core.nodes import Node, NodeState
+from meshnode.core.partition import Partition
 from meshnode.core.targets import Cluster, blockers_of_removal, partition_sizes, partition_with_target, plan_targets
 from tests.unit.core.builders import N1, N2, N3, N4, N5
 

@@ -10,8 +10,9 @@ import pytest
 
 from meshnode.base.errors import InvariantViolated
 from meshnode.base.ids import Generation, NodeId
+from meshnode.core.partition import Partition
 from meshnode.core.quorum import quorum_size
-from meshnode.core.record import RETURNED_MAX, Partition, Record, record_excluding, record_fenced, record_rejoined
+from meshnode.core.record import RETURNED_MAX, Record, record_excluding, record_fenced, record_rejoined
 from meshnode.core.write import (
     Effect,
     Event,

@@ -11,15 +11,16 @@ import pytest
 from meshnode.auth.keys import PrivateKey
 from meshnode.base.errors import CatalogUnavailable, Fenced, InvalidRequest, MeshError, NotFound, OutcomeUnknown
 from meshnode.catalog.memory import CatalogCall, MemoryCatalog, Moment
-from meshnode.core.applications import DROP_AFTER_S_MAX, parse_application
-from meshnode.core.keys import (
+from meshnode.core.applications import (
+    DROP_AFTER_S_MAX,
     Application,
     KeyDrop,
     Role,
-    application_key,
     decode_application,
     encode_application,
+    parse_application,
 )
+from meshnode.core.keys import application_key
 from meshnode.engine.applications import ApplicationOrders
 from meshnode.engine.forgetting import Forgetting
 from meshnode.ports import Put

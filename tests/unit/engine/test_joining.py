@@ -33,7 +33,8 @@ from meshnode.core.joining import (
     invitation_key,
     plan_forgetting,
 )
-from meshnode.core.keys import INVITATIONS, NODES, Node, decode_node, encode_node, node_key
+from meshnode.core.keys import INVITATIONS, NODES, node_key
+from meshnode.core.nodes import Node, decode_node, encode_node
 from meshnode.engine.joining import REFUSALS_MAX, REFUSALS_MS, Joining
 from meshnode.ports import Delete, InvitationOrder, Joined, Put
 from tests.unit.auth.parties import StillClock, key

@@ -14,7 +14,8 @@ from meshnode.auth.keys import PrivateKey, PublicKey, load_private_key, write_pr
 from meshnode.base.errors import CatalogUnavailable, InvalidRequest, MeshError, NotFound, OutcomeUnknown
 from meshnode.base.ids import NodeId
 from meshnode.catalog.memory import CatalogCall, MemoryCatalog, Moment
-from meshnode.core.keys import Node, decode_node, encode_node, node_key
+from meshnode.core.keys import node_key
+from meshnode.core.nodes import Node, decode_node, encode_node
 from meshnode.core.rotation import OVERLAP_MS, OVERLAP_MS_MIN, Phase, rotation_key
 from meshnode.engine.key_rotation import KeyRotation
 from meshnode.engine.supervisor import Supervisor

@@ -8,7 +8,7 @@ from typing import Any
 from meshnode.base.ids import NodeId, PartitionId
 from meshnode.config import RebalanceSettings
 from meshnode.core.moves import Fill, Join, Swap, Tally
-from meshnode.core.record import Partition
+from meshnode.core.partition import Partition
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.move_progress import ProgressTracker
 from meshnode.engine.pace import FillPace

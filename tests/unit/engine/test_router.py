@@ -9,7 +9,8 @@ import pytest
 
 from meshnode.base.errors import CatalogUnavailable, Corrupt, Fact, ReplicaBehind
 from meshnode.base.ids import NodeId, PartitionId, RepositoryName
-from meshnode.core.record import Partition, Record
+from meshnode.core.partition import Partition
+from meshnode.core.record import Record
 from meshnode.engine.read_refusals import BACK_OFF_MS, ENTRIES_MAX, LAG_MAX, ReadRefusals
 from meshnode.engine.router import CandidateRouter
 from meshnode.ports import Consistency, ConsistencyLevel

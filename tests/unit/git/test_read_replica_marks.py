@@ -8,7 +8,7 @@ import pytest
 
 from meshnode.base.errors import Corrupt
 from meshnode.base.ids import NodeId, PartitionId
-from meshnode.core.record import Partition
+from meshnode.core.partition import Partition
 from meshnode.engine.read_replica_notes import ReadReplicaNotes
 from meshnode.engine.supervisor import Supervisor
 from meshnode.git.read_replica_marks import NAME, read_read_replica_marks, write_read_replica_marks

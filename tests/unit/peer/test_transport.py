@@ -20,7 +20,7 @@ from meshnode.base.errors import (
 )
 from meshnode.base.ids import Generation, NodeId, RepositoryName
 from meshnode.config import LimitSettings
-from meshnode.core.keys import Node
+from meshnode.core.nodes import Node
 from meshnode.peer.grpc import GrpcPeers
 from meshnode.peer.transport import GrpcTransport
 from meshnode.ports import Consistency, ConsistencyLevel, GitService, TransportRequest

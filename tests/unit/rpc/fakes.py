@@ -20,8 +20,10 @@ from meshnode.base.ids import (
     RepositoryName,
     RoundId,
 )
-from meshnode.core.keys import ClusterSettings, Node, NodeState, OnlineNode
-from meshnode.core.record import Partition, Record
+from meshnode.core.cluster import ClusterSettings
+from meshnode.core.nodes import Node, NodeState, OnlineNode
+from meshnode.core.partition import Partition
+from meshnode.core.record import Record
 from meshnode.core.rotation import RotationTimes
 from meshnode.core.round import ReplicaKey, Round
 from meshnode.core.scrub import Verdict

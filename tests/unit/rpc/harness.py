@@ -22,7 +22,8 @@ from meshnode.catalog.memory import MemoryCatalog
 from meshnode.config import AuthSettings, LimitSettings, ReplicationSettings
 from meshnode.config.live import LiveSettings
 from meshnode.config.loading import parse_settings
-from meshnode.core.keys import Application, Node, Role
+from meshnode.core.applications import Application, Role
+from meshnode.core.nodes import Node
 from meshnode.engine.applications import ApplicationOrders
 from meshnode.engine.audit import AuditTrail
 from meshnode.engine.hot import HotCounter

@@ -14,7 +14,7 @@ import grpc
 from meshnode.auth.channel import SignedChannel
 from meshnode.auth.stream import SignedStream
 from meshnode.base.ids import NodeId
-from meshnode.core.keys import Node
+from meshnode.core.nodes import Node
 from meshnode.peer.grpc import GrpcPeers
 from meshnode.rpc.call import Answer, Call, closing, first_message
 from meshnode.rpc.forward import Route

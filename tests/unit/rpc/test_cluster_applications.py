@@ -6,8 +6,9 @@ import grpc
 import pytest
 
 from meshnode.auth.channel import CallFailed
+from meshnode.core.applications import Role, decode_application
 from meshnode.core.audit import decode_entry
-from meshnode.core.keys import APPLICATIONS, AUDIT_ENTRIES, Role, decode_application
+from meshnode.core.keys import APPLICATIONS, AUDIT_ENTRIES
 from meshnode.rpc.method import CallerRole, Kind, methods_of
 from meshnode.rpc.server import SERVICES
 from meshnode.v1 import cluster_applications_pb2 as pb

@@ -12,7 +12,8 @@ from meshnode.auth.invitations import InvitationSecret, is_same_proof, prove_ans
 from meshnode.auth.responses import RESPONSE_METADATA
 from meshnode.base.errors import InvalidRequest
 from meshnode.core.joining import JoinClaim
-from meshnode.core.keys import NODES, decode_node
+from meshnode.core.keys import NODES
+from meshnode.core.nodes import decode_node
 from meshnode.ports import Joined
 from meshnode.v1 import cluster_join_pb2
 from meshnode.wire.joining import access_of, claim_message, claim_of, members_of

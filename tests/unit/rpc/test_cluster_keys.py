@@ -8,7 +8,7 @@ import pytest
 
 from meshnode.auth.channel import CallFailed
 from meshnode.base.errors import CatalogUnavailable
-from meshnode.core.keys import Application
+from meshnode.core.applications import Application
 from meshnode.rpc.key_search import PAUSE_MS, KeySearch
 from meshnode.v1 import cluster_keys_pb2, repository_pb2
 from tests.unit.auth.parties import StillClock

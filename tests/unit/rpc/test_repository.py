@@ -13,8 +13,8 @@ from meshnode.base.errors import (
     RepositoryNotFound,
 )
 from meshnode.base.ids import Generation, NodeId, RefsDigest, RoundId
-from meshnode.core.keys import encode_record, record_key
-from meshnode.core.record import RepositoryState
+from meshnode.core.keys import record_key
+from meshnode.core.record import RepositoryState, encode_record
 from meshnode.core.round import Round
 from meshnode.peer.memory import Links, MemoryPeers
 from meshnode.ports import Catalog, Put

@@ -11,8 +11,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 
 from meshnode.auth.answers import CallFailed
 from meshnode.base.errors import InvalidRequest, InvariantViolated
-from meshnode.core.keys import encode_record, record_key
-from meshnode.core.record import RepositoryState
+from meshnode.core.keys import record_key
+from meshnode.core.record import RepositoryState, encode_record
 from meshnode.ports import Entry
 from meshnode.rpc import census
 from meshnode.rpc.census import Census

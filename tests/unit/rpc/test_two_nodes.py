@@ -12,7 +12,7 @@ from meshnode.auth.answers import CallFailed
 from meshnode.auth.channel import SignedChannel
 from meshnode.base.errors import ReplicaBehind
 from meshnode.base.ids import NodeId
-from meshnode.core.keys import Node
+from meshnode.core.nodes import Node
 from meshnode.peer.grpc import GrpcPeers
 from meshnode.v1 import ref_pb2
 from meshnode.wire.status import error_from_call

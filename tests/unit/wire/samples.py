@@ -17,7 +17,8 @@ from meshnode.base.ids import (
     RepositoryName,
     RoundId,
 )
-from meshnode.core.record import Partition, Record, RepositoryState
+from meshnode.core.partition import Partition
+from meshnode.core.record import Record, RepositoryState
 from meshnode.core.refs import RefEdit, digest_of
 from meshnode.core.round import ReplicaKey, Round, WriteKind
 from meshnode.ports import RefsSnapshot, ReplicaState

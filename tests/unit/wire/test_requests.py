@@ -4,7 +4,7 @@ import pytest
 
 from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import HEAD, Generation, RefName, RefValue, RepositoryName
-from meshnode.core.keys import Node, NodeState, OnlineNode
+from meshnode.core.nodes import Node, NodeState, OnlineNode
 from meshnode.ports import Consistency, ConsistencyLevel, GitService, RefChange, RefsSnapshot, TransportRequest
 from meshnode.v1 import cluster_pb2, common_pb2, transport_pb2
 from meshnode.v1.ref_pb2 import RefUpdate
