@@ -28,7 +28,7 @@ from meshnode.engine.hot import HotCounter
 from meshnode.engine.key_rotation import KeyRotation
 from meshnode.engine.node import NodeEngine, World
 from meshnode.engine.pack_admission import PackAdmission
-from meshnode.engine.participant import Disk
+from meshnode.engine.replicas import Disk
 from meshnode.engine.system import SystemClock, SystemEntropy
 from meshnode.engine.usage import disk_space_of
 from meshnode.git.command import GitCommands

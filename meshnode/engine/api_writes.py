@@ -103,8 +103,8 @@ class ApiWrites:
             if current.partition != at.partition.partition:
                 raise Fenced("the source has got a partition of its own meanwhile; try again", name=source)
             await self.writer.check_may_coordinate(current)
-            await self.writer.participant.settle(parent_key, current)
-            refs = await self.writer.participant.disk.reader.snapshot(parent_key)
+            await self.writer.replicas.settle(parent_key, current)
+            refs = await self.writer.replicas.disk.reader.snapshot(parent_key)
             if refs.generation < current.generation:
                 raise ReplicaBehind("this node's replica of the source is behind", generation=refs.generation)
             return Draft(
@@ -190,13 +190,13 @@ class ApiWrites:
 
         async def draft(at: RecordAt, snapshot: RefsSnapshot | None) -> Draft | None:
             assert snapshot is not None
-            if await self.writer.participant.disk.reader.find_request(key, request_key) is not None:
+            if await self.writer.replicas.disk.reader.find_request(key, request_key) is not None:
                 raise RefConflict("the same request took effect before")
             edits = plan_changes(snapshot, changes)
             if not edits:
                 return None
             oids, commits = new_tips(edits)
-            packs = self.writer.participant.disk.packs
+            packs = self.writer.replicas.disk.packs
             if oids:
                 await packs.check_tips(key, oids, commits=commits)
             await check_edits(packs, key, at.config, edits)
@@ -281,8 +281,8 @@ class ApiWrites:
         except RepositoryNotFound:
             raise refusal from None
         key = record.key
-        await self.writer.participant.settle(key, record)  # the round may be voted for here, and not applied yet
-        done = await self.writer.participant.disk.reader.find_request(key, request_key)
+        await self.writer.replicas.settle(key, record)  # the round may be voted for here, and not applied yet
+        done = await self.writer.replicas.disk.reader.find_request(key, request_key)
         if done is None:
             raise refusal
         return WriteResult(record=record, round_id=done.round_id, generation=done.generation, is_repetition=True)

@@ -89,7 +89,7 @@ class Delivery:
                 )
             finally:
                 if not self.is_deciding:
-                    await writer.participant.disk.store.discard(key, round_id)
+                    await writer.replicas.disk.store.discard(key, round_id)
 
     def _on_deciding(self) -> None:
         self.is_deciding = True
@@ -100,7 +100,7 @@ class Delivery:
 
     async def _receive(self, shipment: Shipment, pack: AsyncIterator[bytes] | None, edits: Sequence[RefEdit]) -> bool:
         """Take the pack in and check what it brings; whether there was one."""
-        disk = self._writer.participant.disk
+        disk = self._writer.replicas.disk
         oids, commits = new_tips(edits)
         if pack is None:
             if oids:

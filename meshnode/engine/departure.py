@@ -26,8 +26,8 @@ from meshnode.core.round import ReplicaKey
 from meshnode.engine.activity import NodeActivity
 from meshnode.engine.intervals import elapse
 from meshnode.engine.membership import ClusterMembership
-from meshnode.engine.participant import Participant
 from meshnode.engine.records import RecordAt, Records
+from meshnode.engine.replicas import Replicas
 from meshnode.engine.supervisor import Supervisor
 from meshnode.ports import Catalog, Clock, Compare, Put
 
@@ -42,7 +42,7 @@ class Departure:
     catalog: Catalog
     records: Records
     membership: ClusterMembership
-    participant: Participant
+    replicas: Replicas
     activity: NodeActivity
     clock: Clock
     supervisor: Supervisor
@@ -66,7 +66,7 @@ class Departure:
     async def run_once(self) -> int:
         """Drop what may be dropped now; how many copies went."""
         kept: dict[PartitionId, list[ReplicaKey]] = {}
-        for key in await self.participant.disk.store.list_replicas():
+        for key in await self.replicas.disk.store.list_replicas():
             kept.setdefault(self.records.partition_of(key), []).append(key)
         dropped = 0
         for number in self._left_partitions(kept):
@@ -99,12 +99,12 @@ class Departure:
 
     async def _drop(self, key: ReplicaKey) -> bool:
         """Drop one copy, unless it is in use, still needed, or not out after all."""
-        quiet_since_ms = self.participant.readers.quiet_since_ms(key)
+        quiet_since_ms = self.replicas.readers.quiet_since_ms(key)
         if quiet_since_ms is None:
             return False
         if quiet_since_ms and self.clock.monotonic_ms() - quiet_since_ms < self.settings.drop_after_ms:
             return False
-        async with self.participant.locks.hold(key):
+        async with self.replicas.locks.hold(key):
             try:
                 at = await self.records.read(key)
             except RepositoryNotFound:
@@ -112,13 +112,13 @@ class Departure:
             if self.own in at.partition.members or not _may_go(at):
                 return False
             try:
-                is_gone = await self.participant.disk.store.drop(key)
+                is_gone = await self.replicas.disk.store.drop(key)
             except Corrupt as damage:
                 log.warning("copy_not_dropped", extra={"repository": key.repository, "error": str(damage)})
                 return False
         if is_gone:
             self.activity.note_inconsistent(key)
-            self.participant.readers.forget(key)
+            self.replicas.readers.forget(key)
             log.info("copy_dropped", extra={"repository": key.repository, "partition": at.partition.partition})
         return is_gone
 

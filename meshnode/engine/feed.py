@@ -21,6 +21,7 @@ from meshnode.core.record import Record, RepositoryState, consistent_nodes
 from meshnode.core.round import Round, WriteKind
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.participant import Participant
+from meshnode.engine.replicas import Replicas
 from meshnode.engine.standings import Follower, StandingsTable
 from meshnode.ports import Change, Deleted, Event, Gap, Heartbeat, Peers, Scope, Standing, Standings
 
@@ -40,12 +41,14 @@ class Feed:
         own: NodeId,
         table: StandingsTable,
         membership: ClusterMembership,
+        replicas: Replicas,
         participant: Participant,
         peers: Peers,
     ) -> None:
         self._own = own
         self._table = table
         self._membership = membership
+        self._replicas = replicas
         self._participant = participant
         self._peers = peers
         self._followers: set[Follower] = set()
@@ -130,7 +133,7 @@ class Feed:
         """Rounds right after `after` at one replica, and whether it has applied what the record names."""
         key = record.key
         if node == self._own:
-            state = await self._participant.settle(key, record)
+            state = await self._replicas.settle(key, record)
             generation = Generation(0) if state is None else state.generation
             rounds = await self._participant.history(key, after)
         else:

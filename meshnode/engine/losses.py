@@ -24,6 +24,7 @@ from meshnode.core.record import Record, consistent_nodes, encode_record
 from meshnode.core.round import ReplicaKey, Round
 from meshnode.engine.participant import Participant
 from meshnode.engine.records import RecordAt, Records, listing_mark
+from meshnode.engine.replicas import Replicas
 from meshnode.ports import (
     Catalog,
     Compare,
@@ -58,6 +59,7 @@ class DataLosses:
         records: Records,
         online: Callable[[], Collection[NodeId]],
         peers: Peers,
+        replicas: Replicas,
         participant: Participant,
         entropy: Entropy,
     ) -> None:
@@ -66,6 +68,7 @@ class DataLosses:
         self._records = records
         self._online = online
         self._peers = peers
+        self._replicas = replicas
         self._participant = participant
         self._entropy = entropy
 
@@ -83,7 +86,7 @@ class DataLosses:
         plan = await self._plan(key, at)
         if plan.obstacle:
             raise InvalidRequest(plan.obstacle, repository=name)
-        return await self._participant.run_to_end("accept-loss", self._accept(key, at, plan, actor))
+        return await self._replicas.run_to_end("accept-loss", self._accept(key, at, plan, actor))
 
     # ------------------------------------------------------------ the plan
 
@@ -169,8 +172,8 @@ class DataLosses:
     # ------------------------------------------------------------ the deed
 
     async def _accept(self, key: ReplicaKey, at: RecordAt, plan: LossPlan, actor: str) -> LossPlan:
-        disk = self._participant.disk
-        async with self._participant.locks.hold(key):
+        disk = self._replicas.disk
+        async with self._replicas.locks.hold(key):
             state = await disk.store.load(key)
             if state is None or state.generation != plan.chosen_generation:
                 raise Fenced("this node's replica changed meanwhile; look again", node=self._own)
@@ -179,11 +182,11 @@ class DataLosses:
             round_id = RoundId(self._entropy.new_id())
             wanted = replace(state, generation=plan.new_generation, round_id=round_id, prepared=())
             log.error("data_loss_decided", extra=_audit(plan, round_id, actor))
-            self._participant.activity.note_inconsistent(key)
+            self._replicas.activity.note_inconsistent(key)
             await self._publish(key, at, wanted)
             await disk.store.rebase(wanted)
         log.error("data_loss_accepted", extra=_audit(plan, round_id, actor))
-        self._participant.report_behind(key, "made the truth by an operator")
+        self._replicas.report_behind(key, "made the truth by an operator")
         return plan
 
     async def _publish(self, key: ReplicaKey, at: RecordAt, wanted: ReplicaState) -> None:

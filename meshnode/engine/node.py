@@ -1,6 +1,6 @@
 """One node's engine, put together: what knows what, and the order of starting and stopping.
 
-    start:  membership (read the cluster) -> recovery (nothing is served yet) -> participant, repairer -> announce
+    start:  membership (read the cluster) -> recovery (nothing is served yet) -> settling, announce -> repairer
     stop:   no new work -> leave the online list -> running pushes end -> tasks cancelled
 
 The same assembly runs in production over real adapters and in tests over memory ones.
@@ -38,7 +38,7 @@ from meshnode.engine.move_orders import MoveOrders
 from meshnode.engine.move_steps import MoveSteps
 from meshnode.engine.mover import Mover
 from meshnode.engine.pace import FillPace
-from meshnode.engine.participant import Disk, Participant
+from meshnode.engine.participant import Participant
 from meshnode.engine.planner_lease import PlannerLease
 from meshnode.engine.read_replica_notes import ReadReplicaNotes
 from meshnode.engine.read_replica_orders import ReadReplicaOrders
@@ -47,6 +47,7 @@ from meshnode.engine.records import Records
 from meshnode.engine.recovery import CATALOG_PAUSE_MS, Recovery
 from meshnode.engine.removal import Removal
 from meshnode.engine.repairer import Repairer
+from meshnode.engine.replicas import Disk, Replicas
 from meshnode.engine.repository_configs import RepositoryConfigs
 from meshnode.engine.repository_factors import RepositoryFactors
 from meshnode.engine.rounds import RoundDriver
@@ -147,8 +148,7 @@ class NodeEngine:
             on_settings=world.on_settings,
         )
         self.peers, self.remote = world.make_peers(self.membership)
-        self.participant = Participant(
-            own=own,
+        self.replicas = Replicas(
             disk=world.disk,
             catalog=world.catalog,
             records=self.records,
@@ -156,18 +156,17 @@ class NodeEngine:
             supervisor=self.supervisor,
             settings=replication,
             on_repair=self._on_repair,
-            on_damaged=self._on_damaged,
             activity=self.activity,
-            meter=world.meter,
         )
+        self.participant = Participant(own=own, replicas=self.replicas, on_damaged=self._on_damaged, meter=world.meter)
         self.repairer = Repairer(
             own=own,
             catalog=world.catalog,
             records=self.records,
             membership=self.membership,
-            participant=self.participant,
+            replicas=self.replicas,
             synchroniser=Synchroniser(
-                participant=self.participant,
+                replicas=self.replicas,
                 peers=self.peers,
                 entropy=world.entropy,
                 meter=world.meter,
@@ -182,7 +181,7 @@ class NodeEngine:
         self.scrubber = Scrubber(
             own=own,
             records=self.records,
-            participant=self.participant,
+            replicas=self.replicas,
             repairer=self.repairer,
             activity=self.activity,
             clock=world.clock,
@@ -194,7 +193,7 @@ class NodeEngine:
             own=own,
             catalog=world.catalog,
             upkeep=world.upkeep,
-            participant=self.participant,
+            replicas=self.replicas,
             activity=self.activity,
             clock=world.clock,
             supervisor=self.supervisor,
@@ -206,6 +205,7 @@ class NodeEngine:
             records=self.records,
             online=self.membership.online,
             peers=self.peers,
+            replicas=self.replicas,
             participant=self.participant,
             entropy=world.entropy,
         )
@@ -227,7 +227,7 @@ class NodeEngine:
             records=self.records,
             membership=self.membership,
             peers=self.peers,
-            participant=self.participant,
+            replicas=self.replicas,
             driver=self.driver,
             slots=self.slots,
             clock=world.clock,
@@ -268,7 +268,7 @@ class NodeEngine:
             catalog=world.catalog,
             records=self.records,
             membership=self.membership,
-            participant=self.participant,
+            replicas=self.replicas,
             on_damaged=self._on_damaged,
             meter=world.meter,
         )
@@ -283,14 +283,14 @@ class NodeEngine:
             push_protocol=world.push_protocol,
             fetch_protocol=world.fetch_protocol,
             supervisor=self.supervisor,
-            readers=self.participant.readers,
+            readers=self.replicas.readers,
         )
         self.departure = Departure(
             own=own,
             catalog=world.catalog,
             records=self.records,
             membership=self.membership,
-            participant=self.participant,
+            replicas=self.replicas,
             activity=self.activity,
             clock=world.clock,
             supervisor=self.supervisor,
@@ -300,7 +300,7 @@ class NodeEngine:
             own=own,
             catalog=world.catalog,
             records=self.records,
-            participant=self.participant,
+            replicas=self.replicas,
             clock=world.clock,
             supervisor=self.supervisor,
             settings=rebalance,
@@ -311,6 +311,7 @@ class NodeEngine:
             own=own,
             table=StandingsTable(world.catalog, world.clock, self.supervisor),
             membership=self.membership,
+            replicas=self.replicas,
             participant=self.participant,
             peers=self.peers,
         )
@@ -329,7 +330,7 @@ class NodeEngine:
             catalog=self.world.catalog,
             records=self.records,
             membership=self.membership,
-            participant=self.participant,
+            replicas=self.replicas,
             repairer=self.repairer,
             activity=self.activity,
             clock=self.world.clock,
@@ -337,7 +338,7 @@ class NodeEngine:
 
     async def serve(self) -> None:
         """Take work: called when the servers listen."""
-        self.participant.start()
+        self.replicas.start()
         await self.membership.announce()
         self.repairer.start()
         self.scrubber.start()

@@ -180,7 +180,7 @@ class _Run:
             plan.add(target.ref, old, new)
             plan.point_head_at_first_branch()
             edits = plan.result()
-            packs = self._writer.participant.disk.packs
+            packs = self._writer.replicas.disk.packs
             await check_edits(packs, self._key, at.config, edits, round_id=delivery.round_id)
             return Draft(kind=WriteKind.UPDATE, name=at.record.name, edits=edits, has_pack=has_pack)
 
@@ -206,7 +206,7 @@ class _Run:
         """What the same request did before, None where it did nothing yet."""
         if not self._target.request_key:
             return None
-        done = await self._writer.participant.disk.reader.find_request(self._key, self._target.request_key)
+        done = await self._writer.replicas.disk.reader.find_request(self._key, self._target.request_key)
         return None if done is None else _repeated(done, self._target)
 
 

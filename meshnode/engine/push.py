@@ -101,7 +101,7 @@ class PushRun:
             errors.setdefault(name, reason)
         edits = plan_push(snapshot, self._push.commands, errors, is_atomic=self._push.is_atomic)
         if len(errors) > len(self._errors):
-            done = await self._writer.participant.disk.reader.find_request(self._key, self._request_key())
+            done = await self._writer.replicas.disk.reader.find_request(self._key, self._request_key())
             if done is not None:
                 applied = {(edit.name, edit.new) for edit in done.edits}
                 for command in self._push.commands:
@@ -120,7 +120,7 @@ class PushRun:
             old = None if command.old is None else RefValue(command.old)
             if not command.refusal and snapshot.refs.get(command.name) == old:
                 edits.append(RefEdit(command.name, old, None if command.new is None else RefValue(command.new)))
-        packs = self._writer.participant.disk.packs
+        packs = self._writer.replicas.disk.packs
         return await find_denials(packs, self._key, at.config, edits, self._delivery.round_id)
 
     def _request_key(self) -> str:

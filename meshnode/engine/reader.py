@@ -22,8 +22,8 @@ from meshnode.core.record import Record, consistent_nodes, is_on_line
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.meter import Meter
-from meshnode.engine.participant import Participant
 from meshnode.engine.records import Records
+from meshnode.engine.replicas import Replicas
 from meshnode.ports import Catalog, Consistency, ConsistencyLevel, ReadView, ReplicaState
 
 
@@ -35,7 +35,7 @@ class Reader:
     catalog: Catalog
     records: Records
     membership: ClusterMembership
-    participant: Participant
+    replicas: Replicas
     on_damaged: Callable[[ReplicaKey, str], None]
     meter: Meter
 
@@ -58,7 +58,7 @@ class Reader:
 
     async def _guarded(self, key: ReplicaKey, work: Coroutine[Any, Any, ReadView]) -> ReadView:
         """Serve nothing of a damaged replica, and have it taken out as soon as the damage is met."""
-        if self.participant.activity.is_damaged(key):
+        if self.replicas.activity.is_damaged(key):
             work.close()
             raise ReplicaBehind("this replica is damaged and being replaced", node=self.own)
         placed = self.membership.partitions().get(self.records.partition_of(key))
@@ -77,7 +77,7 @@ class Reader:
         return view
 
     async def _view_unverified(self, key: ReplicaKey, name: RepositoryName, consistency: Consistency) -> ReadView:
-        state = await self.participant.disk.store.load(key)
+        state = await self.replicas.disk.store.load(key)
         if state is None or state.is_deleted or not state.generation:
             raise ReplicaBehind("no replica here", node=self.own, generation=0)
         is_behind = consistency.level is ConsistencyLevel.AT_LEAST and state.generation < consistency.generation
@@ -86,7 +86,7 @@ class Reader:
             is_behind = state.generation < consistency.generation
         if is_behind:
             raise ReplicaBehind("this replica has not got there yet", node=self.own, generation=state.generation)
-        snapshot = await self.participant.disk.reader.snapshot(key)
+        snapshot = await self.replicas.disk.reader.snapshot(key)
         return ReadView(key=key, name=name, snapshot=snapshot, record=None)
 
     async def _caught_up(self, key: ReplicaKey) -> ReplicaState | None:
@@ -95,7 +95,7 @@ class Reader:
             record = await self.records.find_by_id(key.repository)
         except CatalogUnavailable:
             return None
-        return await self.participant.settle(key, record)
+        return await self.replicas.settle(key, record)
 
     async def _view_at(self, key: ReplicaKey, record: Record) -> ReadView:
         """This node's replica at or past a record just read."""
@@ -103,11 +103,11 @@ class Reader:
         is_believed = self.own in consistent_nodes(record, partition)
         if not is_believed and self.own not in partition.read_replicas:
             raise ReplicaBehind("this replica is being repaired", node=self.own, wanted=record.generation)
-        state = await self.participant.disk.store.load(key)
+        state = await self.replicas.disk.store.load(key)
         if state is not None and state.generation < record.generation:
-            state = await self.participant.settle(key, record)
+            state = await self.replicas.settle(key, record)
         if state is None or state.generation < record.generation:
-            self.participant.report_behind(key, "behind a verified read")
+            self.replicas.report_behind(key, "behind a verified read")
             raise ReplicaBehind(
                 "this replica is behind the record",
                 node=self.own,
@@ -118,7 +118,7 @@ class Reader:
             await self._check_position(key, record, state)
         if state.generation == record.generation and state.refs_digest != record.refs_digest:
             raise Corrupt("I9: this replica's references differ from the record's", node=self.own)
-        snapshot = await self.participant.disk.reader.snapshot(key)
+        snapshot = await self.replicas.disk.reader.snapshot(key)
         return ReadView(key=key, name=record.name, snapshot=snapshot, record=record)
 
     async def _check_position(self, key: ReplicaKey, record: Record, state: ReplicaState) -> None:
@@ -127,7 +127,7 @@ class Reader:
             # A write came in after the record was read, or this is another line: a later record tells.
             later = await self.records.find_by_id(key.repository)
             if later is None or not is_on_line(later, state.generation, state.round_id):
-                self.participant.report_behind(key, "at a position that the record does not name")
+                self.replicas.report_behind(key, "at a position that the record does not name")
                 raise ReplicaBehind(
                     "this replica's position is not known to be published", node=self.own, generation=state.generation
                 )
@@ -155,7 +155,7 @@ class Reader:
                 known = None
             else:
                 return record.key
-        store = self.participant.disk.store
+        store = self.replicas.disk.store
         likely = self.records.last_known_key(name)
         unreadable: MeshError | None = None
         for key in await store.list_replicas() if likely is None else [likely]:

@@ -34,9 +34,9 @@ from meshnode.core.round import ReplicaKey
 from meshnode.core.scrub import may_be_taken_out
 from meshnode.engine.activity import NodeActivity
 from meshnode.engine.membership import ClusterMembership
-from meshnode.engine.participant import Participant, position_of
 from meshnode.engine.records import Records
 from meshnode.engine.repairer import Repairer, may_be_half_applied
+from meshnode.engine.replicas import Replicas, position_of
 from meshnode.engine.survey import read_partitions
 from meshnode.ports import Catalog, Clock, Compare, Entry, Put
 
@@ -60,7 +60,7 @@ class Recovery:
     catalog: Catalog
     records: Records
     membership: ClusterMembership
-    participant: Participant
+    replicas: Replicas
     repairer: Repairer
     activity: NodeActivity
     clock: Clock
@@ -76,7 +76,7 @@ class Recovery:
         Raises:
             MeshError: the catalog's entries cannot be read by this version; nothing was changed.
         """
-        keys = await self.participant.disk.store.list_replicas()
+        keys = await self.replicas.disk.store.list_replicas()
         places = asyncio.Semaphore(CHECKS_AT_ONCE)
         try:
             async with asyncio.TaskGroup() as group:
@@ -94,15 +94,15 @@ class Recovery:
 
     async def _check(self, key: ReplicaKey) -> None:
         """Bring one replica to a state that is safe to serve, or out of the record."""
-        store = self.participant.disk.store
+        store = self.replicas.disk.store
         record = await self._read_record(key)
         try:
             await store.purge(key)
-            state = await self.participant.settle(key, record)
+            state = await self.replicas.settle(key, record)
             if state is None or not state.generation or record is None:
                 return
             if not state.is_deleted:
-                digest = await self.participant.disk.reader.digest_on_disk(key)
+                digest = await self.replicas.disk.reader.digest_on_disk(key)
                 if digest != state.refs_digest and not may_be_half_applied(state, record):
                     raise Corrupt("references on disk do not match the replica's state", repository=key.repository)
         except Corrupt as damage:
@@ -213,7 +213,7 @@ class Recovery:
         """
         if record.state is not RepositoryState.ACTIVE or self.activity.is_damaged(key) or key in self._unusable:
             return
-        state = await self.participant.disk.store.load(key)
+        state = await self.replicas.disk.store.load(key)
         if state is not None and any(known.round_id == record.round_id for known in state.prepared):
             return  # nothing is lost, there was no room to apply it
         is_behind = state is not None and 0 < state.generation < record.generation
@@ -228,17 +228,17 @@ class Recovery:
         """
         if record.state is not RepositoryState.ACTIVE or key in self._unusable:
             return False
-        return self.activity.is_damaged(key) or await self.participant.disk.store.load(key) is None
+        return self.activity.is_damaged(key) or await self.replicas.disk.store.load(key) is None
 
     async def _is_good(self, key: ReplicaKey, record: Record) -> bool:
         if self.own in record.inconsistent or self.activity.is_damaged(key) or key in self._unusable:
             return False
-        state = await self.participant.disk.store.load(key)
+        state = await self.replicas.disk.store.load(key)
         if state is None:
             return record.state is RepositoryState.DELETED
         if state.generation < record.generation:
             try:
-                state = await self.participant.settle(key, record)
+                state = await self.replicas.settle(key, record)
             except Overloaded:  # out of the record until there is room to apply what the journal holds
                 return False
             except Corrupt as damage:

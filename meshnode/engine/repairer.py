@@ -47,8 +47,8 @@ from meshnode.engine.activity import NodeActivity
 from meshnode.engine.lane import Lane
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.meter import Meter
-from meshnode.engine.participant import Participant, position_of
 from meshnode.engine.records import RecordAt, Records, listing_mark
+from meshnode.engine.replicas import Replicas, position_of
 from meshnode.engine.supervisor import Supervisor
 from meshnode.engine.sync import Synchroniser
 from meshnode.ports import Catalog, Clock, Compare, Put, RepairProgress, ReplicaState
@@ -72,7 +72,7 @@ class Repairer:
         catalog: Catalog,
         records: Records,
         membership: ClusterMembership,
-        participant: Participant,
+        replicas: Replicas,
         synchroniser: Synchroniser,
         activity: NodeActivity,
         clock: Clock,
@@ -84,7 +84,7 @@ class Repairer:
         self._catalog = catalog
         self._records = records
         self._membership = membership
-        self._participant = participant
+        self._replicas = replicas
         self._synchroniser = synchroniser
         self._activity = activity
         self._clock = clock
@@ -223,7 +223,7 @@ class Repairer:
         if (self._own in record.inconsistent and is_accountable) or record.state is RepositoryState.ABANDONED:
             return record.state is RepositoryState.ABANDONED
         try:
-            state = await self._participant.disk.store.load(key)
+            state = await self._replicas.disk.store.load(key)
         except MeshError:  # damaged, or not to be read: its repair finds out, and the others have theirs
             return False
         if state is None:
@@ -311,9 +311,9 @@ class Repairer:
 
     async def set_aside(self, key: ReplicaKey, reason: str) -> str:
         """Move a damaged replica out of the way; it is kept for whoever wants to know what happened."""
-        async with self._participant.locks.hold(key):
+        async with self._replicas.locks.hold(key):
             try:
-                kept = await self._participant.disk.store.set_aside(key, reason)
+                kept = await self._replicas.disk.store.set_aside(key, reason)
             except RepositoryNotFound:
                 kept = ""
         self._activity.note_set_aside(key)
@@ -342,14 +342,14 @@ class Repairer:
     async def _settled_state(self, key: ReplicaKey, record: Record) -> ReplicaState | None:
         """The replica's state after its journal has been held against the record; damage is set aside."""
         try:
-            return await self._participant.settle(key, record)
+            return await self._replicas.settle(key, record)
         except Corrupt as damage:
             await self.set_aside(key, str(damage))
             return None
 
     async def _overtaken(self, key: ReplicaKey, seen: Record) -> bool:
         """Whether the replica is merely ahead of the record that was read: a commit came in between."""
-        state = await self._participant.disk.store.load(key)
+        state = await self._replicas.disk.store.load(key)
         if state is None or state.generation <= seen.generation:
             return False
         now = await self._records.find_by_id(key.repository)
@@ -378,11 +378,11 @@ class Repairer:
     async def _rejoin(self, key: ReplicaKey, at: RecordAt, state: ReplicaState | None) -> None:
         assert at.record is not None
         if state is not None and not state.is_deleted:
-            async with self._participant.locks.hold(key):
-                now = await self._participant.disk.store.load(key)
+            async with self._replicas.locks.hold(key):
+                now = await self._replicas.disk.store.load(key)
                 if now is None or now.generation != at.record.generation:
                     return
-                digest = await self._participant.disk.reader.digest_on_disk(key)
+                digest = await self._replicas.disk.reader.digest_on_disk(key)
             if digest != at.record.refs_digest:
                 latest = (await self._records.read(key)).record
                 if latest is None or not may_be_half_applied(now, latest):

@@ -26,9 +26,9 @@ from meshnode.engine.activity import NodeActivity
 from meshnode.engine.intervals import elapse
 from meshnode.engine.lane import Lane
 from meshnode.engine.meter import Meter
-from meshnode.engine.participant import Participant, position_of
 from meshnode.engine.records import RecordAt, Records
 from meshnode.engine.repairer import Repairer
+from meshnode.engine.replicas import Replicas, position_of
 from meshnode.engine.supervisor import Supervisor
 from meshnode.ports import Clock, ReplicaState, ScrubReport
 
@@ -65,7 +65,7 @@ class Scrubber:
         *,
         own: NodeId,
         records: Records,
-        participant: Participant,
+        replicas: Replicas,
         repairer: Repairer,
         activity: NodeActivity,
         clock: Clock,
@@ -75,7 +75,7 @@ class Scrubber:
     ) -> None:
         self._own = own
         self._records = records
-        self._participant = participant
+        self._replicas = replicas
         self._repairer = repairer
         self._activity = activity
         self._clock = clock
@@ -112,7 +112,7 @@ class Scrubber:
         while True:
             began_ms = self._clock.monotonic_ms()
             try:
-                for key in await self._participant.disk.store.list_replicas():
+                for key in await self._replicas.disk.store.list_replicas():
                     await self._scrub_quietly(key, is_deep=is_deep)
             except MeshError as error:
                 log.warning("scrub_ended_early", extra={"error": str(error)})
@@ -125,7 +125,7 @@ class Scrubber:
         try:
             await self._scrub(key, is_deep=is_deep)
             if is_deep:
-                size_bytes = await self._participant.disk.reader.size_bytes(key)
+                size_bytes = await self._replicas.disk.reader.size_bytes(key)
         except RepositoryNotFound:
             return  # deleted, or set aside, while the pass was on its way
         except MeshError as error:
@@ -144,7 +144,7 @@ class Scrubber:
             if look.finding.verdict is Verdict.DAMAGED:
                 action, kept = await self._take_out(key, look.at, "; ".join(findings)[:1_000])
             elif look.finding.verdict is Verdict.UNFINISHED:
-                self._participant.report_behind(key, f"scrub: {look.finding.reason}")
+                self._replicas.report_behind(key, f"scrub: {look.finding.reason}")
                 action = "left to repair"
         if is_deep or look.finding.verdict is Verdict.DAMAGED:
             self._meter.count_scrub(look.finding.verdict.value)
@@ -169,7 +169,7 @@ class Scrubber:
             return _Look(at=at, finding=Finding(Verdict.UNFINISHED, "the replica is being repaired"))
         look = _Look(at=at, finding=SOUND)
         try:
-            await self._participant.settle(key, at.record)
+            await self._replicas.settle(key, at.record)
             look.finding, look.generation = await self._compare(key, at)
             if is_deep and look.finding.verdict is Verdict.SOUND and look.generation:
                 look.problems = await self._object_problems(key)
@@ -182,8 +182,8 @@ class Scrubber:
     async def _compare(self, key: ReplicaKey, at: RecordAt) -> tuple[Finding, Generation]:
         """The verdict on positions and references, of one moment; the generation that the files say."""
         assert at.record is not None
-        disk = self._participant.disk
-        async with self._participant.locks.hold(key):
+        disk = self._replicas.disk
+        async with self._replicas.locks.hold(key):
             applied = await disk.store.load(key)
             seen = await disk.reader.inspect(key, is_deep=False)
         finding = judge_replica(
@@ -199,7 +199,7 @@ class Scrubber:
         return finding, seen.state.generation if seen.state is not None and is_readable else Generation(0)
 
     async def _object_problems(self, key: ReplicaKey) -> tuple[str, ...]:
-        reader = self._participant.disk.reader
+        reader = self._replicas.disk.reader
         first = (await reader.inspect(key, is_deep=True)).problems
         if not first:
             return ()

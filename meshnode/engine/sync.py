@@ -24,7 +24,7 @@ from meshnode.core.repair import is_connected_history
 from meshnode.core.round import ReplicaKey, Round, WriteKind
 from meshnode.engine.meter import Meter
 from meshnode.engine.pace import FillPace
-from meshnode.engine.participant import Participant, position_of
+from meshnode.engine.replicas import Replicas, position_of
 from meshnode.ports import Entropy, Peers, RefsSnapshot, ReplicaState
 
 log = logging.getLogger("meshnode.engine")
@@ -50,7 +50,7 @@ class _Goal:
 class Synchroniser:
     """Fetches from peers and replaces this node's replica."""
 
-    participant: Participant
+    replicas: Replicas
     peers: Peers
     entropy: Entropy
     meter: Meter
@@ -71,8 +71,8 @@ class Synchroniser:
 
     async def bury(self, key: ReplicaKey, record: Record) -> None:
         """Make the replica the tombstone that the record says."""
-        async with self.participant.locks.hold(key):
-            state = await self.participant.disk.store.load(key)
+        async with self.replicas.locks.hold(key):
+            state = await self.replicas.disk.store.load(key)
             if state is None:
                 return
             tombstone = replace(
@@ -83,7 +83,7 @@ class Synchroniser:
                 is_deleted=True,
                 prepared=(),
             )
-            await self.participant.disk.store.replace(tombstone, {}, None)
+            await self.replicas.disk.store.replace(tombstone, {}, None)
 
     async def _catch_up(
         self, key: ReplicaKey, source: NodeId, state: ReplicaState, on_phase: Callable[[str], None]
@@ -94,7 +94,7 @@ class Synchroniser:
             return False
         if any(step.kind is WriteKind.DELETE for step in history):
             return False
-        if await self.participant.apply_published(key, history):
+        if await self.replicas.apply_published(key, history):
             return True
         local = await self._local_snapshot(key)
         if local is None:
@@ -139,7 +139,7 @@ class Synchroniser:
                 "refs": len(snapshot.refs),
             },
         )
-        here = await self.participant.disk.store.load(key)
+        here = await self.replicas.disk.store.load(key)
         local = None if here is None or not here.generation else await self._local_snapshot(key)
         goal = _Goal(replace(state, prepared=()), snapshot.refs, set(snapshot.refs.values()))
         await self._transfer(key, source, goal, local)
@@ -150,7 +150,7 @@ class Synchroniser:
         A replica that is being filled anew may be left so by a full disk and a power cut.
         """
         try:
-            return await self.participant.disk.reader.snapshot(key)
+            return await self.replicas.disk.reader.snapshot(key)
         except (ReplicaBehind, Corrupt) as error:
             log.info("local_references_not_used", extra={"repository": key.repository, "error": str(error)})
             return None
@@ -159,7 +159,7 @@ class Synchroniser:
         wanted, refs = goal.state, goal.refs
         if digest_of(refs) != wanted.refs_digest and not wanted.is_deleted:
             raise Corrupt("references and digest do not match", peer=source, generation=wanted.generation)
-        disk = self.participant.disk
+        disk = self.replicas.disk
         tips = _oids(goal.news)
         missing = await disk.packs.missing(key, tips)
         quarantine: RoundId | None = None
@@ -172,7 +172,7 @@ class Synchroniser:
         is_replaced = False
         try:
             history = await self._recent_history(key, source, goal)
-            async with self.participant.locks.hold(key):
+            async with self.replicas.locks.hold(key):
                 now = await disk.store.load(key)
                 if now is None or now.generation < wanted.generation:
                     with self.meter.repair_phase("replace"):
@@ -196,7 +196,7 @@ class Synchroniser:
     ) -> RoundId | None:
         """Fetch and index a pack; the quarantine it lies in, None where it turned out to be empty."""
         round_id = RoundId(self.entropy.new_id())
-        ingest = await self.participant.disk.packs.open_ingest(key, round_id, object_format)
+        ingest = await self.replicas.disk.packs.open_ingest(key, round_id, object_format)
         is_complete = False
         try:
             async with aclosing(self.peers.fetch_objects(source, key, wants, haves)) as chunks:  # type: ignore[type-var]
@@ -212,7 +212,7 @@ class Synchroniser:
         finally:
             await ingest.close()
             if not is_complete:
-                await self.participant.disk.store.discard(key, round_id)
+                await self.replicas.disk.store.discard(key, round_id)
 
 
 def _oids(values: Collection[RefValue]) -> list[ObjectId]:

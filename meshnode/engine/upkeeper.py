@@ -24,7 +24,7 @@ from meshnode.core.upkeep import plan_combination
 from meshnode.engine.activity import NodeActivity
 from meshnode.engine.intervals import elapse
 from meshnode.engine.lane import Lane
-from meshnode.engine.participant import Participant
+from meshnode.engine.replicas import Replicas
 from meshnode.engine.supervisor import Supervisor
 from meshnode.ports import Catalog, Clock, Compare, Put, Upkeep, UpkeepReport
 
@@ -44,7 +44,7 @@ class Upkeeper:
     own: NodeId
     catalog: Catalog
     upkeep: Upkeep
-    participant: Participant
+    replicas: Replicas
     activity: NodeActivity
     clock: Clock
     supervisor: Supervisor
@@ -73,7 +73,7 @@ class Upkeeper:
         while True:
             await elapse(self.clock, lambda: self.settings.interval_ms)
             try:
-                keys = await self.participant.disk.store.list_replicas()
+                keys = await self.replicas.disk.store.list_replicas()
             except MeshError as error:
                 log.warning("upkeep_ended_early", extra={"error": str(error)})
                 continue

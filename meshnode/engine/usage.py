@@ -20,8 +20,8 @@ from meshnode.config import RebalanceSettings
 from meshnode.core.control import NodeUsage, encode_usage
 from meshnode.core.keys import usage_key
 from meshnode.engine.intervals import elapse
-from meshnode.engine.participant import Participant
 from meshnode.engine.records import Records
+from meshnode.engine.replicas import Replicas
 from meshnode.engine.supervisor import Supervisor
 from meshnode.ports import Catalog, Clock, Put
 
@@ -51,7 +51,7 @@ class UsageReporter:
     own: NodeId
     catalog: Catalog
     records: Records
-    participant: Participant
+    replicas: Replicas
     clock: Clock
     supervisor: Supervisor
     settings: RebalanceSettings
@@ -76,7 +76,7 @@ class UsageReporter:
 
     async def measure(self) -> NodeUsage:
         """Look at every replica on this node's disk. Raises OSError."""
-        disk = self.participant.disk
+        disk = self.replicas.disk
         sizes: Counter[PartitionId] = Counter()
         for key in await disk.store.list_replicas():
             sizes[self.records.partition_of(key)] += await disk.reader.size_bytes(key)

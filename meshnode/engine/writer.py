@@ -32,8 +32,8 @@ from meshnode.core.request_marks import RequestMark, encode_request_mark
 from meshnode.core.round import ReplicaKey, Round, WriteKind
 from meshnode.core.write import Finish, Outcome
 from meshnode.engine.membership import ClusterMembership
-from meshnode.engine.participant import Participant
 from meshnode.engine.records import RecordAt, Records
+from meshnode.engine.replicas import Replicas
 from meshnode.engine.rounds import NameChange, RoundDriver
 from meshnode.engine.shipping import Shipment
 from meshnode.engine.slots import KeyedLocks
@@ -82,7 +82,7 @@ class Writer:
     records: Records
     membership: ClusterMembership
     peers: Peers
-    participant: Participant
+    replicas: Replicas
     driver: RoundDriver
     slots: KeyedLocks
     clock: Clock
@@ -192,7 +192,7 @@ class Writer:
         self, key: ReplicaKey, make_draft: MakeDraft, request: Request, *, partition: PartitionId | None = None
     ) -> WriteResult | None:
         """`write` for API calls: opens its own shipment, tries again where another round was faster."""
-        return await self.participant.run_to_end(
+        return await self.replicas.run_to_end(
             "writer-api", self._write_without_objects(key, make_draft, request, partition)
         )
 
@@ -232,17 +232,17 @@ class Writer:
         self._check_writable(record, at.partition)
         if self.own not in consistent_nodes(record, at.partition):
             raise ReplicaBehind("this node has no consistent replica to lead the write", node=self.own)
-        if self.participant.activity.is_damaged(key):
+        if self.replicas.activity.is_damaged(key):
             raise ReplicaBehind("this node's replica is damaged and being replaced", node=self.own)
-        state = await self.participant.settle(key, record)
+        state = await self.replicas.settle(key, record)
         if state is None or (state.generation, state.round_id) != (record.generation, record.round_id):
-            self.participant.report_behind(key, "behind at the start of a write")
+            self.replicas.report_behind(key, "behind at the start of a write")
             raise ReplicaBehind(
                 "this node's replica is not at the record's generation",
                 generation=0 if state is None else state.generation,
                 wanted=record.generation,
             )
-        return await self.participant.disk.reader.snapshot(key)
+        return await self.replicas.disk.reader.snapshot(key)
 
     def _round(
         self,

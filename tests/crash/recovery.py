@@ -15,7 +15,7 @@ from meshnode.core.record import Record, RepositoryState, encode_record
 from meshnode.core.round import ReplicaKey
 from meshnode.engine.meter import NullMeter
 from meshnode.engine.node import NodeEngine, World
-from meshnode.engine.participant import Disk
+from meshnode.engine.replicas import Disk
 from meshnode.engine.system import SystemClock, SystemEntropy
 from meshnode.git.receive_pack import ReceivePackProtocol
 from meshnode.peer.memory import MemoryPeers
@@ -38,10 +38,10 @@ class Started:
 
     async def settle(self, key: ReplicaKey) -> None:
         """Do what is done about rounds whose coordinator has gone quiet: fence, then drop."""
-        state = await self.engine.participant.disk.store.load(key)
+        state = await self.engine.replicas.disk.store.load(key)
         if state is not None:
             given_up = [round_.round_id for round_ in state.prepared]
-            await self.engine.participant.settle(key, await self.record(key), given_up=given_up)
+            await self.engine.replicas.settle(key, await self.record(key), given_up=given_up)
 
     async def put(self, record: Record) -> None:
         """Replace a record, as a publish or a rejoin of this node does."""

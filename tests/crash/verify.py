@@ -30,7 +30,7 @@ from meshnode.core.record import Record, RepositoryState, record_rejoined
 from meshnode.core.refs import RefEdit, digest_after
 from meshnode.core.repair import matches
 from meshnode.core.round import ReplicaKey, Round, WriteKind
-from meshnode.engine.participant import position_of
+from meshnode.engine.replicas import position_of
 from meshnode.git.description import describe_disk
 from tests.contract.replica_fixtures import Source
 from tests.crash.ledger import OWN, Ledger

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 from meshnode.base.ids import Generation, ObjectId, RefName, RefsDigest, RefValue, RoundId
 from meshnode.core.round import ReplicaKey, Round
-from meshnode.engine.participant import Disk
+from meshnode.engine.replicas import Disk
 from meshnode.git.memory import open_memory_stores
 from meshnode.git.stores import Stores
 from meshnode.ports import Inspection, PackIngest, PackReceive, RefsSnapshot, ReplicaState

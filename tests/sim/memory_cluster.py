@@ -25,7 +25,7 @@ from meshnode.core.record import Record, decode_record
 from meshnode.core.refs import digest_of
 from meshnode.engine.meter import NullMeter
 from meshnode.engine.node import NodeEngine, World
-from meshnode.engine.participant import Disk
+from meshnode.engine.replicas import Disk
 from meshnode.git.memory import open_memory_stores
 from meshnode.git.memory_disk import MemoryDisk
 from meshnode.git.receive_pack import ReceivePackProtocol

@@ -26,10 +26,10 @@ from meshnode.core.record import Record, RepositoryState, consistent_nodes, deco
 from meshnode.engine.forgetting import Forgetting
 from meshnode.engine.move_steps import MoveSteps
 from meshnode.engine.mover import Mover
-from meshnode.engine.participant import position_of
 from meshnode.engine.planner_lease import PlannerLease
 from meshnode.engine.records import Records
 from meshnode.engine.removal import Removal
+from meshnode.engine.replicas import position_of
 from meshnode.ports import Compare, Delete, Entry, Put
 from tests.sim.memory_cluster import MemoryCluster
 

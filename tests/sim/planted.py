@@ -140,8 +140,8 @@ class _RepublishesOverFences(write_rules.WriteRound):
 
 def _skip_journal(engine: NodeEngine) -> None:
     """Votes without having written anything down."""
-    participant = engine.participant
-    right = participant._run
+    replicas = engine.replicas
+    right = replicas.run
 
     async def run(key: ReplicaKey, effects: Any, generation: Generation) -> Vote | None:
         kept = list(effects)
@@ -154,9 +154,9 @@ def _skip_journal(engine: NodeEngine) -> None:
 
     async def late(round_: Round) -> None:
         await engine.world.clock.sleep(40)
-        await participant.disk.store.prepare(round_)
+        await replicas.disk.store.prepare(round_)
 
-    participant._run = run  # type: ignore[method-assign]
+    replicas.run = run  # type: ignore[method-assign]
 
 
 def _serve_while_inconsistent(engine: NodeEngine) -> None:
@@ -164,10 +164,10 @@ def _serve_while_inconsistent(engine: NodeEngine) -> None:
     reader = engine.reads
 
     async def view_at(key: ReplicaKey, record: Record) -> ReadView:
-        state = await reader.participant.disk.store.load(key)
+        state = await reader.replicas.disk.store.load(key)
         if state is None or not state.generation:
             raise ReplicaBehind("no replica here")
-        snapshot = await reader.participant.disk.reader.snapshot(key)
+        snapshot = await reader.replicas.disk.reader.snapshot(key)
         return ReadView(key=key, name=record.name, snapshot=snapshot, record=record)
 
     reader._view_at = view_at  # type: ignore[method-assign]
@@ -181,10 +181,10 @@ def _answer_wherever_it_stands(engine: NodeEngine) -> None:
     async def view_at(key: ReplicaKey, record: Record) -> ReadView:
         if engine.own not in engine.membership.partition(key.home).read_replicas:
             return await right(key, record)
-        state = await reader.participant.disk.store.load(key)
+        state = await reader.replicas.disk.store.load(key)
         if engine.own in record.inconsistent or state is None or not state.generation:
             raise ReplicaBehind("no replica here")
-        snapshot = await reader.participant.disk.reader.snapshot(key)
+        snapshot = await reader.replicas.disk.reader.snapshot(key)
         return ReadView(key=key, name=record.name, snapshot=snapshot, record=record)
 
     reader._view_at = view_at  # type: ignore[method-assign]
@@ -192,14 +192,14 @@ def _answer_wherever_it_stands(engine: NodeEngine) -> None:
 
 def _abort_without_fence(engine: NodeEngine) -> None:
     """Drops old rounds that the record does not name yet, without a fence."""
-    participant = engine.participant
+    replicas = engine.replicas
 
     async def drop(key: ReplicaKey, at: RecordAt, round_: Round) -> None:
-        async with participant.locks.hold(key):
+        async with replicas.locks.hold(key):
             if at.record is None or at.record.round_id != round_.round_id:
-                await participant.disk.store.discard(key, round_.round_id)
+                await replicas.disk.store.discard(key, round_.round_id)
 
-    participant._fence = drop  # type: ignore[method-assign]
+    replicas._fence = drop  # type: ignore[method-assign]
 
 
 def _apply_on_vote(engine: NodeEngine) -> None:
@@ -210,8 +210,8 @@ def _apply_on_vote(engine: NodeEngine) -> None:
     async def vote_locked(key: ReplicaKey, round_: Round) -> Vote:
         vote = await right(key, round_)
         if vote.kind is VoteKind.GRANTED:
-            async with participant.locks.hold(key):
-                await participant.disk.store.apply(round_)
+            async with engine.replicas.locks.hold(key):
+                await engine.replicas.disk.store.apply(round_)
         return vote
 
     participant._vote_locked = vote_locked  # type: ignore[method-assign]
@@ -219,14 +219,14 @@ def _apply_on_vote(engine: NodeEngine) -> None:
 
 def _vote_without_base(engine: NodeEngine) -> None:
     """Grants rounds on bases it has not applied."""
-    participant = engine.participant
-    right = participant._run
+    replicas = engine.replicas
+    right = replicas.run
 
     async def run(key: ReplicaKey, effects: Any, generation: Generation) -> Vote | None:
         vote = await right(key, effects, generation)
         return replace(vote, kind=VoteKind.GRANTED) if vote is not None and vote.kind is VoteKind.STORED else vote
 
-    participant._run = run  # type: ignore[method-assign]
+    replicas.run = run  # type: ignore[method-assign]
 
 
 def _apply_without_base(engine: NodeEngine) -> None:
@@ -236,7 +236,7 @@ def _apply_without_base(engine: NodeEngine) -> None:
 
     async def commit(key: ReplicaKey, round_id: RoundId, generation: Generation) -> Generation:
         result = await right(key, round_id, generation)
-        replica = participant.disk.store._inner._disk.replicas.get(key)  # type: ignore[attr-defined]
+        replica = engine.replicas.disk.store._inner._disk.replicas.get(key)  # type: ignore[attr-defined]
         for known in () if replica is None else replica.state.prepared:
             if known.round_id == round_id and known.base_generation > replica.state.generation:
                 replica.refs = dict(refs_after(replica.refs, known.edits))
@@ -291,7 +291,7 @@ def _overstate_generation(engine: NodeEngine) -> None:
 
     async def view(key: ReplicaKey, name: RepositoryName, consistency: Consistency) -> ReadView:
         seen = await right(key, name, consistency)
-        state = await reader.participant.disk.store.load(key)
+        state = await reader.replicas.disk.store.load(key)
         if state is None or not state.prepared:
             return seen
         return replace(seen, snapshot=replace(seen.snapshot, generation=state.prepared[-1].generation))
@@ -334,7 +334,7 @@ def _drop_before_the_switch(engine: NodeEngine) -> None:
     departure = engine.departure
 
     async def drop(key: ReplicaKey) -> bool:
-        async with engine.participant.locks.hold(key):
+        async with engine.replicas.locks.hold(key):
             return await engine.world.disk.store.drop(key)
 
     def left_partitions(kept: dict[PartitionId, list[ReplicaKey]]) -> list[PartitionId]:

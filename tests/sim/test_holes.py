@@ -102,7 +102,7 @@ def test_an_abort_that_is_faster_than_the_vote_refuses_it_and_leaves_the_replica
     async def story(cluster: MemoryCluster) -> None:
         await cluster.create("n1", NAME)
         await cluster.wait_until_consistent(NAME)
-        participant = cluster.engine("n2").participant
+        engine = cluster.engine("n2")
         round_ = round_with_pack(cluster, "n2", A)
         stream = stream_of(round_)
 
@@ -113,11 +113,11 @@ def test_an_abort_that_is_faster_than_the_vote_refuses_it_and_leaves_the_replica
                 yield message
 
         finished: list[bool] = []
-        async with participant.locks.hold(round_.key):
-            vote = cluster.engine("n2").supervisor.spawn("vote", participant.prepare(opening_of(round_), with_abort()))
+        async with engine.replicas.locks.hold(round_.key):
+            vote = engine.supervisor.spawn("vote", engine.participant.prepare(opening_of(round_), with_abort()))
             while not finished:
                 await cluster.clock.sleep(1)
-            await participant.disk.store.discard(round_.key, round_.round_id)
+            await engine.replicas.disk.store.discard(round_.key, round_.round_id)
         assert (await vote).kind is VoteKind.REFUSED
         await cluster.clock.sleep(1_000)
         assert cluster.nodes[NodeId("n2")].disk.damaged == []
@@ -231,7 +231,7 @@ def test_a_round_that_is_half_applied_when_a_replica_is_to_rejoin_is_no_damage()
         engine = await cluster.restart("n3")
         (key,) = node.disk.replicas
         before = await engine.records.read(key)
-        state = await engine.participant.disk.store.load(key)
+        state = await engine.replicas.disk.store.load(key)
         await cluster.set_ref("n1", NAME, A)
         while not node.disk.replicas[key].refs.get(RefName(MAIN)):
             await cluster.clock.sleep(10)

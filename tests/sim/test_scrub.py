@@ -273,11 +273,11 @@ def test_the_background_pauses_for_as_long_as_the_rate_wants() -> None:
         key = await key_of(cluster)
         for number in range(10_000):
             (await replica_of(cluster, "n2")).objects.add(ObjectId(f"{number:040x}"))
-        size_bytes = await engine.participant.disk.reader.size_bytes(key)
+        size_bytes = await engine.replicas.disk.reader.size_bytes(key)
         slow = scrubber.Scrubber(
             own=engine.own,
             records=engine.records,
-            participant=engine.participant,
+            replicas=engine.replicas,
             repairer=engine.repairer,
             activity=engine.activity,
             clock=cluster.clock,

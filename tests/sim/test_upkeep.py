@@ -100,10 +100,10 @@ class MoodyStore(MemoryReplicaStore):
 def test_listing_that_fails_does_not_end_the_upkeep() -> None:
     async def story(cluster: MemoryCluster, packs: dict[str, Packs]) -> None:
         upkeeper = cluster.engine("n1").upkeeper
-        disk = upkeeper.participant.disk
+        disk = upkeeper.replicas.disk
         assert isinstance(disk.store, MemoryReplicaStore)
         moody = MoodyStore(disk.store)
-        upkeeper.participant.disk = replace(disk, store=moody)
+        upkeeper.replicas.disk = replace(disk, store=moody)
         await cluster.clock.sleep(3 * upkeeper.settings.interval_ms)
         assert packs["n1"].combined == 0
         moody.is_failing = False
