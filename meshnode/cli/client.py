@@ -18,20 +18,19 @@ from google.protobuf.message import DecodeError, Message
 
 from meshnode.auth.channel import CallFailed, SignedChannel
 from meshnode.auth.keys import PublicKey
-from meshnode.auth.registry import KeyRegistry, application_issuer, node_issuer
+from meshnode.auth.pinned import open_pinned_channel
+from meshnode.auth.registry import application_issuer
 from meshnode.auth.tokens import TokenSigner
 from meshnode.base.errors import MeshError, OutcomeUnknown, Overloaded, PeerUnavailable, ReplicaBehind
 from meshnode.base.ids import NodeId
 from meshnode.cli.outcome import CommandError, ExitCode
 from meshnode.cli.output import print_note
 from meshnode.cli.target import Endpoint, Target
-from meshnode.core.nodes import Node, NodeState
 from meshnode.engine.system import SystemClock
 from meshnode.wire.status import error_from_call, promises_nothing_written
 
 CALL_MS: Final = 30_000
 """One node's time for an answer; a node that hangs is found sooner, by gRPC's keep-alive."""
-CONNECT_MS: Final = 2_000
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
@@ -87,25 +86,20 @@ class ClusterClient:
         except DecodeError as error:
             raise PeerUnavailable("answer cannot be decoded", node=endpoint.node, method=method) from error
         if self._target.is_verbose:
-            keys = (endpoint.public_key, *endpoint.other_keys)
-            ids = " or ".join(PublicKey.parse(pem).key_id for pem in keys)
+            ids = " or ".join(PublicKey.parse(pem).key_id for pem in endpoint.public_keys)
             print_note(f"{endpoint.node} ({endpoint.address}) answered {method}: signature verified, key {ids}")
         return message
 
     def _channel(self, endpoint: Endpoint) -> SignedChannel:
         channel = self._channels.get(endpoint)
         if channel is None:
-            registry = KeyRegistry()
-            registry.replace([_node_of(endpoint)], [])
-            channel = self._channels[endpoint] = SignedChannel(
+            channel = self._channels[endpoint] = open_pinned_channel(
                 endpoint.address,
-                audience=endpoint.node,
+                endpoint.node,
+                endpoint.public_keys,
                 signer=self._signer,
-                registry=registry,
-                expected_issuer=node_issuer(endpoint.node),
                 credentials=endpoint.credentials,
                 clock=self._clock,
-                connect_ms=CONNECT_MS,
             )
         return channel
 
@@ -137,18 +131,6 @@ def ask(
     """One call, as `ClusterClient.call`."""
     return run_client(
         target, lambda client: client.call(method, request, answer, is_write=is_write, timeout_ms=timeout_ms)
-    )
-
-
-def _node_of(endpoint: Endpoint) -> Node:
-    return Node(
-        node=endpoint.node,
-        grpc_url=endpoint.address,
-        http_url="",
-        zone="",
-        weight=0,
-        state=NodeState.AVAILABLE,
-        public_keys=(endpoint.public_key, *endpoint.other_keys),
     )
 
 

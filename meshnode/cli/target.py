@@ -56,6 +56,11 @@ class Endpoint:
     credentials: grpc.ChannelCredentials | None
     """None: plaintext."""
 
+    @property
+    def public_keys(self) -> tuple[str, ...]:
+        """All of them."""
+        return (self.public_key, *self.other_keys)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:

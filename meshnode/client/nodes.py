@@ -7,22 +7,18 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 from urllib.parse import urlsplit
 
 import grpc
 
 from meshnode.auth.channel import SignedChannel
 from meshnode.auth.keys import PublicKey
-from meshnode.auth.registry import KeyRegistry, node_issuer
+from meshnode.auth.pinned import open_pinned_channel
 from meshnode.auth.tokens import TokenSigner
 from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import NodeId, parse_node_id
 from meshnode.core.decoding import Fields
-from meshnode.core.nodes import Node, NodeState
 from meshnode.engine.system import SystemClock
-
-CONNECT_MS: Final = 2_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,17 +94,13 @@ class Nodes:
         node = parse_node_id(address.node)
         channel = self._channels.get(node)
         if channel is None:
-            registry = KeyRegistry()
-            registry.replace([_entry(node, target, (address.public_key, *address.other_keys))], [])
-            channel = self._channels[node] = SignedChannel(
+            channel = self._channels[node] = open_pinned_channel(
                 target,
-                audience=node,
+                node,
+                (address.public_key, *address.other_keys),
                 signer=self._signer,
-                registry=registry,
-                expected_issuer=node_issuer(node),
                 credentials=self._credentials if address.url.startswith("https://") else None,
                 clock=self._clock,
-                connect_ms=CONNECT_MS,
             )
         return channel
 
@@ -128,15 +120,3 @@ def _checked(address: NodeAddress) -> NodeAddress:
     for key in (address.public_key, *address.other_keys):
         PublicKey.parse(key)
     return address
-
-
-def _entry(node: NodeId, target: str, public_keys: tuple[str, ...]) -> Node:
-    return Node(
-        node=node,
-        grpc_url=target,
-        http_url="",
-        zone="",
-        weight=0,
-        state=NodeState.AVAILABLE,
-        public_keys=public_keys,
-    )

@@ -12,11 +12,11 @@ from google.protobuf.message import Message
 
 from meshnode.auth.channel import CallFailed, SignedChannel
 from meshnode.auth.keys import load_private_key
-from meshnode.auth.registry import KeyRegistry, application_issuer, node_issuer
+from meshnode.auth.pinned import open_pinned_channel
+from meshnode.auth.registry import application_issuer
 from meshnode.auth.tokens import TokenSigner
 from meshnode.base.errors import MeshError
 from meshnode.cli.layout import OPERATOR, Layout, require_cluster_file
-from meshnode.core.nodes import Node, NodeState
 from meshnode.engine.system import SystemClock
 from meshnode.wire.status import error_from_call
 from tests.e2e.cluster import Cluster
@@ -94,30 +94,12 @@ async def _open(cluster: Cluster) -> dict[int, SignedChannel]:
     layout = Layout(cluster.data.absolute())
     clock = SystemClock()
     signer = TokenSigner(application_issuer(OPERATOR), load_private_key(layout.operator_key), clock)
-    channels = {}
-    for number, entry in enumerate(require_cluster_file(layout).nodes, start=1):
-        registry = KeyRegistry()
-        node = Node(
-            node=entry.node,
-            grpc_url=entry.grpc,
-            http_url="",
-            zone="",
-            weight=0,
-            state=NodeState.AVAILABLE,
-            public_keys=(entry.public_key,),
+    return {
+        number: open_pinned_channel(
+            entry.grpc, entry.node, entry.public_keys, signer=signer, credentials=None, clock=clock
         )
-        registry.replace([node], [])
-        channels[number] = SignedChannel(
-            entry.grpc,
-            audience=entry.node,
-            signer=signer,
-            registry=registry,
-            expected_issuer=node_issuer(entry.node),
-            credentials=None,
-            clock=clock,
-            connect_ms=2_000,
-        )
-    return channels
+        for number, entry in enumerate(require_cluster_file(layout).nodes, start=1)
+    }
 
 
 async def _serialised(requests: Iterable[Message]) -> AsyncIterator[bytes]:
