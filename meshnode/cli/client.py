@@ -21,13 +21,13 @@ from meshnode.auth.keys import PublicKey
 from meshnode.auth.pinned import open_pinned_channel
 from meshnode.auth.registry import application_issuer
 from meshnode.auth.tokens import TokenSigner
-from meshnode.base.errors import MeshError, OutcomeUnknown, Overloaded, PeerUnavailable, ReplicaBehind
+from meshnode.base.errors import MeshError, OutcomeUnknown, PeerUnavailable
 from meshnode.base.ids import NodeId
 from meshnode.cli.outcome import CommandError, ExitCode
 from meshnode.cli.output import print_note
 from meshnode.cli.target import Endpoint, Target
 from meshnode.engine.system import SystemClock
-from meshnode.wire.status import error_from_call, promises_nothing_written
+from meshnode.wire.status import error_from_call, is_turned_away, promises_nothing_written
 
 CALL_MS: Final = 30_000
 """One node's time for an answer; a node that hangs is found sooner, by gRPC's keep-alive."""
@@ -70,7 +70,7 @@ class ClusterClient:
                 return await self.call_node(endpoint, method, request, answer, timeout_ms=timeout_ms)
             except MeshError as error:
                 failures.append((endpoint.node, error))
-                if not _may_ask_another(error):
+                if not isinstance(error, PeerUnavailable) and not is_turned_away(error):
                     break
         raise _final_error(failures, is_write=is_write)
 
@@ -132,12 +132,6 @@ def ask(
     return run_client(
         target, lambda client: client.call(method, request, answer, is_write=is_write, timeout_ms=timeout_ms)
     )
-
-
-def _may_ask_another(error: MeshError) -> bool:
-    if isinstance(error, PeerUnavailable | ReplicaBehind | Overloaded):
-        return True
-    return error.code == "UNAVAILABLE" and error.nothing_written
 
 
 def _final_error(failures: Sequence[tuple[NodeId, MeshError]], *, is_write: bool) -> MeshError:

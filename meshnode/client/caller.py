@@ -31,7 +31,7 @@ from meshnode.base.errors import (
 )
 from meshnode.client.nodes import Nodes
 from meshnode.client.positions import Positions
-from meshnode.wire.status import error_from_call, promises_nothing_written, retry_after_ms
+from meshnode.wire.status import error_from_call, is_turned_away, promises_nothing_written, retry_after_ms
 
 CALL_MS: Final = 30_000
 """For one answer, all attempts together."""
@@ -231,7 +231,7 @@ def _is_worth_another_node(method: Method, error: MeshError) -> bool:
         return method.has_request_key
     if isinstance(error, PeerUnavailable):
         return not method.is_write or method.has_request_key or promises_nothing_written(error)
-    return isinstance(error, ReplicaBehind | Overloaded) or (error.code == "UNAVAILABLE" and error.nothing_written)
+    return is_turned_away(error)
 
 
 def _pause_ms(number: int, last: MeshError | None) -> float:

@@ -19,7 +19,7 @@ import grpc
 
 from meshnode.auth.channel import CallFailed
 from meshnode.base import errors
-from meshnode.base.errors import Fact, MeshError, Overloaded, PeerUnavailable
+from meshnode.base.errors import Fact, MeshError, Overloaded, PeerUnavailable, ReplicaBehind
 from meshnode.base.ids import NodeId
 
 ERROR_KEY: Final = "mesh-error-bin"
@@ -116,6 +116,11 @@ def error_from_call(failed: CallFailed, node: NodeId) -> MeshError:
 def promises_nothing_written(error: MeshError) -> bool:
     """Whether the request behind `error` surely took no effect, so that it may be tried elsewhere."""
     return error.nothing_written or error.fields.get("is_untouched") is True
+
+
+def is_turned_away(error: MeshError) -> bool:
+    """Whether a node answered that it cannot serve the call just now, so that another one may; nothing came of it."""
+    return isinstance(error, ReplicaBehind | Overloaded) or (error.code == "UNAVAILABLE" and error.nothing_written)
 
 
 def retry_after_ms(error: Overloaded) -> int:

@@ -18,7 +18,15 @@ from meshnode.base.errors import (
     RefConflict,
 )
 from meshnode.base.ids import NodeId
-from meshnode.wire.status import ERROR_KEY, RETRY_KEY, error_from_call, error_of, promises_nothing_written, status_of
+from meshnode.wire.status import (
+    ERROR_KEY,
+    RETRY_KEY,
+    error_from_call,
+    error_of,
+    is_turned_away,
+    promises_nothing_written,
+    status_of,
+)
 
 N2 = NodeId("n2")
 
@@ -84,6 +92,11 @@ def test_error_that_contradicts_its_code_is_not_believed() -> None:
 @pytest.mark.parametrize("code", [grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DEADLINE_EXCEEDED])
 def test_foreign_answer_that_promises_nothing_is_no_promise(code: grpc.StatusCode) -> None:
     assert not promises_nothing_written(error_of(code, "", {}))
+
+
+def test_caller_is_turned_away_by_what_another_node_may_not_suffer_from() -> None:
+    turning = {kind.__name__ for kind in _tree(MeshError) if is_turned_away(kind("not here, not now"))}
+    assert turning == {"CatalogUnavailable", "Draining", "Overloaded", "QuorumLost", "ReplicaBehind"}
 
 
 def test_call_without_a_verified_answer_is_peer_unavailable_whatever_it_says() -> None:
