@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
-import click
 import grpc
 from google.protobuf.message import DecodeError
 
@@ -21,7 +19,7 @@ from meshnode.auth.keys import PrivateKey
 from meshnode.base.errors import InvalidRequest
 from meshnode.base.ids import parse_node_id
 from meshnode.cli.outcome import CommandError, ExitCode
-from meshnode.config.checks import is_loopback
+from meshnode.cli.target import parse_server, require_credentials
 from meshnode.core.joining import JoinClaim
 from meshnode.core.nodes import Node, NodeState
 from meshnode.ports import Joined
@@ -55,21 +53,8 @@ class JoinServer:
 
 def server_of(url: str, credentials: grpc.ChannelCredentials | None) -> JoinServer:
     """The node at a `--server` URL. Fails with a usage error."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise click.UsageError(f"--server has a bad port: {url!r}") from error
-    is_tls = parts.scheme == "https"
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"}:
-        raise click.UsageError(f"--server must be http://host:port or https://host:port, not {url!r}")
-    if is_tls and credentials is None:
-        raise click.UsageError("https:// needs --ca-file, --cert-file and --cert-key-file: TLS is mutual")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    address = f"{host}:{port or (443 if is_tls else 80)}"
-    if not is_tls and not is_loopback(address):
-        click.echo(f"warning: {url} is not encrypted and leaves this machine; use https://", err=True)
-    return JoinServer(address, credentials if is_tls else None)
+    address, is_tls = parse_server(url)
+    return JoinServer(address, require_credentials(credentials) if is_tls else None)
 
 
 def ask_to_join(

@@ -31,13 +31,13 @@ from meshnode.base.ids import NodeId, parse_node_id
 from meshnode.cli.layout import OPERATOR, ClusterFile, Layout, require_cluster_file
 from meshnode.cli.outcome import CommandError, ExitCode
 from meshnode.config import TlsSettings, load_config
+from meshnode.config.checks import is_loopback_host
 
 DATA_VARIABLE: Final = "MESHNODE_DATA"
 DATA_DEFAULT: Final = ".mesh"
 KEYS_OF_A_NODE_MAX: Final = 2
 """The one it signs with, and the one before or after."""
 _PEM_END: Final = "-----END PUBLIC KEY-----"
-_LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -191,28 +191,46 @@ def local_endpoints(layout: Layout, cluster: ClusterFile, tls: TlsSettings | Non
     return tuple(endpoints)
 
 
-def _remote_endpoint(url: str, pinned: str, tls: TlsSettings) -> Endpoint:
-    parts = urlsplit(url)
-    is_tls = parts.scheme == "https"
+def parse_server(url: str) -> tuple[str, bool]:
+    """host:port of a `--server` URL, and whether it is TLS; warns of plaintext that leaves this machine.
+
+    Fails with a usage error.
+    """
+    not_an_address = click.UsageError(f"--server must be http://host:port or https://host:port, not {url!r}")
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:  # brackets without an end
+        raise not_an_address from error
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"}:
-        raise click.UsageError(f"--server must be http://host:port or https://host:port, not {url!r}")
+        raise not_an_address
+    is_tls = parts.scheme == "https"
     try:
         port = parts.port or (443 if is_tls else 80)
     except ValueError as error:
         raise click.UsageError(f"--server has a bad port: {url!r}") from error
-    if not is_tls and parts.hostname not in _LOOPBACK_HOSTS:
+    if not is_tls and not is_loopback_host(parts.hostname):
         click.echo(f"warning: {url} is not encrypted and leaves this machine; use https://", err=True)
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{host}:{port}", is_tls
+
+
+def require_credentials(credentials: grpc.ChannelCredentials | None) -> grpc.ChannelCredentials:
+    """What an https:// server is shown. Fails with a usage error where the options name nothing."""
+    if credentials is None:
+        raise click.UsageError("https:// needs --ca-file, --cert-file and --cert-key-file: TLS is mutual")
+    return credentials
+
+
+def _remote_endpoint(url: str, pinned: str, tls: TlsSettings) -> Endpoint:
+    address, is_tls = parse_server(url)
     node, separator, file = pinned.partition("=")
     if not separator:
         raise click.UsageError(f"--server-key must be NODE=FILE, not {pinned!r}")
-    credentials = channel_credentials(tls) if is_tls else None
-    if is_tls and credentials is None:
-        raise click.UsageError("https:// needs --ca-file, --cert-file and --cert-key-file: TLS is mutual")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    credentials = require_credentials(channel_credentials(tls)) if is_tls else None
     keys = split_keys(_read_file(Path(file)).decode(errors="replace"))
     return Endpoint(
         node=parse_node_id(node),
-        address=f"{host}:{port}",
+        address=address,
         public_key=keys[0],
         other_keys=keys[1:],
         credentials=credentials,

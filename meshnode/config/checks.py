@@ -141,7 +141,11 @@ def parse_address(text: str) -> tuple[str, int]:
 
 def is_loopback(address: str) -> bool:
     """Whether only this machine can reach a listener at `host:port`."""
-    host, _ = parse_address(address)
+    return is_loopback_host(parse_address(address)[0])
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether this host is this machine: a loopback address without brackets, or `localhost`."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

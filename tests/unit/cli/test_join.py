@@ -260,6 +260,7 @@ def test_nobody_there_is_said_with_what_to_do(home: Path) -> None:
         (["--catalog", "mysql://x"], "catalog.url"),
         (["--server", "https://127.0.0.1:1"], "TLS is mutual"),
         (["--server", "gopher://127.0.0.1:1"], "--server must be"),
+        (["--server", "http://127.0.0.1:99999"], "bad port"),
         (["--ca-file", "/nowhere"], "tls needs"),
     ],
 )
