@@ -372,7 +372,12 @@ def test_a_signal_while_nodes_start_stops_them(layout: Layout, base_port: int) -
     with subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        wait_until(lambda: all(find_process(layout, name) is not None for name in NODES), what="the nodes started")
+
+        def have_started() -> bool:
+            assert process.poll() is None, process.communicate()
+            return all(find_process(layout, name) is not None for name in NODES)
+
+        wait_until(have_started, what="the nodes started")
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
