@@ -11,7 +11,7 @@ import click
 from meshnode.base.errors import PeerUnavailable
 from meshnode.cli.audit import audit
 from meshnode.cli.client import ClusterClient, ask, run_client
-from meshnode.cli.find_node import find_endpoint, read_nodes
+from meshnode.cli.find_node import find_endpoint, no_such_node, read_nodes
 from meshnode.cli.hot import hot
 from meshnode.cli.invite import invitations, invite
 from meshnode.cli.join import join
@@ -130,12 +130,7 @@ def show(target: Target, name: str, *, is_json: bool) -> None:
     async def read(client: ClusterClient) -> tuple[dict[str, Any], dict[str, Any]]:
         found = next((entry for entry in await read_nodes(client) if entry.id == name), None)
         if found is None:
-            raise CommandError(
-                "the cluster has no such node",
-                node=name,
-                advice="`meshnode node list` shows the nodes",
-                exit_code=ExitCode.NOT_FOUND,
-            )
+            raise no_such_node(name)
         return _describe(found), await _read_activity(client, target, name)
 
     described, activity = run_client(target, read)

@@ -49,12 +49,7 @@ async def find_endpoint(client: ClusterClient, target: Target, name: str) -> End
     if listed is not None and not listed.public_keys and pinned is not None:
         return pinned
     if listed is None or not listed.public_keys:
-        raise CommandError(
-            "the cluster has no such node",
-            node=name,
-            advice="`meshnode node list` shows the nodes",
-            exit_code=ExitCode.NOT_FOUND,
-        )
+        raise no_such_node(name)
     first = target.endpoints[0] if pinned is None else pinned
     return Endpoint(
         node=parse_node_id(listed.id),
@@ -62,4 +57,14 @@ async def find_endpoint(client: ClusterClient, target: Target, name: str) -> End
         public_key=listed.public_keys[0],
         other_keys=tuple(listed.public_keys[1:]),
         credentials=first.credentials,
+    )
+
+
+def no_such_node(name: str) -> CommandError:
+    """The catalog does not list it."""
+    return CommandError(
+        "the cluster has no such node",
+        node=name,
+        advice="`meshnode node list` shows the nodes",
+        exit_code=ExitCode.NOT_FOUND,
     )
