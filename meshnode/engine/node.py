@@ -1,6 +1,6 @@
 """One node's engine, put together: what knows what, and the order of starting and stopping.
 
-    start:  membership (read the cluster) -> recovery (nothing is served yet) -> settling, announce -> repairer
+    start:  membership (read the cluster) -> recovery (nothing is served yet) -> settling, announce -> repairs
     stop:   no new work -> leave the online list -> running pushes end -> tasks cancelled
 
 The same assembly runs in production over real adapters and in tests over memory ones.
@@ -46,6 +46,7 @@ from meshnode.engine.reader import Reader
 from meshnode.engine.records import Records
 from meshnode.engine.recovery import CATALOG_PAUSE_MS, Recovery
 from meshnode.engine.removal import Removal
+from meshnode.engine.repair_queue import RepairQueue
 from meshnode.engine.repairer import Repairer
 from meshnode.engine.replicas import Disk, Replicas
 from meshnode.engine.repository_configs import RepositoryConfigs
@@ -173,6 +174,16 @@ class NodeEngine:
                 pace=FillPace(own, self.membership, self.records, world.clock, rebalance),
             ),
             activity=self.activity,
+            meter=world.meter,
+        )
+        self.repairs = RepairQueue(
+            own=own,
+            catalog=world.catalog,
+            records=self.records,
+            membership=self.membership,
+            replicas=self.replicas,
+            repairer=self.repairer,
+            activity=self.activity,
             clock=world.clock,
             supervisor=self.supervisor,
             settings=replication,
@@ -182,7 +193,7 @@ class NodeEngine:
             own=own,
             records=self.records,
             replicas=self.replicas,
-            repairer=self.repairer,
+            repairs=self.repairs,
             activity=self.activity,
             clock=world.clock,
             supervisor=self.supervisor,
@@ -332,6 +343,7 @@ class NodeEngine:
             membership=self.membership,
             replicas=self.replicas,
             repairer=self.repairer,
+            repairs=self.repairs,
             activity=self.activity,
             clock=self.world.clock,
         ).run()
@@ -340,7 +352,7 @@ class NodeEngine:
         """Take work: called when the servers listen."""
         self.replicas.start()
         await self.membership.announce()
-        self.repairer.start()
+        self.repairs.start()
         self.scrubber.start()
         self.upkeeper.start()
         self.mover.start()
@@ -366,10 +378,10 @@ class NodeEngine:
         await self.supervisor.close()
 
     def _on_repair(self, key: ReplicaKey, reason: str) -> None:
-        self.repairer.enqueue(key, reason)
+        self.repairs.enqueue(key, reason)
 
     def _on_damaged(self, key: ReplicaKey, reason: str) -> None:
-        self.repairer.take_out(key, reason)
+        self.repairs.take_out(key, reason)
 
     async def _on_elsewhere(self, record: Record) -> None:
         """A record names a partition that its family was not known to live in; it may be new."""
@@ -380,4 +392,4 @@ class NodeEngine:
         is_listed = self.own in self.membership.nodes()
         self.activity.note_resting(is_resting=not is_listed or not self.membership.is_available(self.own))
         self.read_replica_notes.note(list(self.membership.partitions().values()))
-        self.repairer.want_sweep()
+        self.repairs.want_sweep()

@@ -35,6 +35,7 @@ from meshnode.core.scrub import may_be_taken_out
 from meshnode.engine.activity import NodeActivity
 from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.records import Records
+from meshnode.engine.repair_queue import RepairQueue
 from meshnode.engine.repairer import Repairer, may_be_half_applied
 from meshnode.engine.replicas import Replicas, position_of
 from meshnode.engine.survey import read_partitions
@@ -62,6 +63,7 @@ class Recovery:
     membership: ClusterMembership
     replicas: Replicas
     repairer: Repairer
+    repairs: RepairQueue
     activity: NodeActivity
     clock: Clock
     _unknown: set[PartitionId] = field(default_factory=set, init=False)
@@ -130,7 +132,7 @@ class Recovery:
             await self.repairer.set_aside(key, reason)
         except MeshError as error:
             log.warning("replica_not_set_aside", extra={"repository": key.repository, "error": str(error)})
-            self.repairer.take_out(key, reason)
+            self.repairs.take_out(key, reason)
 
     async def _read_record(self, key: ReplicaKey) -> Record | None:
         """What the catalog says. Raises MeshError where that cannot be read: no reason to call the replica damaged."""
@@ -184,7 +186,7 @@ class Recovery:
                 if await self._is_good(key, record):
                     continue
                 if self.own not in partition.accountable:
-                    self.repairer.enqueue(key, "start", 2 * len(partition.members))
+                    self.repairs.enqueue(key, "start", 2 * len(partition.members))
                     continue
                 if self.own not in record.inconsistent:
                     believed = await self._believed_at(key)
@@ -195,7 +197,7 @@ class Recovery:
                 elif await self._is_missing(key, record):
                     await self.repairer.exclude(key, "listed, and no replica at start")
                     excluded += 1
-                self.repairer.enqueue(key, "start", len(partition.replicas) - len(record.inconsistent))
+                self.repairs.enqueue(key, "start", len(partition.replicas) - len(record.inconsistent))
             if len(page) < PAGE:
                 return excluded
 

@@ -27,7 +27,7 @@ from meshnode.engine.intervals import elapse
 from meshnode.engine.lane import Lane
 from meshnode.engine.meter import Meter
 from meshnode.engine.records import RecordAt, Records
-from meshnode.engine.repairer import Repairer
+from meshnode.engine.repair_queue import RepairQueue
 from meshnode.engine.replicas import Replicas, position_of
 from meshnode.engine.supervisor import Supervisor
 from meshnode.ports import Clock, ReplicaState, ScrubReport
@@ -66,7 +66,7 @@ class Scrubber:
         own: NodeId,
         records: Records,
         replicas: Replicas,
-        repairer: Repairer,
+        repairs: RepairQueue,
         activity: NodeActivity,
         clock: Clock,
         supervisor: Supervisor,
@@ -76,7 +76,7 @@ class Scrubber:
         self._own = own
         self._records = records
         self._replicas = replicas
-        self._repairer = repairer
+        self._repairs = repairs
         self._activity = activity
         self._clock = clock
         self._supervisor = supervisor
@@ -211,7 +211,7 @@ class Scrubber:
         if not may_be_taken_out(self._own, at.record, at.partition):
             log.error("last_replica_damaged", extra={"repository": key.repository, "reason": reason})
             return "left in place: the record believes in no other replica", ""
-        task = self._repairer.take_out(key, reason)
+        task = self._repairs.take_out(key, reason)
         if task is None:
             return "being taken out already; a peer's copy takes its place", ""
         await asyncio.wait({task}, timeout=TAKE_OUT_MS / 1_000)

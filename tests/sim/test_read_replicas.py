@@ -284,7 +284,7 @@ def test_a_damaged_one_is_replaced_and_no_record_hears_of_it() -> None:
         record = await cluster.record(NAME)
         key = record.key
         cluster.nodes[N4].disk.replicas[key].is_unreadable = True
-        cluster.engine("n4").repairer.take_out(key, "a test says so")
+        cluster.engine("n4").repairs.take_out(key, "a test says so")
         cluster.nodes[N4].disk.replicas[key].is_unreadable = False
         await until_has(cluster, "n4", oid(1))
         assert len(cluster.nodes[N4].disk.damaged) == 1

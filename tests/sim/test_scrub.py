@@ -278,7 +278,7 @@ def test_the_background_pauses_for_as_long_as_the_rate_wants() -> None:
             own=engine.own,
             records=engine.records,
             replicas=engine.replicas,
-            repairer=engine.repairer,
+            repairs=engine.repairs,
             activity=engine.activity,
             clock=cluster.clock,
             supervisor=engine.supervisor,
@@ -368,7 +368,7 @@ def test_a_replica_that_is_known_to_be_damaged_neither_votes_nor_leads() -> None
         await cluster.wait_until_consistent(NAME)
         is_cut = True
         flip_byte(await replica_of(cluster, "n2"))
-        engine.repairer.take_out(await key_of(cluster), "a test says so")
+        engine.repairs.take_out(await key_of(cluster), "a test says so")
         assert (await cluster.set_ref("n1", NAME, C)).record.inconsistent == {"n2"}
         await cluster.catalog.transact([], [_believing(await cluster.record(NAME))])
         is_cut = False
