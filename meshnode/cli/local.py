@@ -23,11 +23,11 @@ from meshnode.core.keys import APPLICATIONS, CLUSTER, NODES, PARTITIONS, applica
 from meshnode.core.nodes import Node, decode_node, encode_node
 from meshnode.core.partition import Partition, encode_partition
 from meshnode.core.placement import NodePlacement, plan_replicas
+from meshnode.engine.ranges import read_all
 from meshnode.ports import Catalog, Compare, Put
 
 WRITES_MAX: Final = 64
 """Writes of one transaction (port Catalog)."""
-_PAGE: Final = 1_000
 _PASSES_MAX: Final = 8
 """Reads and writes again after an unknown outcome or a race; each pass that loses a race finds more there."""
 
@@ -144,12 +144,7 @@ async def _read(catalog: Catalog) -> dict[str, bytes]:
     (settings,) = await catalog.get([CLUSTER])
     found = {} if settings is None else {CLUSTER: settings.value}
     for prefix in (NODES, APPLICATIONS, PARTITIONS):
-        after = ""
-        while page := await catalog.range(prefix, after=after, limit=_PAGE):
-            found.update((entry.key, entry.value) for entry in page)
-            after = page[-1].key
-            if len(page) < _PAGE:
-                break
+        found.update((entry.key, entry.value) for entry in await read_all(catalog, prefix))
     return found
 
 

@@ -23,11 +23,11 @@ from meshnode.core.partition import encode_partition
 from meshnode.core.rebuild import RebuildPlan
 from meshnode.core.record import RepositoryState, encode_record
 from meshnode.core.shared_settings import SharedSettings, encode_shared_settings
+from meshnode.engine.ranges import read_all
 from meshnode.ports import Catalog, Compare, Put
 
 BATCH: Final = 64
 """Writes of one transaction (port Catalog)."""
-_PAGE: Final = 1_000
 _PASSES_MAX: Final = 8
 """Reads and writes again after unknown outcomes."""
 
@@ -107,10 +107,5 @@ async def write_catalog(
 async def _read(catalog: Catalog) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for prefix in (SETTINGS, RECORDS, NAMES, PARTITIONS):
-        after = ""
-        while page := await catalog.range(prefix, after=after, limit=_PAGE):
-            found.update((entry.key, entry.value) for entry in page)
-            after = page[-1].key
-            if len(page) < _PAGE:
-                break
+        found.update((entry.key, entry.value) for entry in await read_all(catalog, prefix))
     return found

@@ -30,15 +30,15 @@ from meshnode.core.cluster import ClusterSettings, decode_settings
 from meshnode.core.control import MoveControl, decode_control
 from meshnode.core.nodes import Node, NodeState, OnlineNode, decode_node, decode_online, encode_node, encode_online
 from meshnode.core.partition import Partition, decode_partition
+from meshnode.engine.ranges import read_all
 from meshnode.engine.supervisor import Supervisor
-from meshnode.ports import Catalog, Clock, Compare, Entry, Put
+from meshnode.ports import Catalog, Clock, Compare, Put
 
 log = logging.getLogger("meshnode.engine")
 
 SUSPECT_MS: Final = 1_000
 """How long a node that did not answer is asked last: longer than a connect time-out, shorter than a lease."""
 REFRESH_MS: Final = 5_000
-PAGE: Final = 1_000
 FOLLOWED: Final = (keys.NODES, keys.APPLICATIONS, keys.ONLINE, keys.PARTITIONS, keys.MOVE_CONTROL, keys.SETTINGS)
 """What the caches are made of, in the order in which it is read."""
 
@@ -154,7 +154,7 @@ class ClusterMembership:
     async def _read(self, prefixes: Collection[str]) -> None:
         """Read what lies below some of the followed prefixes again; one node more need not cost the partitions."""
         before = self._seen()
-        entries = {prefix: await self._all(prefix) for prefix in FOLLOWED if prefix in prefixes}
+        entries = {prefix: await read_all(self._catalog, prefix) for prefix in FOLLOWED if prefix in prefixes}
         if keys.NODES in entries:
             nodes = [decode_node(entry.value) for entry in entries[keys.NODES]]
             self._nodes = {node.node: node for node in nodes}
@@ -182,14 +182,6 @@ class ClusterMembership:
     def _seen(self) -> tuple[object, ...]:
         """What others are told of when it changes."""
         return (self._nodes, self._online, self._partitions, self._control, self._settings_entry)
-
-    async def _all(self, prefix: str) -> list[Entry]:
-        entries: list[Entry] = []
-        while True:
-            page = await self._catalog.range(prefix, after=entries[-1].key if entries else "", limit=PAGE)
-            entries += page
-            if len(page) < PAGE:
-                return entries
 
     # ------------------------------------------------------------ for the engine
 

@@ -37,9 +37,10 @@ from meshnode.engine.membership import ClusterMembership
 from meshnode.engine.move_progress import ProgressTracker
 from meshnode.engine.move_steps import MoveSteps
 from meshnode.engine.planner_lease import PlannerLease
+from meshnode.engine.ranges import read_all
 from meshnode.engine.removal import Removal
 from meshnode.engine.supervisor import Supervisor
-from meshnode.engine.survey import Surveyed, read_all, read_partitions, survey
+from meshnode.engine.survey import Surveyed, read_partitions, survey
 from meshnode.ports import Catalog, Clock, Put
 
 log = logging.getLogger("meshnode.engine")

@@ -19,9 +19,9 @@ from meshnode.core.keys import PARTITIONS, RECORDS, listing_key, partition_key
 from meshnode.core.moves import Tally
 from meshnode.core.partition import Partition, decode_partition
 from meshnode.core.record import Record, RepositoryState, decode_record
-from meshnode.ports import Catalog, Entry
+from meshnode.engine.ranges import PAGE, read_all
+from meshnode.ports import Catalog
 
-PAGE: Final = 1_000
 PARTITIONS_PER_GET: Final = 32
 """A partition and its mark each; a get takes 64 keys."""
 
@@ -44,16 +44,6 @@ class Surveyed:
     tally: Tally
     unlisted: list[RepositoryId] = field(default_factory=list)
     """Active repositories whose records do not list the node that has to be listed everywhere."""
-
-
-async def read_all(catalog: Catalog, prefix: str) -> list[Entry]:
-    """Every entry below a prefix, in key order."""
-    entries: list[Entry] = []
-    while True:
-        page = await catalog.range(prefix, after=entries[-1].key if entries else "", limit=PAGE)
-        entries += page
-        if len(page) < PAGE:
-            return entries
 
 
 async def read_records(catalog: Catalog) -> AsyncIterator[Record]:
