@@ -17,8 +17,6 @@ from meshnode.v1 import commit_pb2
 from meshnode.wire.commits import commit_message
 
 FILE_BYTES_MAX: Final = 16 << 20
-KEPT_BYTES_MAX: Final = 512 << 10
-"""A longer answer is not kept: it is rarely asked for twice, and would push out many others."""
 STREAM_BYTES: Final = 512 << 10
 """Lines in one message of the answer."""
 MESSAGE_BYTES_MAX: Final = 1 << 10
@@ -67,26 +65,17 @@ class BlameAnswers:
             if known is not None:
                 yield head + known  # serialised messages one behind the other are one message
                 return
-            kept: list[bytes] = []
-            size = 0
             async with self._sources.blames.blame(read.key, commit, path, options) as hunks:
                 # While git looks for the lines: whether there is such a file at all.
                 blob = await self._file(read, commit, path)
                 first = commit_pb2.BlameResponse(commit_oid=commit, blob_oid=blob)
-                async with closing(self._answers(read, first, hunks)) as answers:
+                async with closing(read.keeping(question, head, self._answers(read, first, hunks))) as answers:
                     async for answer in answers:
-                        message = answer.SerializeToString()
-                        size += len(message)
-                        if size <= KEPT_BYTES_MAX:
-                            kept.append(message)
-                        yield head + message
-                        head = b""
-            if size <= KEPT_BYTES_MAX:
-                read.keep(question, b"".join(kept))
+                        yield answer
 
     async def _answers(
         self, read: ObjectRead, answer: commit_pb2.BlameResponse, hunks: AsyncIterator[BlameHunk]
-    ) -> AsyncIterator[commit_pb2.BlameResponse]:
+    ) -> AsyncIterator[bytes]:
         known: set[ObjectId] = set()
         held: list[BlameHunk] = []
         room = STREAM_BYTES
@@ -101,7 +90,7 @@ class BlameAnswers:
 
     async def _filled(
         self, read: ObjectRead, answer: commit_pb2.BlameResponse, hunks: Sequence[BlameHunk], known: set[ObjectId]
-    ) -> commit_pb2.BlameResponse:
+    ) -> bytes:
         """The answer with hunks, and with those of their commits that were not sent before."""
         fresh = list(dict.fromkeys(hunk.commit for hunk in hunks if hunk.commit not in known))
         commits = await self._sources.commits.read(
@@ -122,7 +111,7 @@ class BlameAnswers:
                 previous_oid=oid,
                 previous_path=path,
             )
-        return answer
+        return answer.SerializeToString()
 
     async def _file(self, read: ObjectRead, commit: ObjectId, path: TreePath) -> ObjectId:
         ahead = TreeAhead(entries=[path], trees=[TreePath(path.rpartition(b"/")[0])])

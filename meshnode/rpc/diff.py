@@ -30,8 +30,6 @@ from meshnode.wire.diffs import (
     summary_message,
 )
 
-KEPT_BYTES_MAX: Final = 512 << 10
-"""A longer answer is not kept: it is rarely asked for twice, and would push out many others."""
 COMPARISONS_MAX: Final = 1_000
 PATHS_MAX: Final = 100_000
 PATHS_MAX_LARGEST: Final = 1_000_000
@@ -108,17 +106,9 @@ class DiffServicer:
                 is_same = read.key == key and len(request.comparison.commit.revision) == len(sides.new)
                 make = self._diffs.count if request.stats_only else self._diffs.compare
                 parts = make(read.key, sides.old, sides.new, options, limits, begun=begun if is_same else None)
-                kept: list[bytes] = []
-                size = 0
-                async with closing(_messages(parts)) as messages:
+                async with closing(read.keeping(question, head, _messages(parts))) as messages:
                     async for message in messages:
-                        size += len(message)
-                        if size <= KEPT_BYTES_MAX:
-                            kept.append(message)
-                        yield head + message
-                        head = b""
-                if size <= KEPT_BYTES_MAX:
-                    read.keep(question, b"".join(kept))
+                        yield message
         finally:
             for unwanted in (begun, looked_up):
                 if unwanted is not None:

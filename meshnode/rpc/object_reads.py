@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from google.protobuf.message import Message
 
@@ -21,8 +21,12 @@ from meshnode.base.ids import NodeId, RepositoryId, parse_repository_name
 from meshnode.core.round import ReplicaKey
 from meshnode.ports import BegunLookUp, ObjectInfo, ObjectKind, Objects, Reads, ReadView, Revisions, TreeAhead
 from meshnode.rpc.answer_cache import AnswerCache
+from meshnode.rpc.call import closing
 from meshnode.v1 import common_pb2
 from meshnode.wire.reads import consistency_of, position_message
+
+KEPT_BYTES_MAX: Final = 512 << 10
+"""A longer answer in several messages is not kept: it is rarely asked for twice, and would push out many others."""
 
 
 class First(NamedTuple):
@@ -120,3 +124,20 @@ class ObjectRead:
     def keep(self, question: Hashable, answer: bytes) -> None:
         """Keep an answer, without its position, for the next who asks."""
         self.source.cache.keep((self.key.repository, question), answer)
+
+    async def keeping(self, question: Hashable, head: bytes, messages: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The messages of a long answer as they come, `head` (with the position) put before the first.
+
+        Once all were taken they are kept, without `head`, as one serialised message for the next who asks.
+        """
+        kept: list[bytes] = []
+        size = 0
+        async with closing(messages) as each:
+            async for message in each:
+                size += len(message)
+                if size <= KEPT_BYTES_MAX:
+                    kept.append(message)
+                yield head + message
+                head = b""
+        if size <= KEPT_BYTES_MAX:
+            self.keep(question, b"".join(kept))

@@ -17,7 +17,8 @@ from meshnode.git.object_pool import ObjectPool
 from meshnode.git.revisions import GitRevisions
 from meshnode.ports import ObjectKind
 from meshnode.rpc.answer_cache import AnswerCache
-from meshnode.rpc.object_reads import First, ObjectReads
+from meshnode.rpc.call import closing
+from meshnode.rpc.object_reads import KEPT_BYTES_MAX, First, ObjectReads
 from meshnode.v1 import common_pb2
 from tests.unit.git.processes import children, note_known_children
 from tests.unit.git.sample import build_repository, git
@@ -106,3 +107,51 @@ async def test_nothing_is_asked_of_a_replica_that_is_not_known_to_be_here(tmp_pa
             await place.tree_of(place.id_of("main"), "project/other")
         assert children() == [process]
         assert place.pool.memory(KEY)(ObjectId(place.id_of("main"))) is None
+
+
+class Source:
+    """Messages, and whether who made them was told that no more are wanted."""
+
+    def __init__(self, *messages: bytes, error: MeshError | None = None) -> None:
+        self.messages = messages
+        self.error = error
+        self.is_closed = False
+
+    async def run(self) -> AsyncIterator[bytes]:
+        try:
+            for message in self.messages:
+                yield message
+            if self.error is not None:
+                raise self.error
+        finally:
+            self.is_closed = True
+
+
+@pytest.mark.parametrize(
+    ("messages", "is_kept"),
+    [
+        ([b"one", b"two"], True),
+        ([b"x" * KEPT_BYTES_MAX], True),
+        ([b"x" * KEPT_BYTES_MAX, b"y"], False),
+    ],
+)
+async def test_long_answer_is_told_as_it_comes_and_kept_without_its_position(
+    tmp_path: Path, messages: list[bytes], is_kept: bool
+) -> None:
+    async with opened(tmp_path) as place, place.reads.open(NAME, ANY) as read:
+        told = [message async for message in read.keeping("question", b"at 7: ", Source(*messages).run())]
+        assert told == [b"at 7: " + messages[0], *messages[1:]]
+        assert read.known("question") == (b"".join(messages) if is_kept else None)
+
+
+async def test_answer_that_was_left_or_failed_is_not_kept(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place, place.reads.open(NAME, ANY) as read:
+        left, failing = Source(b"one", b"two"), Source(b"one", error=ReplicaBehind("behind"))
+        async with closing(read.keeping("question", b"", left.run())) as answers:
+            async for _ in answers:
+                break
+        with pytest.raises(ReplicaBehind):
+            _ = [message async for message in read.keeping("question", b"", failing.run())]
+        assert read.known("question") is None
+        assert left.is_closed
+        assert failing.is_closed
