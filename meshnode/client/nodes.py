@@ -106,13 +106,18 @@ class Nodes:
 
 
 def _target(address: NodeAddress, credentials: grpc.ChannelCredentials | None) -> str:
-    parts = urlsplit(address.url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not parts.port or parts.path not in {"", "/"}:
-        raise InvalidRequest("address must be http://host:port or https://host:port", url=address.url)
+    not_an_address = InvalidRequest("address must be http://host:port or https://host:port", url=address.url)
+    try:
+        parts = urlsplit(address.url)
+        port = parts.port
+    except ValueError as error:  # brackets without an end, or a port that is no number below 65536
+        raise not_an_address from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not port or parts.path not in {"", "/"}:
+        raise not_an_address
     if parts.scheme == "https" and credentials is None:
         raise InvalidRequest("an https address needs credentials", url=address.url)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{host}:{parts.port}"
+    return f"{host}:{port}"
 
 
 def _checked(address: NodeAddress) -> NodeAddress:
