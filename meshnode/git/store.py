@@ -36,6 +36,7 @@ from meshnode.git.journal import (
     take_pack,
     write_record,
 )
+from meshnode.git.loose_refs import write_loose
 from meshnode.git.objects import GitPackStore
 from meshnode.git.quarantine import drop_quarantine, remove_empty_quarantine
 from meshnode.git.reader import GitReplicaReader
@@ -253,8 +254,9 @@ class GitReplicaStore:
             if round_.kind is WriteKind.DELETE:
                 return await self._delete(state, round_)
             git_dir = self._layout.repository(key)
-            journalled = await on_disk(self._publish_objects, key, round_.round_id)
-            edits = await write_edits(self._replicas.commands, git_dir, round_.object_format, round_.edits)
+            journalled, edits = await on_disk(self._publish, key, round_.round_id)
+            if edits is None:
+                edits = await write_edits(self._replicas.commands, git_dir, round_.object_format, round_.edits)
             self._step(APPLY_REFS)
             await on_disk(self._settle, key, journalled, edits)
             after = state_after(state, round_)
@@ -262,8 +264,22 @@ class GitReplicaStore:
             self._replicas.remember(after)
             return after
 
-    def _publish_objects(self, key: ReplicaKey, round_id: RoundId) -> Round:
-        """Let git see the round's objects; the round as the journal has it."""
+    def _publish(self, key: ReplicaKey, round_id: RoundId) -> tuple[Round, Sequence[RefEdit] | None]:
+        """Let git see the round's objects, and move references where that takes no process.
+
+        The round as the journal has it, and the edits whose names are not durable yet; None: they are still to be made.
+        """
+        record = self._publish_objects(key, round_id)
+        round_ = record.round
+        edits = [edit for edit in round_.edits if edit.name != HEAD]
+        if not record.pack_id:
+            return round_, None
+        index = self._layout.objects(key) / "pack" / f"pack-{record.pack_id}.idx"
+        is_done = write_loose(self._layout.repository(key), round_.object_format, edits, index)
+        return round_, edits if is_done else None
+
+    def _publish_objects(self, key: ReplicaKey, round_id: RoundId) -> JournalRecord:
+        """Let git see the round's objects."""
         journal = self._layout.journal(key)
         record = read_record(journal, round_id)
         if record is None:
@@ -271,7 +287,7 @@ class GitReplicaStore:
         if record.pack_id:
             publish_pack(journal, record, self._layout.objects(key) / "pack")
         self._step(APPLY_OBJECTS)
-        return record.round
+        return record
 
     def _settle(self, key: ReplicaKey, round_: Round, edits: Sequence[RefEdit]) -> None:
         sync_loose(self._layout.repository(key), edits)

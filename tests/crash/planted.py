@@ -23,7 +23,7 @@ def vote_before_the_record() -> None:
     def keep(self: GitReplicaStore, round_: Round, directory: Path) -> None:
         take_pack(self._replicas.quarantine(round_.key, round_.round_id), directory, round_)
 
-    def publish(self: GitReplicaStore, key: ReplicaKey, round_id: Any) -> Round:
+    def publish(self: GitReplicaStore, key: ReplicaKey, round_id: Any) -> JournalRecord:
         journal = self._layout.journal(key)
         state = self._replicas._states[key]
         round_ = next(one for one in state.prepared if one.round_id == round_id)
@@ -62,10 +62,10 @@ def history_before_references() -> None:
     """The replica says that it applied the round, then applies it."""
     publish_objects = GitReplicaStore._publish_objects
 
-    def early(self: GitReplicaStore, key: ReplicaKey, round_id: Any) -> Round:
-        round_ = publish_objects(self, key, round_id)
-        self._replicas.history(key).append(round_)
-        return round_
+    def early(self: GitReplicaStore, key: ReplicaKey, round_id: Any) -> JournalRecord:
+        record = publish_objects(self, key, round_id)
+        self._replicas.history(key).append(record.round)
+        return record
 
     def late(self: GitReplicaStore, key: ReplicaKey, round_: Round) -> None:
         drop_record(self._layout.journal(key), round_.round_id)

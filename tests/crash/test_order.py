@@ -77,10 +77,11 @@ async def test_no_sync_can_be_left_out_unnoticed(name: str, tmp_path: Path) -> N
 
 
 async def test_a_change_that_is_no_point_is_found_on_disk(tmp_path: Path) -> None:
-    for kind in ("create", "write", "rename", "unlink", "remove_directory", "update-ref"):
+    by_hand = [("push", kind) for kind in ("create", "write", "rename", "unlink", "remove_directory")]
+    for scenario, kind in (*by_hand, ("references", "update-ref")):
         place = tmp_path / kind
         place.mkdir()
-        assert (await surveyed("push", place, hidden=kind)).unseen, kind
+        assert (await surveyed(scenario, place, hidden=kind)).unseen, kind
 
 
 def test_a_rename_of_bytes_that_were_not_synced_is_a_fault() -> None:

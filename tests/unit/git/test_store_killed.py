@@ -96,13 +96,14 @@ async def test_a_round_is_applied_though_git_was_killed_with_its_locks_taken(
     stores = dying.disk.open()
     first = dying.disk.objects.first
     writes = await created(stores)
+    await write(stores, writes, writes.update({SIDE: first}, has_pack=True), dying.disk.pack([first]))
     dying.flag.touch()
-    await write(stores, writes, writes.update({MAIN: first}, has_pack=True), dying.disk.pack([first]))
+    await write(stores, writes, writes.update({MAIN: first}))
     assert dying.is_dead
     assert dying.left() == []
-    await write(stores, writes, writes.update({SIDE: first, MAIN: None}))
+    await write(stores, writes, writes.update({SIDE: None}))
     snapshot = await stores.reader.snapshot(KEY)
-    assert {name: str(value) for name, value in snapshot.refs.items() if name.startswith("refs/")} == {SIDE: first}
+    assert {name: str(value) for name, value in snapshot.refs.items() if name.startswith("refs/")} == {MAIN: first}
 
 
 async def test_a_git_that_hangs_is_ended_with_its_locks(
@@ -112,10 +113,11 @@ async def test_a_git_that_hangs_is_ended_with_its_locks(
     stores = dying.disk.open()
     first = dying.disk.objects.first
     writes = await created(stores)
+    await write(stores, writes, writes.update({SIDE: first}, has_pack=True), dying.disk.pack([first]))
     dying.flag.touch()
-    round_ = writes.update({MAIN: first}, has_pack=True)
+    round_ = writes.update({MAIN: first})
     with pytest.raises(DeadlineExceeded):
-        await write(stores, writes, round_, dying.disk.pack([first]))
+        await write(stores, writes, round_)
     assert dying.is_dead
     assert dying.left() == []
     await stores.store.apply(round_)

@@ -304,7 +304,7 @@ async def test_damaged_objects_are_told_by_fsck(git_disk: GitTestDisk) -> None:
     assert await stores.reader.fsck(KEY) != []
 
 
-async def test_a_small_push_costs_three_processes_at_its_coordinator(git_disk: GitTestDisk) -> None:
+async def test_a_small_push_costs_two_processes_at_its_coordinator(git_disk: GitTestDisk) -> None:
     commands = CountingCommands()
     git_disk.commands = commands
     stores = git_disk.open()
@@ -323,7 +323,7 @@ async def test_a_small_push_costs_three_processes_at_its_coordinator(git_disk: G
     await stores.store.apply(writes.publish(round_))
     await stores.reader.snapshot(KEY)
 
-    assert commands.names == ["index-pack", "rev-list", "update-ref"]
+    assert commands.names == ["index-pack", "rev-list"]
 
 
 async def test_settings_that_are_no_message_ids_are_refused_at_the_start(git_disk: GitTestDisk) -> None:
