@@ -4,7 +4,8 @@
 
 Rule: a pid in a file is believed only while /proc shows a process whose arguments name this node's settings
 file; signals go through a pidfd opened before that check, so a number that was given to another program is never
-signalled. Each node is its own session: a Ctrl-C in the terminal is the command's to answer, not the nodes'.
+signalled. A stale file is removed under the directory's lock only. Each node is its own session: a Ctrl-C in the
+terminal is the command's to answer, not the nodes'.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def find_process(layout: Layout, node: NodeId) -> int | None:
     pid = _read_pid(layout.pid_file(node))
     if pid is not None and is_serving(pid, layout.config_file(node)):
         return pid
-    layout.pid_file(node).unlink(missing_ok=True)
+    _forget(layout, node)
     return None
 
 
@@ -244,8 +245,23 @@ def _open_process(layout: Layout, node: NodeId) -> int | None:
             if is_serving(pid, layout.config_file(node)):
                 return descriptor
             os.close(descriptor)
-    layout.pid_file(node).unlink(missing_ok=True)
+    _forget(layout, node)
     return None
+
+
+def _forget(layout: Layout, node: NodeId) -> None:
+    """Remove a pid file that leads nowhere, unless somebody holds the directory's lock, as whoever starts a node does.
+
+    Without the lock, the file of a node that is being started would be taken for the stale one that was read before,
+    and a node without a pid file is seen and stopped by nobody.
+    """
+    file = layout.pid_file(node)
+    if not file.exists():
+        return
+    with contextlib.suppress(CommandError), layout.lock(wait_ms=0):
+        pid = _read_pid(file)
+        if pid is None or not is_serving(pid, layout.config_file(node)):
+            file.unlink(missing_ok=True)
 
 
 def _send(node: NodeId, descriptor: int, number: signal.Signals) -> None:

@@ -78,6 +78,18 @@ def test_a_useless_pid_file_counts_as_not_running_and_is_removed(
     assert not layout.pid_file(N1).exists()
 
 
+def test_whoever_looks_while_a_node_is_started_leaves_its_pid_file_alone(layout: Layout, cluster: ClusterFile) -> None:
+    """A look that found no file removed the one that a start wrote a moment later: the node ran on for ever, unseen."""
+    del cluster
+    layout.pid_file(N1).write_text("99999999\n")
+    with layout.lock():  # as a start does
+        assert find_process(layout, N1) is None
+        assert stop_processes(layout, [N1]) == {N1: "not running"}
+        assert layout.pid_file(N1).exists()
+    assert find_process(layout, N1) is None
+    assert not layout.pid_file(N1).exists()
+
+
 def test_a_zombie_is_not_running(layout: Layout, cluster: ClusterFile) -> None:
     del cluster
     started = start_process(layout, N1, fake_command("crash"))
