@@ -24,6 +24,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -91,6 +92,12 @@ class Layout:
     def workshop(self, key: ReplicaKey, number: int) -> Path:
         """Where an operation builds objects."""
         return self.incoming / f"{parse_repository_id(key.repository)}.workshop.{number}"
+
+    def place_in_trash(self, path: Path) -> Path:
+        """Where a directory goes by one rename. Whoever empties the trash meanwhile takes away what is in it, so there is
+        no directory to be made for it first.
+        """
+        return next(place for number in count() if not (place := self.trash / f"{path.name}.{number}").exists())
 
     def is_replica(self, key: ReplicaKey) -> bool:
         """Whether the directory is a replica's, complete enough to say what it is.

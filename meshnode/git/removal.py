@@ -46,7 +46,7 @@ def remove_replica(layout: Layout, key: ReplicaKey) -> None:
     """Remove a replica's directory, durably; nothing happens where there is none."""
     path = layout.repository(key)
     if path.exists():
-        _to_trash(layout, path)
+        durable.rename(path, layout.place_in_trash(path))
         sync_directory(path.parent)
     empty_trash(layout)
 
@@ -179,10 +179,6 @@ def empty_trash(layout: Layout) -> None:
     """Delete what was moved to the trash."""
     for path in layout.trash.iterdir():
         remove_tree(path)
-
-
-def _to_trash(layout: Layout, path: Path) -> None:
-    durable.rename(path, durable.make_unique_directory(layout.trash) / path.name)
 
 
 def _free_place(layout: Layout, key: ReplicaKey) -> Path:

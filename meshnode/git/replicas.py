@@ -228,7 +228,7 @@ class Replicas:
             for directory in (layout.repositories, layout.incoming, layout.damaged, layout.trash):
                 durable.make_directory(directory)
             if any(layout.incoming.iterdir()):
-                durable.rename(layout.incoming, durable.make_unique_directory(layout.trash) / "incoming")
+                durable.rename(layout.incoming, layout.place_in_trash(layout.incoming))
                 durable.make_directory(layout.incoming)
 
 

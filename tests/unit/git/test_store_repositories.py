@@ -6,7 +6,8 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +18,14 @@ from meshnode.base.ids import HEAD, Generation, PartitionId, RefName, RefValue, 
 from meshnode.config import PushSettings, ReplicationSettings
 from meshnode.core.refs import digest_of
 from meshnode.core.round import ReplicaKey, WriteKind
+from meshnode.git import durable
 from meshnode.git.command import Completed, GitCommands
+from meshnode.git.disk import on_disk
+from meshnode.git.durable import Change
 from meshnode.git.history import History
+from meshnode.git.layout import Layout
 from meshnode.git.process import GitProcess
+from meshnode.git.removal import empty_trash, remove_replica
 from meshnode.git.replicas import Replicas
 from meshnode.git.stores import APPLY_STEPS, PREPARE_STEPS
 from tests.contract.replica_fixtures import (
@@ -415,3 +421,27 @@ async def test_a_replica_that_goes_while_it_is_read_is_gone_and_not_half_of_itse
     await created(stores)
     leaving = Leaving(git_disk.data, git_disk.commands, ReplicationSettings(), lambda _: None)
     assert leaving.read_files(KEY) is None
+
+
+async def test_a_replica_goes_though_the_trash_is_emptied_at_that_moment(git_disk: GitTestDisk) -> None:
+    """A start that purged several replicas emptied the trash of what another of them was about to be moved to."""
+    stores = git_disk.open()
+    await created(stores)
+    layout = Layout(git_disk.data)
+    moved: list[str] = []
+
+    @contextmanager
+    def emptied(change: Change) -> Iterator[None]:
+        if change.kind == "rename" and change.target is not None and layout.trash in change.target.parents:
+            moved.append(change.path.name)
+            empty_trash(layout)
+        yield
+
+    durable.observe(emptied)
+    try:
+        await on_disk(remove_replica, layout, KEY)
+    finally:
+        durable.observe(None)
+    assert moved == [KEY.repository]
+    assert not layout.repository(KEY).exists()
+    assert list(layout.trash.iterdir()) == []
