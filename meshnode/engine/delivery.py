@@ -1,6 +1,6 @@
 """Objects from where they come into being to every replica, then one round: the one path of pushes and operations.
 
-    pack --> ingest (git indexes) + shipment (raw bytes to the others) --> connectivity
+    pack --> ingest (git indexes) + shipment (raw bytes to the others) --> index to the others --> connectivity
          --> write slot --> draft --> round
 
 Until the round is sent, whoever runs a delivery may be cancelled and nothing is left; from then on (`is_deciding`) it
@@ -109,13 +109,12 @@ class Delivery:
         ingest = await disk.packs.open_ingest(self._key, shipment.round_id, self._object_format)
         try:
             fix = await self._ingest(ingest, pack, shipment)
+            if fix is not None:
+                self.pack_id = fix.pack_id
+                await shipment.ship_index(ingest, StageFix(fix))  # made durable over there while this node checks on
             if oids:
                 await ingest.check_connected(oids, commits=commits)
-            if fix is None:
-                return False
-            self.pack_id = fix.pack_id
-            await shipment.ship_index(ingest, StageFix(fix))
-            return True
+            return fix is not None
         finally:
             await ingest.close()
 
