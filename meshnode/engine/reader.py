@@ -164,6 +164,8 @@ class Reader:
             try:
                 state = await store.load(key)
             except MeshError as error:
+                if known is not None and isinstance(error, Corrupt):
+                    return key  # damage that is known is no answer, and the first to meet it has it taken out
                 if known is not None:
                     raise
                 unreadable = error
