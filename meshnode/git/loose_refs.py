@@ -14,10 +14,9 @@ Source: git's refs/files-backend.c (`lock_raw_ref`, `files_transaction_finish`);
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from meshnode.base.errors import Corrupt
 from meshnode.base.ids import ObjectId, symbolic_target
@@ -26,9 +25,12 @@ from meshnode.git import durable
 from meshnode.git.disk import read_file
 from meshnode.git.journal import HASH_BYTES
 from meshnode.git.packs import open_pack
+from meshnode.git.ref_lock import RefLock
 
 EDITS_MAX: Final = 20
 """Each costs an fsync, by git as well; of more the process is the smaller part."""
+PACKED_BYTES_MAX: Final = 4 << 20
+"""Of packed-refs, read whole where a reference is not loose: about 60,000 references, 1 ms."""
 _BRANCHES: Final = "refs/heads/"
 _PARTS_MIN: Final = 3
 """Of a name: "refs/heads" is no reference that others could be in the way of."""
@@ -42,59 +44,26 @@ def write_loose(git_dir: Path, object_format: str, edits: Sequence[RefEdit], ind
     """
     if not 1 <= len(edits) <= EDITS_MAX or not _are_brought(edits, index, HASH_BYTES[object_format]):
         return False
-    locks: list[_Lock] = []
+    locks: list[RefLock] = []
     try:
         for edit in edits:
-            lock = _Lock.take(git_dir / edit.name)
-            if lock is None:
+            path = git_dir / edit.name
+            try:
+                durable.make_directory(path.parent)
+                locks.append(RefLock.take(path))
+            except OSError:  # held, a name in the way or too long, no space: git says it, or has another way
                 return False
-            locks.append(lock)
         if not _are_at_start(git_dir, edits):
             return False
         for edit, lock in zip(edits, locks, strict=True):
             lock.write(f"{edit.new}\n".encode())
+            lock.flush()
         for lock in locks:
             lock.replace()
     finally:
         for lock in locks:
             lock.release()
     return True
-
-
-class _Lock:
-    """Git's lock on one reference, which becomes the reference's file."""
-
-    def __init__(self, reference: Path, path: Path, descriptor: int) -> None:
-        self._reference = reference
-        self._path = path
-        self._descriptor = descriptor
-        self._is_held = True
-
-    @classmethod
-    def take(cls, reference: Path) -> Self | None:
-        """Lock a reference, without waiting; None where it cannot be, as where somebody else has it."""
-        path = reference.with_name(reference.name + ".lock")
-        try:
-            durable.make_directory(path.parent)
-            return cls(reference, path, durable.create(path, os.O_WRONLY | os.O_EXCL))
-        except OSError:  # a name in the way, one that is too long, no space: git says it, or has another way
-            return None
-
-    def write(self, data: bytes) -> None:
-        """Put the new content into the lock, durably."""
-        durable.write(self._descriptor, self._path, data)
-        durable.sync(self._descriptor, self._path)
-
-    def replace(self) -> None:
-        """Make it the reference; from here on the name of the lock is somebody else's to take."""
-        durable.rename(self._path, self._reference)
-        self._is_held = False
-
-    def release(self) -> None:
-        """Leave no lock behind."""
-        os.close(self._descriptor)
-        if self._is_held:
-            durable.unlink(self._path, is_missing_fine=True)
 
 
 def _are_brought(edits: Sequence[RefEdit], index: Path, hash_bytes: int) -> bool:
@@ -118,11 +87,16 @@ def _are_at_start(git_dir: Path, edits: Sequence[RefEdit]) -> bool:
         loose = {edit.name: read_file(git_dir / edit.name) for edit in edits}
     except IsADirectoryError:
         return False
-    packed = _Packed(read_file(git_dir / "packed-refs") or b"") if None in loose.values() else None
+    packed = None
+    if None in loose.values():
+        data = _read_packed(git_dir)
+        if data is None:
+            return False
+        packed = _Packed(data)
     for edit in edits:
-        data = loose[edit.name]
-        if data is not None:
-            value: str | None = data.decode("ascii", "replace").rstrip()
+        text = loose[edit.name]
+        if text is not None:
+            value: str | None = text.decode("ascii", "replace").rstrip()
         else:
             assert packed is not None
             value = packed.value(edit.name)
@@ -133,16 +107,26 @@ def _are_at_start(git_dir: Path, edits: Sequence[RefEdit]) -> bool:
     return True
 
 
+def _read_packed(git_dir: Path) -> bytes | None:
+    """What packed-refs holds; None where it is so large that git, which looks into its middle, is faster."""
+    try:
+        with (git_dir / "packed-refs").open("rb") as file:
+            data = file.read(PACKED_BYTES_MAX + 1)
+    except FileNotFoundError:
+        return b""
+    return data if len(data) <= PACKED_BYTES_MAX else None
+
+
 class _Packed:
     """What packed-refs says of single references."""
 
     def __init__(self, data: bytes) -> None:
-        self._data = b"\n" + data
+        self._data = data
 
     def value(self, name: str) -> str | None:
         """Where a reference is; None where it is not there."""
         end = self._data.find(f" {name}\n".encode())
-        return None if end < 0 else self._data[self._data.rindex(b"\n", 0, end) + 1 : end].decode("ascii", "replace")
+        return None if end < 0 else self._data[self._data.rfind(b"\n", 0, end) + 1 : end].decode("ascii", "replace")
 
     def is_in_the_way(self, name: str) -> bool:
         """Whether a reference needs this one's name as a directory, or is what this one needs as a directory."""

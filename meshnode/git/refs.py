@@ -32,6 +32,7 @@ from meshnode.core.refs import RefEdit
 from meshnode.git import durable
 from meshnode.git.disk import read_file, remove_tree, sync_directory
 from meshnode.git.layout import NO_HEAD
+from meshnode.git.ref_lock import RefLock
 
 _PACKED_HEADER: Final = b"# pack-refs with: peeled fully-peeled sorted \n"
 _HEX: Final = {"sha1": re.compile(r"[0-9a-f]{40}\Z"), "sha256": re.compile(r"[0-9a-f]{64}\Z")}
@@ -234,46 +235,25 @@ def _read_packed(git_dir: Path, hex_id: re.Pattern[str], hidden: Mapping[RefName
                     result.unpeeled[name] = ObjectId(line[:width])
 
 
-class _Lock:
-    """A git lock file being written."""
-
-    def __init__(self, descriptor: int, path: Path) -> None:
-        self._pieces: list[bytes] = []
-        self._descriptor = descriptor
-        self._path = path
-
-    def write(self, data: bytes) -> None:
-        self._pieces.append(data)
-
-    def flush(self) -> None:
-        durable.write(self._descriptor, self._path, b"".join(self._pieces))
-        durable.sync(self._descriptor, self._path)
-
-
 @contextlib.contextmanager
-def _locked(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[_Lock]:
+def _locked(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[RefLock]:
     """Hold git's lock on `path`; what was written replaces it on the way out, nothing does after an error."""
-    lock = path.with_name(path.name + ".lock")
-    descriptor = _take_lock(lock, wait_s)
+    lock = _take_lock(path, wait_s)
     try:
-        try:
-            file = _Lock(descriptor, lock)
-            yield file
-            file.flush()
-        finally:
-            os.close(descriptor)
-        durable.rename(lock, path)
-    except BaseException:
-        durable.unlink(lock, is_missing_fine=True)
-        raise
+        yield lock
+        lock.flush()
+        lock.replace()
+    finally:
+        lock.release()
 
 
-def _take_lock(lock: Path, wait_s: float) -> int:
+def _take_lock(path: Path, wait_s: float) -> RefLock:
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            return durable.create(lock, os.O_WRONLY | os.O_EXCL)
+            return RefLock.take(path)
         except FileExistsError:
             if time.monotonic() > deadline:
-                raise Overloaded("reference file stays locked", path=lock.name, retry_after_ms=1000) from None
+                name = f"{path.name}.lock"
+                raise Overloaded("reference file stays locked", path=name, retry_after_ms=1000) from None
             time.sleep(_LOCK_RETRY_S)

@@ -16,7 +16,7 @@ from meshnode.base.ids import RefName, RefValue, symbolic
 from meshnode.core.refs import RefEdit
 from meshnode.git import durable
 from meshnode.git.durable import Change
-from meshnode.git.loose_refs import EDITS_MAX, write_loose
+from meshnode.git.loose_refs import EDITS_MAX, PACKED_BYTES_MAX, write_loose
 from tests.unit.git.sample import commit, git
 
 NAMES = ["a", "a/b", "a/b/c", "b", "b-", "x/y", "x/z"]
@@ -131,6 +131,20 @@ def test_what_is_not_plain_is_left_to_git(repository: Repository) -> None:
     repository.index.chmod(0o600)
     repository.index.write_bytes(b"damaged")
     assert not repository.write(edit("refs/heads/a", None, first))
+
+
+def test_very_many_packed_references_are_looked_up_by_git(repository: Repository) -> None:
+    first = repository.commits[0]
+    line = f"{first} refs/x/{{:07}}\n"
+    most = PACKED_BYTES_MAX // len(line.format(0))
+    packed = repository.path / "packed-refs"
+    packed.write_text("".join(map(line.format, range(most))))
+    assert repository.write(edit("refs/heads/a", None, first))
+    assert repository.write(edit(f"refs/x/{most - 1:07}", first, repository.commits[1]))
+    with packed.open("a") as file:
+        file.write(line.format(most) * 2)
+    assert not repository.write(edit("refs/heads/b", None, first))
+    assert repository.write(edit("refs/heads/a", first, repository.commits[1])), "a loose one needs no look at them"
 
 
 def test_a_lock_of_somebody_else_stays_and_is_not_waited_for(repository: Repository) -> None:
