@@ -111,7 +111,7 @@ class Delivery:
             fix = await self._ingest(ingest, pack, shipment)
             if fix is not None:
                 self.pack_id = fix.pack_id
-                await shipment.ship_index(ingest, StageFix(fix))  # made durable over there while this node checks on
+                await shipment.ship_index(ingest, StageFix(fix))  # completed over there while this node checks on
             if oids:
                 await ingest.check_connected(oids, commits=commits)
             return fix is not None

@@ -164,12 +164,12 @@ class Reader:
             try:
                 state = await store.load(key)
             except MeshError as error:
-                if known is not None and isinstance(error, Corrupt):
+                if known is None:
+                    unreadable = error
+                    continue
+                if isinstance(error, Corrupt):
                     return key  # damage that is known is no answer, and the first to meet it has it taken out
-                if known is not None:
-                    raise
-                unreadable = error
-                continue
+                raise
             if state is not None and state.name == name and not state.is_deleted:
                 return key
         if known is not None:

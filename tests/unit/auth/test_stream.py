@@ -49,6 +49,26 @@ def feeders() -> list[str]:
     return [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("feed ")]
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+async def test_an_answer_that_is_complete_before_it_is_read_loses_nothing(count: int) -> None:
+    """A call whose status is known is asked for no further message, so none may be left then."""
+    messages = [b"%d" % number for number in range(count)]
+    async with running(Echo()) as target, channel_to(target) as channel:
+
+        async def let_all_arrive() -> None:
+            """Another call there and back on the same connection: what was sent before it is here when it ends."""
+            assert await collect(channel.stream("/echo/Echo", b"other", timeout_ms=SOON_MS)) == [b"other"]
+
+        stream = channel.stream("/echo/Echo", Source(*messages).messages(), timeout_ms=SOON_MS)
+        await stream.started()
+        found: list[bytes] = []
+        await let_all_arrive()
+        async for message in stream:
+            found.append(message)
+            await let_all_arrive()
+        assert found == messages
+
+
 async def test_messages_go_both_ways_in_order() -> None:
     messages = [b"%d" % number * 1000 for number in range(50)]
     source = Source(*messages)
